@@ -1,0 +1,66 @@
+/* settings.h - everything that is set from outside, in one table: environment, .env file, command line.
+ *
+ * Precedence: command line, environment, .env in the working folder, default; and for addresses the URL before the older
+ * variables that it stands for.  Unknown PIXL_* names and values that cannot be read are errors that name the
+ * place (".env:12" or "environment") and the nearest known name; nothing is silently ignored.
+ * Owns: the values (an arena inside).  Never: read from a distance; the rest of pixl gets `const struct settings *`.
+ * Threads: immutable after settings_load(). */
+#ifndef PIXL_CONFIG_SETTINGS_H
+#define PIXL_CONFIG_SETTINGS_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/log.h"
+
+struct settings {
+    const char *state_dir;            /* PIXL_STATE_DIR, ./.pixl; made with mode 0700 by whoever needs it */
+    const char *store_url;            /* PIXL_STORE_URL, sqlite:$PIXL_STATE_DIR/pixl.db */
+    const char *archive_url;          /* PIXL_ARCHIVE_URL; NULL: none */
+    const char *secrets_url;          /* PIXL_SECRETS_URL, file:$PIXL_STATE_DIR/secrets.env */
+    const char *project_configs_dir;  /* PROJECT_CONFIGS_DIR, ./projects/configs */
+    const char *export_root_dir;      /* HOST_EXPORT_ROOT_DIR, ./projects/exports */
+    const char *local_salt;           /* LOCAL_SALT_VALUE, "": appended to each project's salt (secret: shown as ***) */
+    const char *hash_key_name;        /* AZURE_KEY_VAULT_SECRET_NAME, hash--key: the secret that holds the hashing key */
+    const char *temp_dir;             /* TMPDIR, else $PIXL_STATE_DIR/tmp: where DuckDB spills */
+    int64_t workers;                  /* PIXL_WORKERS, 0: one per core, 1..256 */
+    int64_t max_attempts;             /* PIXL_MAX_ATTEMPTS, 5, 1..100 */
+    int64_t lease_s;                  /* PIXL_LEASE_S, 120, 10..86400: a claim not renewed for so long is another's */
+    int64_t patience_s;               /* PIXL_PATIENCE_S, 600, 0..604800: `run` gives up (exit 75) when nothing could be done for so long */
+    int64_t deflate_level;            /* PIXL_DEFLATE_LEVEL, 1, 0..12; 0: store */
+    int64_t spool_max_mib;            /* PIXL_SPOOL_MAX, MiB, 0: no limit */
+    int64_t max_study_gib;            /* PIXL_MAX_STUDY_GIB, 64: a larger study fails as too-large */
+    double rate_per_s;                /* PIXL_RATE; negative: not set */
+    enum log_level log_level;         /* LOG_LEVEL, info */
+    struct arena arena_;
+};
+
+/* One row per setting: what parses, shows, documents and completes them all. */
+enum settings_type { SETTINGS_TEXT, SETTINGS_INT, SETTINGS_DOUBLE, SETTINGS_LEVEL };
+enum settings_flags { SETTINGS_SECRET = 1u << 0 };
+struct settings_option {
+    const char *name;                 /* the environment variable */
+    enum settings_type type;
+    size_t offset;                    /* in struct settings */
+    const char *default_text;         /* NULL: none; may hold $PIXL_STATE_DIR */
+    double min, max;                  /* for numbers */
+    const char *unit;                 /* "", "s", "MiB", "studies/s" */
+    unsigned flags;
+    const char *help;                 /* one sentence */
+};
+extern const struct settings_option settings_options[];
+extern const size_t settings_options_count;
+
+/* env: the environment (NULL-terminated, "NAME=value"); dotenv_path: a .env file, NULL or absent: none.
+ * overrides: "NAME=value" strings from the command line, NULL-terminated, may be NULL.
+ * *out is zeroed by the caller and freed with settings_done().  Fails: INVALID (with place), IO. */
+PIXL_MUST_CHECK bool settings_load(const char *const *env, const char *dotenv_path, const char *const *overrides,
+                                   struct settings *out, struct pixl_error *err);
+void settings_done(struct settings *s);
+
+/* The text of one value as set ("***" for a secret that is not empty, passwords in URLs masked) and where it came from
+ * ("default", "environment", ".env:3", "command line"). */
+struct str settings_show(const struct settings *s, size_t option, const char **source);
+
+#endif
