@@ -1,0 +1,21 @@
+/* archive_backend.h - what an archive must provide; for this room and its tests only.  All slots required. */
+#ifndef PIXL_ARCHIVE_ARCHIVE_BACKEND_H
+#define PIXL_ARCHIVE_ARCHIVE_BACKEND_H
+
+#include "archive/archive.h"
+
+struct archive_ops {
+    const char *scheme;
+    unsigned caps;
+    bool (*open)(const char *rest, const char *state_dir, struct archive **out, struct pixl_error *err);   /* rest: behind "scheme:" */
+    bool (*refresh)(struct archive *a, bool (*say)(void *, uint64_t, uint64_t), void *ctx, struct pixl_error *err);
+    bool (*find)(struct archive *a, const struct archive_query *q, struct arena *arena, struct phi_text **uids, size_t *n, struct pixl_error *err);
+    bool (*list)(struct archive *a, struct phi_text study_uid, struct arena *arena, struct archive_instance **out, size_t *n, struct pixl_error *err);
+    bool (*open_instance)(struct archive *a, const struct archive_instance *i, int *fd, struct pixl_error *err);
+    void (*close)(struct archive *a);
+};
+struct archive { const struct archive_ops *ops; };       /* first member of every backend */
+
+extern const struct archive_ops archive_directory;
+
+#endif

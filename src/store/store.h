@@ -1,0 +1,186 @@
+/* store.h - the tracking database: the truth about every study that was asked for.
+ *
+ * A request is one row of a cohort.  An image is one study of one project; requests are linked to images (many to many: two
+ * cohort rows may ask for one study, one MRN + accession number may find several).  Every change of state is one
+ * transaction that checks the move (study/state.h), compares the fence, and writes one image_event.
+ *
+ *   claim   one atomic update: a due row becomes `retrieving` or `delivering`, gets an owner, a lease and fence + 1
+ *   move    every later commit names the fence; another fence in the row: PIXL_E_STALE, nothing is changed
+ *
+ * Owns: its connection and file; backends sqlite (postgres to come) behind store_backend.h.
+ * Never: holds policy (what is retried, how long to wait); passes on a server's text, which quotes values.
+ * Threads: any; the front door holds the one lock around the one connection. */
+#ifndef PIXL_STORE_STORE_H
+#define PIXL_STORE_STORE_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/phi.h"
+#include "study/request.h"
+#include "study/state.h"
+
+struct store;
+
+/* url "sqlite:PATH" (folder must exist; refused on network file systems); migrations run.
+ * Given: store_close().  Fails: INVALID (scheme), UNSUPPORTED (network; made by a newer pixl), CORRUPT, DENIED, NO_SPACE. */
+PIXL_MUST_CHECK bool store_open(const char *url, struct store **out, struct pixl_error *err);
+void store_close(struct store *s);
+PIXL_DEFINE_CLEANUP(store, store_close)
+#define store_auto PIXL_CLEANUP(store_freep) struct store
+
+/* --- populate ------------------------------------------------------------------------------------------------ */
+
+enum store_added {
+    STORE_ADDED_IMAGE,           /* a study new to this project; queued */
+    STORE_ADDED_REQUEST,         /* a new request for a study that is there */
+    STORE_KNOWN,                 /* this very request is there already */
+    STORE_REVIVED,               /* the study was held or adopted and is queued again */
+    STORE_TOO_LATE,              /* it asks for more series of a study that is delivered; not stored */
+};
+struct store_populate;
+/* Rows go in by transactions of some thousands; after a crash the same cohort is simply populated again.  While a
+ * populate is open this store does nothing else (the lock is held between begin and end by the calling thread).
+ * dry: everything is rolled back at the end, so that *what tells what would happen. */
+PIXL_MUST_CHECK bool store_populate_begin(struct store *s, bool dry, struct store_populate **out, struct pixl_error *err);
+/* r must have passed study_request_check().  Keys are compared as given (trimmed).  Requests are the same when project, procedure, MRN,
+ * accession number, study UID, series and extract time are.  Series: the image asks for the union; a request that names
+ * none asks for all.  A participant_id other than the image's: *participant_differs (nothing is changed); may be NULL. */
+PIXL_MUST_CHECK bool store_populate_add(struct store_populate *p, const struct study_request *r, int64_t now_us,
+                                        enum store_added *what, bool *participant_differs, struct pixl_error *err);
+/* Ends it, frees p, also on failure. */
+PIXL_MUST_CHECK bool store_populate_end(struct store_populate *p, struct pixl_error *err);
+
+/* --- rows ---------------------------------------------------------------------------------------------------- */
+
+struct store_image {
+    int64_t id;                  /* the number by which people and logs name a study */
+    struct str project;
+    struct phi_text mrn, accession_number, study_uid;    /* as asked for; empty: not known */
+    struct phi_text found_uid;   /* StudyInstanceUID as the archive has it; empty: not yet found */
+    struct phi_text series_uids; /* joined by '\'; empty: all */
+    int64_t series_version;      /* grows whenever series_uids does */
+    struct str participant_id;
+    int32_t study_date;
+    int priority;
+    enum study_state state, failed_from;
+    enum study_reason reason;
+    struct str detail;           /* tag path of a residue, error code name; never a value */
+    int attempts, crashes;
+    int64_t fence, not_before_us, lease_until_us;
+    struct str owner;
+    struct str pseudo_study_uid; /* empty until de-identified */
+    int64_t zip_bytes;           /* of the spooled or delivered zip */
+    struct str zip_digest;       /* SHA-256, hex */
+    int64_t instances_found, instances_delivered, instances_skipped;
+    int64_t created_us, updated_us, exported_us;         /* wall; 0: not */
+};
+
+/* --- claims -------------------------------------------------------------------------------------------------- */
+
+enum store_work { STORE_WORK_RETRIEVE, STORE_WORK_DELIVER };   /* queued -> retrieving, deidentified -> delivering */
+struct store_claim {
+    enum store_work work;
+    const char *owner;           /* this process: unique, printable, at most 64 characters */
+    int64_t now_us, lease_us;
+    bool suspects;               /* only rows whose claim ended in a crash before; false: only the others */
+    const struct str *without_projects;  /* their destination's breaker is open */
+    size_t n_without;
+};
+/* The next due row (priority, then study date, then number; not_before <= now).  *out in the arena. */
+PIXL_MUST_CHECK bool store_claim_next(struct store *s, const struct store_claim *c, struct arena *a, bool *got,
+                                      struct store_image *out, struct pixl_error *err);
+/* Prolongs every claim of this owner. */
+PIXL_MUST_CHECK bool store_renew_claims(struct store *s, const char *owner, int64_t lease_until_us, struct pixl_error *err);
+/* Gives back the claims of others: all of them when all_others (the caller holds the lock that says it is alone), else those whose
+ * lease ended before now.  retrieving -> queued with crashes + 1, delivering -> deidentified; reason lease-lost.  *n: how many. */
+PIXL_MUST_CHECK bool store_recover_claims(struct store *s, const char *owner, bool all_others, int64_t now_us, int64_t *n,
+                                          struct pixl_error *err);
+/* Earliest not_before of rows that wait for this work; INT64_MAX: none waits. */
+PIXL_MUST_CHECK bool store_next_due(struct store *s, enum store_work work, int64_t *due_us, struct pixl_error *err);
+
+/* The studies that the archive found for a claimed row.  Each further study gets a row of its own (queued) and the same requests; one that
+ * another row of the project stands for already takes over the requests (and widens its series, when it is still possible).
+ *   uids  found StudyInstanceUIDs, n >= 1, distinct
+ *   *mine index of the study that this row now stands for; -1: other rows stand for all of them, and this row was moved to skipped/same-study.
+ * An adopted pseudo_study_uid stays.  Fails: STALE. */
+PIXL_MUST_CHECK bool store_resolve(struct store *s, int64_t image, int64_t fence, const struct phi_text *uids, size_t n, int64_t now_us,
+                                   int64_t *mine, struct pixl_error *err);
+
+/* One move.  Fields that are not to change: NULL text, -1 numbers. */
+struct store_move {
+    int64_t image, fence;
+    enum study_state to;
+    enum study_reason reason;
+    const char *detail;                /* NULL: none */
+    int64_t now_us, not_before_us;     /* not_before: when it is due again; 0: at once */
+    bool count_attempt, count_crash;
+    bool reset_attempts;               /* a step was done: the next one starts counting anew */
+    int64_t series_version;            /* as claimed, for moves to deidentified or skipped; -1: do not compare */
+    const char *pseudo_study_uid, *zip_digest;
+    int64_t zip_bytes, instances_found, instances_delivered, instances_skipped;
+};
+#define STORE_MOVE_NONE ((struct store_move){ .series_version = -1, .zip_bytes = -1, .instances_found = -1, \
+                                              .instances_delivered = -1, .instances_skipped = -1 })
+/* Checks the table of moves (INTERNAL when not allowed), the fence (STALE), and writes the row and its event.  A move to exported sets exported_us.
+ * *widened: series were added since the claim: the row went back to queued instead; may be NULL when series_version is -1. */
+PIXL_MUST_CHECK bool store_move(struct store *s, const struct store_move *m, bool *widened, struct pixl_error *err);
+
+/* --- looking, and what a person orders ------------------------------------------------------------------------ */
+
+struct store_filter {
+    struct str project;          /* empty: all */
+    unsigned states;             /* bit 1u << state; 0: all */
+};
+/* Calls each() for every image in order of number; it must not call the store.  false from each() ends with CANCELLED. */
+PIXL_MUST_CHECK bool store_each_image(struct store *s, const struct store_filter *f,
+                                      bool (*each)(void *ctx, const struct store_image *image), void *ctx, struct pixl_error *err);
+PIXL_MUST_CHECK bool store_get_image(struct store *s, int64_t id, struct arena *a, bool *got, struct store_image *out, struct pixl_error *err);
+/* By number ("4711", "image 4711"), pseudo study UID, or what only an insider knows: study UID, accession number.  Several may match. */
+PIXL_MUST_CHECK bool store_find_images(struct store *s, struct phi_text ref, struct arena *a, int64_t **ids, size_t *n, struct pixl_error *err);
+
+struct store_event { int64_t at_us; enum study_state from, to; bool is_first; enum study_reason reason; struct str detail, owner; int64_t fence; int attempt; };
+PIXL_MUST_CHECK bool store_each_event(struct store *s, int64_t image, bool (*each)(void *ctx, const struct store_event *e), void *ctx,
+                                      struct pixl_error *err);
+
+struct store_counts {
+    int64_t by_state[STUDY_STATE_COUNT];
+    int64_t by_reason[STUDY_REASON_COUNT];       /* of rows in an end state other than exported and kept */
+    int64_t requests, instances_found, instances_delivered, instances_skipped, delivered_bytes;
+};
+PIXL_MUST_CHECK bool store_count(struct store *s, struct str project, struct store_counts *out, struct pixl_error *err);
+/* Slugs of all projects, in the arena, sorted. */
+PIXL_MUST_CHECK bool store_projects(struct store *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
+
+/* `pixl retry`: takes rows back to work as study_retry_target() says, attempts and crashes anew, reason none.
+ * images: numbers, or NULL and every row of the filter (which must name states).  *n: how many moved; rows that cannot are left. */
+PIXL_MUST_CHECK bool store_retry(struct store *s, const struct store_filter *f, const int64_t *images, size_t n_images, int64_t now_us,
+                                 int64_t *n, struct pixl_error *err);
+
+/* --- what is exported ------------------------------------------------------------------------------------------ */
+
+/* One request and one of its studies; a request without any image does not exist. */
+struct store_outcome {
+    int64_t procedure_occurrence_id;
+    enum study_state state;
+    enum study_reason reason;
+    struct str pseudo_study_uid;
+    int64_t instances_found, instances_delivered, instances_skipped;
+};
+PIXL_MUST_CHECK bool store_each_outcome(struct store *s, struct str project, struct str extract_time,
+                                        bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err);
+/* The distinct extract times of a project, in the arena, sorted. */
+PIXL_MUST_CHECK bool store_extract_times(struct store *s, struct str project, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
+
+/* --- shared odds ------------------------------------------------------------------------------------------------- */
+
+/* A token bucket's row, changed in one transaction: change() gets it (is_new: zeroes) and returns whether to write it back. */
+struct store_bucket { double rate_per_s, capacity, tokens; int64_t at_us; bool is_new; };
+PIXL_MUST_CHECK bool store_change_bucket(struct store *s, const char *name, bool (*change)(void *ctx, struct store_bucket *b), void *ctx,
+                                         struct pixl_error *err);
+/* Facts about this store (the key's check value, where an export came from).  put_if_absent: *out is what is stored afterwards. */
+PIXL_MUST_CHECK bool store_meta_get(struct store *s, const char *key, struct arena *a, struct str *out, bool *got, struct pixl_error *err);
+PIXL_MUST_CHECK bool store_meta_put_if_absent(struct store *s, const char *key, struct str value, struct arena *a, struct str *out, struct pixl_error *err);
+
+#endif

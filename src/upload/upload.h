@@ -1,0 +1,53 @@
+/* upload.h - the research environment's end of the line; backends directory and none (ftps, dicomweb to come) behind upload_backend.h.
+ *
+ * Delivery is effectively once: what is at the destination under the final name with the same size and digest is done; else the zip goes
+ * to a temporary name that holds the fence, is checked there, and is renamed.
+ *   <destination>/<slug>/<pseudo study UID>.zip
+ *   <destination>/<slug>/<time-slug>/parquet/omop/public/..., radiology/...
+ * Owns: its connection.  Never: marks anything exported; shows a path that holds more than pseudonyms, slugs and the configured folder.
+ * Threads: any; a backend locks what it must. */
+#ifndef PIXL_UPLOAD_UPLOAD_H
+#define PIXL_UPLOAD_UPLOAD_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/str.h"
+#include "config/project.h"
+#include "secrets/secrets.h"
+
+struct upload;
+enum upload_caps {
+    UPLOAD_CAP_KEEPS = 1u << 0,      /* none: nothing is delivered, a de-identified study ends as kept */
+};
+
+/* The destination of a project's images (parquet: of its tables).  secrets gives <prefix>--directory--path when the project does not name a folder.
+ * Given: upload_close().  Fails: INVALID, NOT_FOUND (secret), UNAVAILABLE. */
+PIXL_MUST_CHECK bool upload_open(const struct project *p, bool parquet, struct secrets *secrets, struct upload **out, struct pixl_error *err);
+void upload_close(struct upload *u);
+PIXL_DEFINE_CLEANUP(upload, upload_close)
+#define upload_auto PIXL_CLEANUP(upload_freep) struct upload
+unsigned upload_caps(const struct upload *u);
+const char *upload_place(const struct upload *u);        /* for a person: "directory /safe-haven/my-project" */
+
+/* Can it be written to?  One small file is written and removed.  Fails: UNAVAILABLE, DENIED, NO_SPACE. */
+PIXL_MUST_CHECK bool upload_check(struct upload *u, struct pixl_error *err);
+
+/* The check value of the hashing key, left as a marker (.pixl-key) when there is none and nothing was delivered under another key.
+ * Fails: EXISTS when the marker there differs: pseudonyms would not agree with what was delivered before. */
+PIXL_MUST_CHECK bool upload_check_key(struct upload *u, struct str check_value, struct pixl_error *err);
+
+struct upload_study {
+    const char *zip_path;            /* in the spool */
+    const char *pseudo_study_uid;
+    uint64_t size_bytes;
+    uint8_t digest[32];              /* SHA-256 */
+    int64_t fence;
+};
+/* Returns true only when the whole zip is durably there under its final name.
+ * Fails: UNAVAILABLE, NO_SPACE, DENIED (the destination's trouble), CORRUPT (the spooled zip is not what it was), IO. */
+PIXL_MUST_CHECK bool upload_study(struct upload *u, const struct upload_study *z, struct pixl_error *err);
+/* One table file; remote as in export.h.  An equal one there is left as it is. */
+PIXL_MUST_CHECK bool upload_table(struct upload *u, struct str time_slug, const char *path, const char *remote, struct pixl_error *err);
+
+#endif
