@@ -1,6 +1,6 @@
 /* export.h - the tables that go with the images: the tree below the export root.
  *
- *   <root>/<slug>/all_extracts/<time-slug>/omop/public/**         copied from the extract
+ *   <root>/<slug>/all_extracts/<time-slug>/omop/public/...        copied from the extract
  *                                         /radiology/IMAGE_LINKER.parquet, OUTCOMES.parquet
  *   <root>/<slug>/latest -> all_extracts/<newest time-slug>       relative, replaced atomically
  * Owns: nothing between calls.  Never: holds an identifier: what it writes is read from the store's pseudonyms.
