@@ -1,0 +1,81 @@
+# The front door.  CMake, Ninja and ctest do the work, in build/<preset> (CMakePresets.json).
+PREFIX  ?= /usr/local
+SECONDS ?= 60
+VERSION  = $(shell sed -n 's/^project(pixl VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+TESTS    = 'unit|contract|fault|cases'
+# On a terminal ninja's status line shows the way; in a log only what went wrong is worth a line.
+QUIET    = $(if $(MAKE_TERMOUT),,--quiet)
+# ThreadSanitizer cannot place its shadow memory where the kernel randomises addresses too far.
+NO_ASLR  = $(shell setarch -R true 2>/dev/null && echo setarch -R)
+
+.PHONY: all demo test check check-all check-asan check-tsan check-fault fuzz bench lint format install dist clean help
+.PHONY: setup-build setup-test release asan tsan clang fuzzers
+.NOTPARALLEL:
+
+all: release            ## build the program: build/release/pixl
+
+demo: release           ## a made-up hospital and a whole extraction of it
+	@build/release/pixl demo
+
+test: setup-test release asan fuzzers   ## every kind of test; what CI runs
+	@tools/run-tests tools/lint --basic + build/asan -L $(TESTS) + build/release -L system + tools/run-fuzz 10
+
+check: release          ## unit, contract, fault and case tests, in under a minute
+	@tools/run-tests build/release -L $(TESTS)
+
+check-all: setup-test release clang asan tsan fuzzers   ## the long form: both compilers, all sanitizers, soak
+	@PIXL_TEST_LONG=1 tools/run-tests tools/lint + build/release -L $(TESTS) + build/clang -L $(TESTS) \
+	    + build/asan -L $(TESTS) + $(NO_ASLR) tools/run-tests build/tsan -L unit + build/release -L system \
+	    + tools/run-fuzz 60
+
+check-asan: asan        ## the tests of check under AddressSanitizer and UBSan
+	@tools/run-tests build/asan -L $(TESTS)
+
+check-tsan: tsan        ## the unit tests under ThreadSanitizer
+	@$(NO_ASLR) tools/run-tests build/tsan -L unit
+
+check-fault: asan       ## each allocation fails in turn, under AddressSanitizer
+	@tools/run-tests build/asan -L fault
+
+fuzz: fuzzers           ## each fuzz target for SECONDS=60
+	@tools/run-fuzz $(SECONDS)
+
+bench: release          ## measure, side by side with the thing compared
+	@bench/run
+
+lint: setup-test release ## layers, headers, sizes, words, shell syntax, clang-tidy
+	@tools/lint
+
+format:                 ## clang-format over the lines changed since the last commit
+	@tools/format
+
+install: release        ## bin/pixl and lib/libduckdb.so under PREFIX=/usr/local (DESTDIR is honoured)
+	@cmake --install build/release --prefix $(PREFIX)
+
+dist:                   ## build/pixl-VERSION.tar.gz of the last commit
+	@mkdir -p build
+	@git archive --prefix=pixl-$(VERSION)/ -o build/pixl-$(VERSION).tar.gz HEAD
+	@echo build/pixl-$(VERSION).tar.gz
+
+clean:                  ## remove everything that was built
+	@rm -rf build
+
+help:                   ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup-build:
+	@tools/setup build
+setup-test:
+	@tools/setup test
+
+release clang asan tsan: %: build/%/build.ninja
+	@cmake --build build/$@ -- $(QUIET)
+fuzzers: build/fuzz/build.ninja
+	@cmake --build build/fuzz --target fuzzers -- $(QUIET)
+
+# Once; afterwards ninja itself asks CMake when a CMakeLists.txt or the list of sources has changed.
+build/%/build.ninja:
+	@cmake --preset $* >/dev/null
+build/release/build.ninja: | setup-build
+build/clang/build.ninja build/asan/build.ninja build/tsan/build.ninja build/fuzz/build.ninja: | setup-test
+.PRECIOUS: build/%/build.ninja
