@@ -1,10 +1,11 @@
 # The front door.  CMake, Ninja and ctest do the work, in build/<preset> (CMakePresets.json).
 PREFIX  ?= /usr/local
 SECONDS ?= 60
-VERSION  = $(shell sed -n 's/^project(pixl VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+VERSION  = $(shell sed -n 's/^project.pixl VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
 TESTS    = 'unit|contract|fault|cases'
-# On a terminal ninja's status line shows the way; in a log only what went wrong is worth a line.
-QUIET    = $(if $(MAKE_TERMOUT),,--quiet)
+# build PRESET ARGUMENTS: on a terminal ninja's status line shows the way; in a log only what went wrong is worth a line.
+build    = cmake --build build/$(1) $(2) $(if $(MAKE_TERMOUT),,-- --quiet >build/$(1)/build.log || \
+    { cat build/$(1)/build.log; exit 1; })
 # ThreadSanitizer cannot place its shadow memory where the kernel randomises addresses too far.
 NO_ASLR  = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
@@ -69,9 +70,9 @@ setup-test:
 	@tools/setup test
 
 release clang asan tsan: %: build/%/build.ninja
-	@cmake --build build/$@ -- $(QUIET)
+	@$(call build,$@)
 fuzzers: build/fuzz/build.ninja
-	@cmake --build build/fuzz --target fuzzers -- $(QUIET)
+	@$(call build,fuzz,--target fuzzers)
 
 # Once; afterwards ninja itself asks CMake when a CMakeLists.txt or the list of sources has changed.
 build/%/build.ninja:
