@@ -25,15 +25,18 @@ struct bucket {
 PIXL_MUST_CHECK bool bucket_init(struct bucket *b, double rate_per_s, double capacity, int64_t now_us, struct pixl_error *err);
 /* Settles what has passed at the old rate, then changes it.  Fails: INVALID; *b is then as it was. */
 PIXL_MUST_CHECK bool bucket_set_rate(struct bucket *b, double rate_per_s, int64_t now_us, struct pixl_error *err);
-/* A token if one is there.  *wait_us: 0 when taken, else how long until one is there; INT64_MAX when stopped. */
+/* A token if one is there.  *wait_us: 0 when taken, else how long until one is there; INT64_MAX when stopped.
+ * now_us is read under the bucket's lock (or is the store's own time).  A clock set back by more than a second is
+ * followed, without credit; *b may change also when this returns false. */
 bool bucket_take(struct bucket *b, int64_t now_us, int64_t *wait_us);
 /* A token now or later: false only when stopped (nothing taken).  *wait_us: how long the caller must wait before it acts. */
 bool bucket_reserve(struct bucket *b, int64_t now_us, int64_t *wait_us);
-/* Gives an unused reservation back (the caller was cancelled before its time came). */
+/* Gives an unused reservation back (the caller was cancelled before its time came).  Lost while others wait ahead too. */
 void bucket_refund(struct bucket *b, int64_t now_us);
 
-/* A bucket shared by threads of one process without a lock: rate and capacity fixed while in use. */
-struct bucket_shared { _Atomic int64_t next_free_us_; double rate_per_s, capacity; int64_t step_ns_, burst_ns_; };
+/* A bucket shared by threads of one process without a lock: rate and capacity fixed while in use.
+ * now_us: clock_mono_us(), which no one can set back; a taker whose time is old gets no credit for it. */
+struct bucket_shared { _Atomic int64_t full_at_ns_; double rate_per_s, capacity; int64_t step_ns_, burst_ns_; };
 PIXL_MUST_CHECK bool bucket_shared_init(struct bucket_shared *b, double rate_per_s, double capacity, int64_t now_us, struct pixl_error *err);
 bool bucket_shared_take(struct bucket_shared *b, int64_t now_us, int64_t *wait_us);
 
