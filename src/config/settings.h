@@ -1,7 +1,7 @@
 /* settings.h - everything that is set from outside, in one table: environment, .env file, command line.
  *
  * Precedence: command line, environment, .env in the working folder, default; and for addresses the URL before the older
- * variables that it stands for.  Unknown PIXL_* names and values that cannot be read are errors that name the
+ * variables that it stands for.  An empty value counts as not set.  Unknown PIXL_* names and values that cannot be read are errors that name the
  * place (".env:12" or "environment") and the nearest known name; nothing is silently ignored.
  * Owns: the values (an arena inside).  Never: read from a distance; the rest of pixl gets `const struct settings *`.
  * Threads: immutable after settings_load(). */
@@ -33,6 +33,7 @@ struct settings {
     int64_t max_study_gib;            /* PIXL_MAX_STUDY_GIB, 64: a larger study fails as too-large */
     double rate_per_s;                /* PIXL_RATE; negative: not set */
     enum log_level log_level;         /* LOG_LEVEL, info */
+    const struct settings_shown *shown_;      /* what settings_show() says, in the order of the table */
     struct arena arena_;
 };
 

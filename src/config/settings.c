@@ -1,0 +1,439 @@
+#include "settings.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "dotenv.h"
+#include "nearest.h"
+#include "problems.h"
+
+enum {
+    DOTENV_BYTES_MAX = 1024 * 1024,
+    TEXT_BYTES_MAX = 4096,
+    ARENA_BYTES_MAX = 4 * 1024 * 1024,
+    SCRATCH_BYTES_MAX = 16 * 1024 * 1024,
+};
+
+struct settings_shown {
+    struct str text;
+    const char *source;
+};
+
+#define TEXT(n, field, def, flags_, h) \
+    { .name = n, .type = SETTINGS_TEXT, .offset = offsetof(struct settings, field), .default_text = def, .unit = "", \
+      .flags = flags_, .help = h }
+#define INT(n, field, def, lo, hi, u, h) \
+    { .name = n, .type = SETTINGS_INT, .offset = offsetof(struct settings, field), .default_text = def, .min = lo, \
+      .max = hi, .unit = u, .help = h }
+
+/* PIXL_STATE_DIR is first: later values may name it. */
+const struct settings_option settings_options[] = {
+    TEXT("PIXL_STATE_DIR", state_dir, "./.pixl", 0,
+         "Folder of everything that pixl keeps between runs: store, secrets, spool."),
+    TEXT("PIXL_STORE_URL", store_url, "sqlite:$PIXL_STATE_DIR/pixl.db", 0,
+         "Where the state of every study is kept."),
+    TEXT("PIXL_ARCHIVE_URL", archive_url, NULL, 0,
+         "Where the identifiable studies come from: directory:/path or orthanc+http://user:password@host:8042."),
+    TEXT("PIXL_SECRETS_URL", secrets_url, "file:$PIXL_STATE_DIR/secrets.env", 0,
+         "Where keys and passwords come from: file:, env: or azure:."),
+    TEXT("PROJECT_CONFIGS_DIR", project_configs_dir, "./projects/configs", 0,
+         "Folder of the project files, <slug>.yaml."),
+    TEXT("HOST_EXPORT_ROOT_DIR", export_root_dir, "./projects/exports", 0,
+         "Folder in which each project's exported tables are laid down."),
+    TEXT("LOCAL_SALT_VALUE", local_salt, "", SETTINGS_SECRET,
+         "Appended to each project's salt when identifiers are hashed."),
+    TEXT("AZURE_KEY_VAULT_SECRET_NAME", hash_key_name, "hash--key", 0,
+         "Name of the secret that holds the hashing key."),
+    TEXT("TMPDIR", temp_dir, "$PIXL_STATE_DIR/tmp", 0,
+         "Folder for temporary files of the table engine."),
+    INT("PIXL_WORKERS", workers, "0", 0, 256, "threads",
+        "Studies worked on at the same time; 0: one per processor core."),
+    INT("PIXL_MAX_ATTEMPTS", max_attempts, "5", 1, 100, "",
+        "Attempts at one study before it has failed; an archive that is down does not count."),
+    INT("PIXL_LEASE_S", lease_s, "120", 10, 86400, "s",
+        "A claim on a study that was not renewed for so long is given to another worker."),
+    INT("PIXL_PATIENCE_S", patience_s, "600", 0, 604800, "s",
+        "A run gives up (exit 75) when nothing could be done for so long."),
+    INT("PIXL_DEFLATE_LEVEL", deflate_level, "1", 0, 12, "",
+        "Compression of images in the zip, 12 the smallest; 0: stored."),
+    INT("PIXL_SPOOL_MAX", spool_max_mib, "0", 0, 1e9, "MiB",
+        "De-identified studies waiting for delivery may take so much disk; 0: no limit."),
+    INT("PIXL_MAX_STUDY_GIB", max_study_gib, "64", 1, 65536, "GiB",
+        "A larger study fails as too large."),
+    { .name = "PIXL_RATE", .type = SETTINGS_DOUBLE, .offset = offsetof(struct settings, rate_per_s), .min = 0,
+      .max = 10000, .unit = "studies/s", .help = "Studies asked of the archive per second; 0: stopped." },
+    { .name = "LOG_LEVEL", .type = SETTINGS_LEVEL, .offset = offsetof(struct settings, log_level),
+      .default_text = "info", .unit = "", .help = "Least severe event that is logged: debug, info, warn, error or off." },
+};
+const size_t settings_options_count = ARRAY_LEN(settings_options);
+
+/* Names that an installation of the older system or another part of pixl sets in the same environment: no
+ * business of this table, and no spelling mistake.  One that ends in '_' stands for all that begin with it. */
+static const char *const known_elsewhere[] = {
+    "PIXL_API_TOKEN", "PIXL_DB_", "PIXL_DICOM_TRANSFER_TIMEOUT", "PIXL_DUCKDB_LIB", "PIXL_EXPORT_API_",
+    "PIXL_IMAGING_API_", "PIXL_MAX_MESSAGES_IN_FLIGHT", "PIXL_QUERY_TIMEOUT", "PIXL_QUEUE_URL", "PIXL_ROOT",
+    "PIXL_SECRET_", "PIXL_SPOOL_KEEP",
+};
+
+struct sources {
+    const char *const *env, *const *overrides;
+    const char *dotenv_name;
+    const struct dotenv_line *dotenv;
+    size_t n_dotenv;
+};
+
+static struct str name_of(const char *pair)
+{
+    struct str name, value;
+    (void)str_split(str_of(pair), '=', &name, &value);
+    return name;
+}
+
+static bool is_option(struct str name)
+{
+    for (size_t i = 0; i < settings_options_count; i++)
+        if (str_eq(name, str_of(settings_options[i].name)))
+            return true;
+    return false;
+}
+
+static bool is_known_elsewhere(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(known_elsewhere); i++) {
+        struct str known = str_of(known_elsewhere[i]);
+        if (known.p[known.n - 1] == '_' ? str_is_prefix(name, known) && name.n > known.n : str_eq(name, known))
+            return true;
+    }
+    return false;
+}
+
+static bool fail_unknown(struct str name, const char *place, struct pixl_error *err)
+{
+    struct nearest near = nearest_to(name);
+    for (size_t i = 0; i < settings_options_count; i++)
+        nearest_offer(&near, settings_options[i].name);
+    for (size_t i = 0; i < ARRAY_LEN(known_elsewhere); i++)
+        if (known_elsewhere[i][strlen(known_elsewhere[i]) - 1] != '_')
+            nearest_offer(&near, known_elsewhere[i]);
+    return pixl_fail(err, PIXL_E_INVALID, 0, "%s: unknown setting %s%s", place, problem_show(name).text,
+                     nearest_hint(&near).text);
+}
+
+/* The environment is shared with other programs: only names that claim to be ours are held to be ours. */
+static bool check_name(struct str name, const char *place, struct pixl_error *err)
+{
+    if (!str_is_prefix(name, STR("PIXL_")) || is_option(name) || is_known_elsewhere(name))
+        return true;
+    return fail_unknown(name, place, err);
+}
+
+static bool check_override(const char *const *overrides, size_t i, struct pixl_error *err)
+{
+    struct str name = name_of(overrides[i]);
+    if (strchr(overrides[i], '=') == NULL || !is_option(name))
+        return fail_unknown(name, "command line", err);
+    for (size_t j = 0; j < i; j++)
+        if (str_eq(name_of(overrides[j]), name))
+            return pixl_fail(err, PIXL_E_INVALID, 0, "command line: %s is given twice", problem_show(name).text);
+    return true;
+}
+
+static bool check_names(const struct sources *src, struct pixl_error *err)
+{
+    for (size_t i = 0; src->env != NULL && src->env[i] != NULL; i++)
+        if (!check_name(name_of(src->env[i]), "environment", err))
+            return false;
+    for (size_t i = 0; i < src->n_dotenv; i++) {
+        char place[128];
+        (void)snprintf(place, sizeof place, "%s:%d", src->dotenv_name, src->dotenv[i].line);
+        if (!check_name(str_of(src->dotenv[i].name), place, err))
+            return false;
+    }
+    for (size_t i = 0; src->overrides != NULL && src->overrides[i] != NULL; i++)
+        if (!check_override(src->overrides, i, err))
+            return false;
+    return true;
+}
+
+/* The value of name among "NAME=value" strings; NULL when it is not there or empty. */
+static const char *find_pair(const char *const *pairs, const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; pairs != NULL && pairs[i] != NULL; i++)
+        if (strncmp(pairs[i], name, n) == 0 && pairs[i][n] == '=' && pairs[i][n + 1] != '\0')
+            return pairs[i] + n + 1;
+    return NULL;
+}
+
+/* The value that counts and where it stands (written to place); NULL: none, not even a default. */
+static const char *find_value(const struct sources *src, const struct settings_option *o, char place[128])
+{
+    const char *value = find_pair(src->overrides, o->name);
+    if (value != NULL) {
+        (void)snprintf(place, 128, "command line");
+        return value;
+    }
+    value = find_pair(src->env, o->name);
+    if (value != NULL) {
+        (void)snprintf(place, 128, "environment");
+        return value;
+    }
+    for (size_t i = 0; i < src->n_dotenv; i++)
+        if (strcmp(src->dotenv[i].name, o->name) == 0 && src->dotenv[i].value[0] != '\0') {
+            (void)snprintf(place, 128, "%s:%d", src->dotenv_name, src->dotenv[i].line);
+            return src->dotenv[i].value;
+        }
+    (void)snprintf(place, 128, "default");
+    return o->default_text;
+}
+
+static bool fail_nomem(struct pixl_error *err)
+{
+    return pixl_fail(err, PIXL_E_NOMEM, 0, "settings: out of memory");
+}
+
+/* Appends value with the state folder in the place of its name. */
+static bool expand(struct buf *b, const char *value, const char *state_dir)
+{
+    static const char braced[] = "${PIXL_STATE_DIR}", bare[] = "$PIXL_STATE_DIR";
+    while (*value != '\0') {
+        size_t n = 0;
+        if (strncmp(value, braced, sizeof braced - 1) == 0)
+            n = sizeof braced - 1;
+        else if (strncmp(value, bare, sizeof bare - 1) == 0 && !isalnum((unsigned char)value[sizeof bare - 1]) &&
+                 value[sizeof bare - 1] != '_')
+            n = sizeof bare - 1;
+        if (n > 0)
+            (void)buf_add_cstr(b, state_dir);
+        else
+            (void)buf_add_char(b, *value);
+        value += n > 0 ? n : 1;
+    }
+    return !b->failed;
+}
+
+static bool take_text(struct settings *s, const struct settings_option *o, const char *value, const char *place,
+                      struct pixl_error *err)
+{
+    const char **field = (const char **)(void *)((char *)s + o->offset);
+    if (strlen(value) > TEXT_BYTES_MAX)
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s is longer than %d bytes", place, o->name, TEXT_BYTES_MAX);
+    for (const char *p = value; *p != '\0'; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7F)
+            return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s holds a control character", place, o->name);
+    if (o->flags & SETTINGS_SECRET || strstr(value, "PIXL_STATE_DIR") == NULL) {
+        *field = arena_cstr(&s->arena_, value);
+        return *field != NULL || fail_nomem(err);
+    }
+    if (s->state_dir == NULL)
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s cannot name itself", place, o->name);
+    buf_auto b;
+    buf_init(&b, 2 * TEXT_BYTES_MAX);
+    if (!expand(&b, value, s->state_dir))
+        return pixl_fail(err, b.n > TEXT_BYTES_MAX ? PIXL_E_INVALID : PIXL_E_NOMEM, 0, "%s: %s cannot be expanded", place,
+                         o->name);
+    *field = arena_cstr(&s->arena_, buf_cstr(&b));
+    return *field != NULL || fail_nomem(err);
+}
+
+static bool take_number(struct settings *s, const struct settings_option *o, const char *value, const char *place,
+                        struct pixl_error *err)
+{
+    char *field = (char *)s + o->offset;
+    struct str text = str_trim(str_of(value));
+    const char *kind = o->type == SETTINGS_INT ? "whole number" : "number";
+    int64_t whole = 0;
+    double v = 0;
+    if (o->type == SETTINGS_INT) {
+        if (str_to_i64(text, &whole) && (double)whole >= o->min && (double)whole <= o->max) {
+            *(int64_t *)(void *)field = whole;
+            return true;
+        }
+    } else if (str_to_double(text, &v) && v >= o->min && v <= o->max) {
+        *(double *)(void *)field = v + 0.0;         /* -0 becomes 0 */
+        return true;
+    }
+    return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s: '%s' is no %s from %.0f to %.0f%s%s", place, o->name,
+                     problem_show(text).text, kind, o->min, o->max, o->unit[0] ? " " : "", o->unit);
+}
+
+static bool take_value(struct settings *s, const struct settings_option *o, const char *value, const char *place,
+                       struct pixl_error *err)
+{
+    if (value == NULL) {
+        if (o->type == SETTINGS_DOUBLE)
+            *(double *)(void *)((char *)s + o->offset) = -1;
+        return true;
+    }
+    switch (o->type) {
+    case SETTINGS_TEXT:
+        return take_text(s, o, value, place, err);
+    case SETTINGS_INT: case SETTINGS_DOUBLE:
+        return take_number(s, o, value, place, err);
+    case SETTINGS_LEVEL:
+        if (log_level_parse(str_trim(str_of(value)), (enum log_level *)(void *)((char *)s + o->offset)))
+            return true;
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s: '%s' is none of debug, info, warn, error, off", place, o->name,
+                         problem_show(str_of(value)).text);
+    }
+    return pixl_fail(err, PIXL_E_INTERNAL, 0, "%s: a setting without a type", o->name);
+}
+
+/* ---- showing ---- */
+
+static bool is_secret_key(struct str key)
+{
+    static const char *const parts[] = { "pass", "pw", "secret", "token", "key", "sig", "credential" };
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        for (size_t at = 0, n = strlen(parts[i]); at + n <= key.n; at++)
+            if (str_eq_nocase((struct str){ key.p + at, n }, str_of(parts[i])))
+                return true;
+    return false;
+}
+
+/* ?key=value&...: the values of keys that sound like secrets become ***. */
+static void add_query(struct buf *b, struct str query)
+{
+    bool more = true;
+    while (more) {
+        struct str pair, key, value;
+        more = str_split(query, '&', &pair, &query);
+        bool has_value = str_split(pair, '=', &key, &value);
+        (void)buf_add_str(b, key);
+        if (has_value)
+            (void)buf_addf(b, "=%.*s", STR_ARG(is_secret_key(key) ? STR("***") : value));
+        if (more)
+            (void)buf_add_char(b, '&');
+    }
+}
+
+/* scheme://user:***@host/path; a user alone may be a token and goes too.  The last '@' ends the user part, so
+ * that a password with an unescaped '/' or '@' is hidden whole. */
+static bool add_masked(struct buf *b, struct str value)
+{
+    const char *scheme_end = value.n >= 3 ? memmem(value.p, value.n, "://", 3) : NULL;
+    if (scheme_end == NULL)
+        return buf_add_str(b, value);
+    size_t host = (size_t)(scheme_end - value.p) + 3;
+    const char *at = memrchr(value.p + host, '@', value.n - host);
+    (void)buf_add(b, value.p, host);
+    struct str rest = { value.p + host, value.n - host };
+    if (at != NULL) {
+        struct str user, password, whole = { value.p + host, (size_t)(at - value.p) - host };
+        if (str_split(whole, ':', &user, &password))
+            (void)buf_addf(b, "%.*s:***@", STR_ARG(user));
+        else
+            (void)buf_add_cstr(b, "***@");
+        rest = (struct str){ at + 1, value.n - (size_t)(at + 1 - value.p) };
+    }
+    struct str path, query;
+    bool has_query = str_split(rest, '?', &path, &query);
+    (void)buf_add_str(b, path);
+    if (has_query) {
+        (void)buf_add_char(b, '?');
+        add_query(b, query);
+    }
+    return !b->failed;
+}
+
+static void add_shown(struct buf *b, const struct settings *s, const struct settings_option *o)
+{
+    static const char *const levels[] = {
+        [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error", [LOG_OFF] = "off",
+    };
+    const void *field = (const char *)s + o->offset;
+    switch (o->type) {
+    case SETTINGS_TEXT: {
+        struct str value = str_of(*(const char *const *)field);
+        if (o->flags & SETTINGS_SECRET)
+            (void)buf_add_cstr(b, value.n ? "***" : "");
+        else
+            (void)add_masked(b, value);
+        break;
+    }
+    case SETTINGS_INT:
+        (void)buf_addf(b, "%lld", (long long)*(const int64_t *)field);
+        break;
+    case SETTINGS_DOUBLE:
+        if (*(const double *)field >= 0)
+            (void)buf_addf(b, "%.10g", *(const double *)field);
+        break;
+    case SETTINGS_LEVEL:
+        (void)buf_add_cstr(b, levels[*(const enum log_level *)field]);
+        break;
+    }
+}
+
+static bool make_shown(struct settings *s, const struct settings_option *o, const char *place,
+                       struct settings_shown *out, struct pixl_error *err)
+{
+    buf_auto b;
+    buf_init(&b, 4 * TEXT_BYTES_MAX);
+    add_shown(&b, s, o);
+    out->text = arena_str(&s->arena_, buf_str(&b));
+    out->source = arena_cstr(&s->arena_, place);
+    return (!b.failed && out->text.p != NULL && out->source != NULL) || fail_nomem(err);
+}
+
+static bool take_all(struct settings *s, const struct sources *src, struct pixl_error *err)
+{
+    struct settings_shown *shown = arena_calloc(&s->arena_, settings_options_count, sizeof *shown);
+    if (shown == NULL)
+        return fail_nomem(err);
+    s->shown_ = shown;
+    for (size_t i = 0; i < settings_options_count; i++) {
+        const struct settings_option *o = &settings_options[i];
+        char place[128];
+        const char *value = find_value(src, o, place);
+        if (!take_value(s, o, value, place, err) || !make_shown(s, o, place, &shown[i], err))
+            return false;
+    }
+    return true;
+}
+
+static bool read_dotenv(struct arena *a, const char *path, struct sources *src, struct pixl_error *err)
+{
+    if (path == NULL || !fs_exists(path))
+        return true;
+    const char *slash = strrchr(path, '/');
+    src->dotenv_name = slash ? slash + 1 : path;
+    struct str text;
+    return fs_read_whole(a, path, DOTENV_BYTES_MAX, &text, err) &&
+           dotenv_parse(a, src->dotenv_name, text, &src->dotenv, &src->n_dotenv, err);
+}
+
+bool settings_load(const char *const *env, const char *dotenv_path, const char *const *overrides, struct settings *out,
+                   struct pixl_error *err)
+{
+    struct settings s = { 0 };
+    struct sources src = { .env = env, .overrides = overrides };
+    struct arena scratch;           /* passwords of others may stand in .env: only what is ours outlives this call */
+    arena_init(&scratch, SCRATCH_BYTES_MAX);
+    arena_init(&s.arena_, ARENA_BYTES_MAX);
+    bool ok = read_dotenv(&scratch, dotenv_path, &src, err) && check_names(&src, err) && take_all(&s, &src, err);
+    arena_done(&scratch);
+    if (ok)
+        *out = s;
+    else
+        arena_done(&s.arena_);
+    return ok;
+}
+
+void settings_done(struct settings *s)
+{
+    if (s->arena_.max_bytes != 0)
+        arena_done(&s->arena_);
+    *s = (struct settings){ 0 };
+}
+
+struct str settings_show(const struct settings *s, size_t option, const char **source)
+{
+    assert(option < settings_options_count && s->shown_ != NULL);
+    if (source != NULL)
+        *source = s->shown_[option].source;
+    return s->shown_[option].text;
+}
