@@ -1,0 +1,50 @@
+/* demo.h - a made-up hospital: an archive of identifiable images, two cohorts, two projects, and the knowledge of what must come of them.
+ *
+ *   <dir>/hospital/archive/...               DICOM files, identities in many places
+ *   <dir>/hospital/omop-extract/{public,private}/..., extract_summary.json
+ *   <dir>/hospital/cohort.csv
+ *   <dir>/configs/<slug>.yaml, configs/tag-operations/...
+ *   <dir>/safe-haven/                        the destination
+ * Everything is computed from a seed: the same call makes the same bytes.  No person in it exists.
+ * Owns: what struct demo points to (its arena).  Never: uses anything but pixl's own writer and DuckDB.
+ * Threads: one call at a time. */
+#ifndef PIXL_DEMO_DEMO_H
+#define PIXL_DEMO_DEMO_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "pipeline/site.h"
+
+struct demo_study {
+    const char *project;             /* slug */
+    int64_t procedure_occurrence_id;
+    enum study_state expect;         /* how it must end */
+    enum study_reason expect_reason;
+    int64_t expect_instances;        /* delivered; 0 when it is not */
+    const char *what;                /* "CT of the chest, 24 slices", "X-ray whose comment names the patient" */
+};
+struct demo {
+    struct arena arena;
+    const char *dir, *archive_dir, *omop_dir, *csv_path, *configs_dir, *safe_haven_dir, *exports_dir;
+    const char *omop_project, *csv_project;
+    struct demo_study *studies;
+    size_t n_studies;
+    const char *const *needles;      /* every identity that was planted, NULL-terminated: none may be in what comes out */
+    const char *sample_path;         /* an identifiable file whose header is worth showing before and after */
+};
+
+/* Makes the hospital below dir (which must not exist or be empty).  n_studies >= 8; the special ones are always there: missing, skipped,
+ * damaged, leaking.  *out zeroed by the caller, freed with demo_done(). */
+PIXL_MUST_CHECK bool demo_make(const char *dir, size_t n_studies, const char *temp_dir, struct demo *out, struct pixl_error *err);
+void demo_done(struct demo *d);
+
+/* Compares what the store says and what lies in the safe haven with what must be: say() is told each difference.
+ * *right: there was none.  Looks into every delivered zip for planted identities (inflating its entries). */
+PIXL_MUST_CHECK bool demo_verify(const struct demo *d, struct site *s, void (*say)(void *ctx, const char *difference), void *ctx, bool *right,
+                                 struct pixl_error *err);
+
+/* A header before and after, line by line: element, name, value before, value after ("removed"), of the sample, for a person to look at. */
+PIXL_MUST_CHECK bool demo_show_header(const struct demo *d, struct site *s, void (*line)(void *ctx, const char *element, const char *name, const char *before,
+                                      const char *after), void *ctx, struct pixl_error *err);
+
+#endif

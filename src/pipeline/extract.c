@@ -1,0 +1,475 @@
+#include "extract.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/hash.h"
+#include "upload/zip.h"
+
+/* A study's list of instances is some hundred bytes each: this is for a million of them. */
+#define STUDY_ARENA_MAX    ((size_t)512 << 20)
+#define INSTANCE_ARENA_MAX ((size_t)256 << 20)
+
+void extract_init(struct extract *x, struct site *site, const atomic_bool *cancel)
+{
+    x->site = site;
+    x->cancel = cancel;
+    arena_init(&x->study, STUDY_ARENA_MAX);
+    arena_init(&x->instance, INSTANCE_ARENA_MAX);
+}
+
+void extract_done(struct extract *x)
+{
+    arena_done(&x->study);
+    arena_done(&x->instance);
+}
+
+/* One attempt under way. */
+struct attempt {
+    struct extract *x;
+    const struct store_image *image;
+    struct site_project *project;
+    struct extract_result *r;
+    struct deid_study *deid;
+    struct zip *zip;
+    int64_t study_bytes;
+};
+
+/* One instance to be read, with the names that its entry in the zip will have. */
+struct todo {
+    const struct archive_instance *from;
+    char series[DICOM_UID_MAX + 1], sop[DICOM_UID_MAX + 1];
+};
+
+/* Ends the attempt with an outcome that is no error; false, so that callers can return it. */
+static bool ended(struct attempt *a, enum study_outcome outcome, enum study_reason reason)
+{
+    a->r->outcome = outcome;
+    a->r->reason = reason;
+    return false;
+}
+
+static bool failed(struct attempt *a, enum extract_stage stage, enum study_reason reason)
+{
+    a->r->stage = stage;
+    (void)snprintf(a->r->detail, sizeof a->r->detail, "%s", pixl_code_name(a->r->error.code));
+    return ended(a, study_outcome_of(a->r->error.code), reason);
+}
+
+/* Archive errors that concern one file say nothing of the archive: they count an attempt. */
+static bool archive_failed(struct attempt *a)
+{
+    (void)failed(a, EXTRACT_ARCHIVE, STUDY_WHY_ARCHIVE_ERROR);
+    if (a->r->outcome == STUDY_OUT_UNAVAILABLE && a->r->error.code != PIXL_E_UNAVAILABLE)
+        a->r->outcome = STUDY_OUT_RETRY;
+    return false;
+}
+
+/* --- which instances -------------------------------------------------------------------------------------------- */
+
+/* Finds the study and makes the row stand for it.  *uid: the study as the archive has it. */
+static bool find_study(struct attempt *a, struct phi_text *uid)
+{
+    struct extract *x = a->x;
+    if (!phi_is_empty(a->image->found_uid)) {
+        *uid = a->image->found_uid;
+        return true;
+    }
+    const struct archive_query q = { a->image->study_uid, a->image->mrn, a->image->accession_number };
+    struct phi_text *uids;
+    size_t n;
+    if (!archive_find(site_archive(x->site), &q, &x->study, &uids, &n, &a->r->error))
+        return archive_failed(a);
+    if (n == 0)
+        return ended(a, STUDY_OUT_MISSING, STUDY_WHY_NOT_IN_ARCHIVE);
+    int64_t mine;
+    if (!store_resolve(site_store(x->site), a->image->id, a->image->fence, uids, n, clock_wall_us(), &mine, &a->r->error))
+        return failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_DEIDENTIFY_ERROR);
+    if (mine < 0)
+        return ended(a, STUDY_OUT_LOST, STUDY_WHY_SAME_STUDY);
+    *uid = uids[mine];
+    return true;
+}
+
+static int by_sop(const void *left, const void *right)
+{
+    const struct archive_instance *l = left, *r = right;
+    int c = str_cmp(phi_reveal(l->sop_uid), phi_reveal(r->sop_uid));
+    return c ? c : str_cmp(phi_reveal(l->series_uid), phi_reveal(r->series_uid));
+}
+
+static int by_series(const void *left, const void *right)
+{
+    const struct archive_instance *l = left, *r = right;
+    int c = str_cmp(phi_reveal(l->series_uid), phi_reveal(r->series_uid));
+    return c ? c : by_sop(left, right);
+}
+
+static int by_pseudonym(const void *left, const void *right)
+{
+    const struct todo *l = left, *r = right;
+    int c = strcmp(l->series, r->series);
+    return c ? c : strcmp(l->sop, r->sop);
+}
+
+static void skip(struct attempt *a, enum study_reason why, int64_t n)
+{
+    a->r->skipped += n;
+    a->r->skipped_by[why] += n;
+}
+
+static bool same_bytes(struct attempt *a, const struct archive_instance *l, const struct archive_instance *r, bool *same)
+{
+    static const size_t block = 256 * 1024;
+    if (l->size_bytes != r->size_bytes) {
+        *same = false;
+        return true;
+    }
+    struct archive *archive = site_archive(a->x->site);
+    int lfd = -1, rfd = -1;
+    char *p = malloc(2 * block);
+    bool ok = p != NULL || pixl_fail(&a->r->error, PIXL_E_NOMEM, 0, "comparing instances");
+    ok = ok && archive_open_instance(archive, l, &lfd, &a->r->error) && archive_open_instance(archive, r, &rfd, &a->r->error);
+    *same = true;
+    for (uint64_t at = 0; ok && *same && at < l->size_bytes; at += block) {
+        size_t n = l->size_bytes - at < block ? (size_t)(l->size_bytes - at) : block;
+        ok = fs_pread_all(lfd, p, n, at, &a->r->error) && fs_pread_all(rfd, p + block, n, at, &a->r->error);
+        *same = ok && memcmp(p, p + block, n) == 0;
+    }
+    free(p);
+    if (lfd >= 0)
+        (void)close(lfd);
+    if (rfd >= 0)
+        (void)close(rfd);
+    return ok || archive_failed(a);
+}
+
+/* The same SOP Instance UID twice: equal bytes count once, else no one can say which is right, and all are left out.
+ * Compacts the list; *n shrinks.  The list comes back sorted by SOP UID. */
+static bool drop_duplicates(struct attempt *a, struct archive_instance *list, size_t *n)
+{
+    qsort(list, *n, sizeof *list, by_sop);
+    size_t kept = 0;
+    for (size_t i = 0, next; i < *n; i = next) {
+        bool all_same = true;
+        for (next = i + 1; next < *n && phi_eq(list[i].sop_uid, list[next].sop_uid); next++) {
+            bool same = true;
+            if (all_same && !same_bytes(a, &list[i], &list[next], &same))
+                return false;
+            all_same = all_same && same;
+        }
+        /* Files too damaged to tell their UID are not duplicates of each other: each fails by itself. */
+        if (phi_is_empty(list[i].sop_uid))
+            next = i + 1;
+        else if (!all_same) {
+            a->r->found += (int64_t)(next - i);
+            skip(a, STUDY_WHY_DUPLICATE_INSTANCE, (int64_t)(next - i));
+            continue;
+        }
+        list[kept++] = list[i];
+    }
+    a->r->found += (int64_t)kept;
+    *n = kept;
+    return true;
+}
+
+/* Tells the de-identifier how large each series is; leaves out those that the project does not want, unread. */
+static bool choose_series(struct attempt *a, struct archive_instance *list, size_t n, struct todo *todo, size_t *n_todo)
+{
+    qsort(list, n, sizeof *list, by_series);
+    *n_todo = 0;
+    for (size_t i = 0, next; i < n; i = next) {
+        for (next = i + 1; next < n && phi_eq(list[i].series_uid, list[next].series_uid); next++)
+            ;
+        enum study_reason why = STUDY_WHY_NONE;
+        if (!phi_is_empty(list[i].series_uid)) {
+            if (!deid_study_expect_series(a->deid, list[i].series_uid, next - i, &a->r->error))
+                return failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_DEIDENTIFY_ERROR);
+            deid_study_series_wanted(a->deid, list[i].series_uid, &why);
+        }
+        if (why != STUDY_WHY_NONE) {
+            skip(a, why, (int64_t)(next - i));
+            continue;
+        }
+        for (size_t k = i; k < next; k++) {
+            struct todo *t = &todo[(*n_todo)++];
+            t->from = &list[k];
+            if (phi_is_empty(list[k].sop_uid) || phi_is_empty(list[k].series_uid))
+                continue;                   /* damaged: first in line, fails when it is read */
+            if (!deid_study_pseudo_uid(a->deid, list[k].series_uid, t->series, &a->r->error) ||
+                !deid_study_pseudo_uid(a->deid, list[k].sop_uid, t->sop, &a->r->error))
+                return failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_DEIDENTIFY_ERROR);
+        }
+    }
+    qsort(todo, *n_todo, sizeof *todo, by_pseudonym);
+    return true;
+}
+
+/* --- one instance ------------------------------------------------------------------------------------------------ */
+
+static enum study_reason reason_of_parse(enum pixl_code code)
+{
+    switch (code) {
+    case PIXL_E_UNSUPPORTED: return STUDY_WHY_UNSUPPORTED_SYNTAX;
+    case PIXL_E_LIMIT:       return STUDY_WHY_TOO_LARGE;
+    default:                 return STUDY_WHY_UNREADABLE_INSTANCE;
+    }
+}
+
+/* An instance that cannot be read fails the study, unless the project delivers what is left. */
+static bool unreadable(struct attempt *a)
+{
+    enum pixl_code code = a->r->error.code;
+    if (code != PIXL_E_CORRUPT && code != PIXL_E_UNSUPPORTED && code != PIXL_E_LIMIT)
+        return failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_DEIDENTIFY_ERROR);
+    enum study_reason why = reason_of_parse(code);
+    if (a->project->project->on_instance_error != PROJECT_ON_ERROR_DELIVER) {
+        (void)failed(a, EXTRACT_DEIDENTIFY, why);
+        return ended(a, STUDY_OUT_FAILED, why);
+    }
+    skip(a, why, 1);
+    pixl_error_clear(&a->r->error);
+    return true;
+}
+
+static bool write_entry(struct attempt *a, const struct deid_result *d, const struct dicom_source *source)
+{
+    char name[3 * (DICOM_UID_MAX + 1) + 8];
+    (void)snprintf(name, sizeof name, "%s/%s/%s.dcm", a->r->pseudo_study_uid, d->series_uid, d->sop_uid);
+    if (!zip_add(a->zip, name, &d->plan, source, d->pixels_compressed, &a->r->error)) {
+        if (a->r->error.code == PIXL_E_CORRUPT) {       /* the source shrank under us: look again later */
+            (void)failed(a, EXTRACT_ARCHIVE, STUDY_WHY_CHANGED_WHILE_READ);
+            return ended(a, STUDY_OUT_RETRY, STUDY_WHY_CHANGED_WHILE_READ);
+        }
+        return failed(a, EXTRACT_SPOOL, STUDY_WHY_SPOOL_ERROR);
+    }
+    a->r->delivered++;
+    return true;
+}
+
+static bool take_verdict(struct attempt *a, const struct deid_result *d, const struct dicom_source *source)
+{
+    switch (d->verdict) {
+    case DEID_EMIT:
+        return write_entry(a, d, source);
+    case DEID_FILTERED:
+        skip(a, d->why, 1);
+        return true;
+    case DEID_REFUSED:
+        if (a->project->project->on_instance_error == PROJECT_ON_ERROR_FAIL) {
+            memcpy(a->r->detail, d->where, sizeof a->r->detail);
+            return ended(a, STUDY_OUT_FAILED, d->why);
+        }
+        skip(a, d->why, 1);
+        return true;
+    case DEID_MISMATCH:
+        return ended(a, STUDY_OUT_FAILED, STUDY_WHY_IDENTITY_MISMATCH);
+    case DEID_RESIDUE:
+        memcpy(a->r->detail, d->where, sizeof a->r->detail);
+        return ended(a, STUDY_OUT_WITHHELD, STUDY_WHY_RESIDUE);
+    }
+    assert(!"a verdict that is none");
+    return false;
+}
+
+static bool deidentify_fd(struct attempt *a, const struct todo *t, int fd)
+{
+    const struct dicom_limits limits = DICOM_LIMITS_DEFAULT;
+    struct dicom_source source;
+    struct dicom_file file;
+    struct deid_result d;
+    if (!dicom_source_fd(fd, &source, &a->r->error))
+        return archive_failed(a);
+    a->study_bytes += (int64_t)source.size_bytes;
+    if (a->study_bytes > site_settings(a->x->site)->max_study_gib << 30)
+        return ended(a, STUDY_OUT_FAILED, STUDY_WHY_TOO_LARGE);
+    if (!dicom_parse(&source, &limits, &a->x->instance, &file, &a->r->error) ||
+        !deid_instance(a->deid, &file, &a->x->instance, &d, &a->r->error))
+        return unreadable(a);
+    /* What the archive said it would be must be what it is: entries are in the order of their pseudonyms. */
+    if (d.verdict == DEID_EMIT && (strcmp(d.sop_uid, t->sop) != 0 || strcmp(d.series_uid, t->series) != 0))
+        return ended(a, STUDY_OUT_RETRY, STUDY_WHY_CHANGED_WHILE_READ);
+    return take_verdict(a, &d, &source);
+}
+
+static bool deidentify_one(struct attempt *a, const struct todo *t)
+{
+    if (atomic_load(a->x->cancel))
+        return ended(a, STUDY_OUT_CANCELLED, STUDY_WHY_STOPPED);
+    int fd;
+    arena_reset(&a->x->instance);
+    if (!archive_open_instance(site_archive(a->x->site), t->from, &fd, &a->r->error))
+        return archive_failed(a);
+    bool ok = deidentify_fd(a, t, fd);
+    (void)close(fd);
+    return ok;
+}
+
+/* --- the study ----------------------------------------------------------------------------------------------------- */
+
+/* The reason for a study of which nothing is left: the one that all its instances share, if they do. */
+static enum study_reason why_nothing_left(const struct extract_result *r)
+{
+    for (size_t i = 0; i < STUDY_REASON_COUNT; i++)
+        if (r->skipped_by[i] > 0 && r->skipped_by[i] == r->skipped)
+            return (enum study_reason)i;
+    return STUDY_WHY_NO_INSTANCES_LEFT;
+}
+
+static bool commit_zip(struct attempt *a)
+{
+    if (a->r->delivered == 0)
+        return ended(a, STUDY_OUT_SKIPPED, why_nothing_left(a->r));
+    uint64_t size;
+    uint8_t digest[HASH_SHA256_BYTES];
+    if (!zip_commit(PIXL_STEAL(&a->zip), &size, digest, &a->r->error))
+        return failed(a, EXTRACT_SPOOL, STUDY_WHY_SPOOL_ERROR);
+    a->r->zip_bytes = (int64_t)size;
+    hash_hex(digest, sizeof digest, a->r->zip_digest);
+    a->r->outcome = STUDY_OUT_DEIDENTIFIED;
+    a->r->reason = STUDY_WHY_NONE;
+    return true;
+}
+
+static bool begin(struct attempt *a, struct phi_text uid)
+{
+    const struct store_image *i = a->image;
+    const struct deid_study_args args = {
+        .policy = a->project->policy, .pseudonyms = a->project->pseudonyms,
+        .mrn = i->mrn, .accession_number = i->accession_number, .study_uid = uid, .series_uids = i->series_uids,
+        .participant_id = i->participant_id, .pseudo_study_uid = i->pseudo_study_uid,
+    };
+    if (!deid_study_new(&args, &a->deid, &a->r->error))
+        return failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_DEIDENTIFY_ERROR);
+    (void)snprintf(a->r->pseudo_study_uid, sizeof a->r->pseudo_study_uid, "%s", deid_study_uid(a->deid));
+    return true;
+}
+
+static bool begin_zip(struct attempt *a)
+{
+    const char *path;
+    char fence[32];
+    (void)snprintf(fence, sizeof fence, "%lld", (long long)a->image->fence);
+    if (!site_spool_path(a->x->site, a->image->project, a->r->pseudo_study_uid, &a->x->study, &path, &a->r->error) ||
+        !zip_new(path, fence, (int)site_settings(a->x->site)->deflate_level, &a->zip, &a->r->error))
+        return failed(a, EXTRACT_SPOOL, STUDY_WHY_SPOOL_ERROR);
+    return true;
+}
+
+static bool attempt_study(struct attempt *a)
+{
+    struct extract *x = a->x;
+    struct phi_text uid;
+    struct archive_instance *list;
+    size_t n, n_todo;
+    if (!site_project(x->site, a->image->project, false, &a->project, &a->r->error)) {
+        (void)failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_CONFIGURATION);
+        return ended(a, STUDY_OUT_FAILED, STUDY_WHY_CONFIGURATION);
+    }
+    if (!find_study(a, &uid))
+        return false;
+    if (!archive_list(site_archive(x->site), uid, &x->study, &list, &n, &a->r->error))
+        return archive_failed(a);
+    if (n == 0)
+        return ended(a, STUDY_OUT_MISSING, STUDY_WHY_NOT_IN_ARCHIVE);
+    struct todo *todo = arena_calloc(&x->study, n, sizeof *todo);
+    if (todo == NULL) {
+        pixl_fail(&a->r->error, PIXL_E_NOMEM, 0, "list of %zu instances", n);
+        return failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_DEIDENTIFY_ERROR);
+    }
+    if (!begin(a, uid) || !drop_duplicates(a, list, &n) || !choose_series(a, list, n, todo, &n_todo))
+        return false;
+    if (n_todo > 0 && !begin_zip(a))
+        return false;
+    for (size_t i = 0; i < n_todo; i++)
+        if (!deidentify_one(a, &todo[i]))
+            return false;
+    return commit_zip(a);
+}
+
+void extract_study(struct extract *x, const struct store_image *image, struct extract_result *out)
+{
+    *out = (struct extract_result){ .outcome = STUDY_OUT_RETRY, .stage = EXTRACT_ARCHIVE };
+    arena_reset(&x->study);
+    struct attempt a = { .x = x, .image = image, .r = out };
+    (void)attempt_study(&a);
+    deid_study_free(a.deid);
+    zip_abandon(a.zip);
+}
+
+/* --- delivery ---------------------------------------------------------------------------------------------------------- */
+
+static bool hex_to_digest(struct str hex, uint8_t out[HASH_SHA256_BYTES])
+{
+    if (hex.n != 2 * HASH_SHA256_BYTES)
+        return false;
+    for (size_t i = 0; i < HASH_SHA256_BYTES; i++) {
+        unsigned byte = 0;
+        for (size_t k = 0; k < 2; k++) {
+            const char *digits = "0123456789abcdef", *at = strchr(digits, hex.p[2 * i + k]);
+            if (at == NULL || *at == '\0')
+                return false;
+            byte = byte * 16 + (unsigned)(at - digits);
+        }
+        out[i] = (uint8_t)byte;
+    }
+    return true;
+}
+
+/* The zip is gone or damaged: the archive must be asked again. */
+static void spool_lost(struct attempt *a)
+{
+    a->r->stage = EXTRACT_SPOOL;
+    (void)ended(a, STUDY_OUT_RETRY, STUDY_WHY_SPOOL_ERROR);
+}
+
+static void deliver(struct attempt *a)
+{
+    struct extract *x = a->x;
+    const char *path;
+    struct upload_study z = { .fence = a->image->fence, .size_bytes = (uint64_t)a->image->zip_bytes };
+    if (!site_spool_path(x->site, a->image->project, a->r->pseudo_study_uid, &x->study, &path, &a->r->error)) {
+        (void)failed(a, EXTRACT_SPOOL, STUDY_WHY_SPOOL_ERROR);
+        return;
+    }
+    if (!hex_to_digest(a->image->zip_digest, z.digest)) {
+        spool_lost(a);
+        return;
+    }
+    z.zip_path = path;
+    z.pseudo_study_uid = a->r->pseudo_study_uid;
+    if (!fs_exists(path)) {
+        spool_lost(a);
+        return;
+    }
+    if (upload_caps(a->project->images) & UPLOAD_CAP_KEEPS) {
+        (void)ended(a, STUDY_OUT_KEPT, STUDY_WHY_NONE);
+    } else if (upload_study(a->project->images, &z, &a->r->error)) {
+        (void)ended(a, STUDY_OUT_EXPORTED, STUDY_WHY_NONE);
+    } else if (a->r->error.code == PIXL_E_CORRUPT) {
+        spool_lost(a);
+    } else {
+        (void)failed(a, EXTRACT_DELIVER, STUDY_WHY_DELIVERY_ERROR);
+    }
+}
+
+void extract_deliver(struct extract *x, const struct store_image *image, struct extract_result *out)
+{
+    *out = (struct extract_result){ .outcome = STUDY_OUT_RETRY, .stage = EXTRACT_DELIVER };
+    arena_reset(&x->study);
+    struct attempt a = { .x = x, .image = image, .r = out };
+    (void)snprintf(out->pseudo_study_uid, sizeof out->pseudo_study_uid, "%.*s", STR_ARG(image->pseudo_study_uid));
+    if (!site_project(x->site, image->project, true, &a.project, &out->error)) {
+        (void)failed(&a, EXTRACT_DELIVER, STUDY_WHY_CONFIGURATION);
+        (void)ended(&a, STUDY_OUT_FAILED, STUDY_WHY_CONFIGURATION);
+        return;
+    }
+    deliver(&a);
+}

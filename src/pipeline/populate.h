@@ -1,0 +1,29 @@
+/* populate.h - brings a cohort into the store: its rows as requests, its studies as images to be worked off.
+ * Owns: nothing.  Never: shows the content of a row.  Threads: one call at a time per site. */
+#ifndef PIXL_PIPELINE_POPULATE_H
+#define PIXL_PIPELINE_POPULATE_H
+
+#include "pipeline/site.h"
+
+struct populate_options {
+    const char *path;                /* CSV file or OMOP ES folder */
+    int priority;                    /* 1..5 */
+    bool dry_run;                    /* tells what would happen, changes nothing, makes no key */
+    /* A refused row: physical line (row of the join for OMOP) and reason; may be NULL. */
+    void (*refused)(void *ctx, uint64_t line, const char *why);
+    /* Now and then: rows read so far; may be NULL. */
+    void (*progress)(void *ctx, int64_t rows);
+    void *ctx;
+};
+
+struct populate_counts {
+    int64_t rows, refused;           /* refused ones are among the rows */
+    int64_t new_studies, new_requests, known, revived, too_late, participant_differs;
+};
+
+/* Each project's configuration is loaded and checked first, its keys made ready; rows of a project without a usable one are refused.
+ * For an OMOP extract its public files are copied to the export tree (not when dry).
+ * Fails: as cohort_open(), site_keys_ready(), store_populate_*; what was added until then stays and is found again next time. */
+PIXL_MUST_CHECK bool populate_cohort(struct site *s, const struct populate_options *o, struct populate_counts *counts, struct pixl_error *err);
+
+#endif

@@ -1,0 +1,23 @@
+/* publish.h - writes the tables of every extract in the store and brings them, with the public files, to the research environment.
+ * Owns: nothing.  Threads: one call at a time per site. */
+#ifndef PIXL_PIPELINE_PUBLISH_H
+#define PIXL_PIPELINE_PUBLISH_H
+
+#include "export/export.h"
+#include "pipeline/site.h"
+
+struct publish_extract {
+    struct str project, time_slug;   /* in the arena given */
+    const char *dir;                 /* the folder of this extract below the export root */
+    const char *place;               /* where its tables went; NULL: the project sends none */
+    struct export_counts counts;
+    int64_t files;                   /* brought to the destination */
+    bool delivered;                  /* false: see error; it is tried again by the next run */
+    struct pixl_error error;
+};
+/* projects: n slugs to publish; n == 0: all in the store.  *out in the arena.
+ * Fails: when the tables cannot be written locally.  A destination that cannot be reached is told per extract. */
+PIXL_MUST_CHECK bool publish_extracts(struct site *s, const struct str *projects, size_t n, struct arena *a, struct publish_extract **out,
+                                      size_t *n_out, struct pixl_error *err);
+
+#endif

@@ -1,0 +1,317 @@
+#include "site.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/hash.h"
+
+struct site {
+    const struct settings *settings;
+    struct store *store;
+    struct archive *archive;
+    struct secrets *secrets;
+    struct secret key;                   /* the hashing key, once site_keys_ready() has seen it */
+    int lock_fd;
+    bool made_key;
+    char owner[65];
+    pthread_mutex_t lock;                /* guards projects */
+    struct site_project *projects;
+};
+
+const struct settings *site_settings(const struct site *s) { return s->settings; }
+struct store *site_store(struct site *s) { return s->store; }
+struct archive *site_archive(struct site *s) { return s->archive; }
+struct secrets *site_secrets(struct site *s) { return s->secrets; }
+const char *site_owner(const struct site *s) { return s->owner; }
+bool site_made_key(const struct site *s) { return s->made_key; }
+
+static bool name_owner(struct site *s, struct pixl_error *err)
+{
+    uint8_t random[8];
+    char hex[17];
+    if (!hash_random(random, sizeof random, err))
+        return false;
+    hash_hex(random, sizeof random, hex);
+    (void)snprintf(s->owner, sizeof s->owner, "pixl-%ld-%s", (long)getpid(), hex);
+    return true;
+}
+
+static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
+{
+    const struct settings *set = s->settings;
+    struct arena a;
+    arena_init(&a, 64 * 1024);
+    bool ok = false;
+    if (flags & SITE_LOOKS) {
+        if (!fs_is_dir(set->state_dir)) {
+            pixl_fail(err, PIXL_E_NOT_FOUND, 0, "there is no state in %s yet (run or populate makes it; PIXL_STATE_DIR says where)",
+                      set->state_dir);
+            goto out;
+        }
+    } else if (!fs_make_dirs(set->state_dir, 0700, err)) {
+        pixl_wrap(err, "state directory");
+        goto out;
+    }
+    if (flags & SITE_WORKS) {
+        const char *lock = fs_path(&a, set->state_dir, "lock");
+        if (lock == NULL) {
+            pixl_fail(err, PIXL_E_NOMEM, 0, "state lock");
+            goto out;
+        }
+        if (!fs_lock(lock, &s->lock_fd, err)) {
+            pixl_wrap(err, "another pixl works on %s", set->state_dir);
+            goto out;
+        }
+    }
+    if ((flags & SITE_SECRETS) && !secrets_open(set->secrets_url, &s->secrets, err))
+        goto out;
+    if ((flags & SITE_STORE) && !store_open(set->store_url, &s->store, err))
+        goto out;
+    if (flags & SITE_ARCHIVE) {
+        if (set->archive_url == NULL) {
+            pixl_fail(err, PIXL_E_INVALID, 0, "no archive is set: give --archive URL or PIXL_ARCHIVE_URL, "
+                      "for example directory:/path/to/dicom");
+            goto out;
+        }
+        if (!archive_open(set->archive_url, set->state_dir, &s->archive, err)) {
+            pixl_wrap(err, "archive");
+            goto out;
+        }
+    }
+    ok = true;
+out:
+    arena_done(&a);
+    return ok;
+}
+
+bool site_open(const struct settings *settings, unsigned flags, struct site **out, struct pixl_error *err)
+{
+    struct site *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "site");
+    s->settings = settings;
+    s->lock_fd = -1;
+    int rc = pthread_mutex_init(&s->lock, NULL);
+    assert(rc == 0);
+    if (!name_owner(s, err) || !open_parts(s, flags, err)) {
+        site_close(s);
+        return false;
+    }
+    *out = s;
+    return true;
+}
+
+static void free_project(struct site_project *p)
+{
+    upload_close(p->images);
+    upload_close(p->tables);
+    pseudonyms_free(p->pseudonyms);
+    deid_policy_free(p->policy);
+    project_free(p->project);
+    breaker_done(&p->breaker);
+    free(p);
+}
+
+void site_close(struct site *s)
+{
+    if (s == NULL)
+        return;
+    while (s->projects != NULL) {
+        struct site_project *next = s->projects->next;
+        free_project(s->projects);
+        s->projects = next;
+    }
+    archive_close(s->archive);
+    store_close(s->store);
+    secrets_close(s->secrets);
+    secret_done(&s->key);
+    if (s->lock_fd >= 0)
+        (void)close(s->lock_fd);
+    (void)pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* --- keys ------------------------------------------------------------------------------------------------------ */
+
+/* Does the store (or only the project, when given) have an image?  Without a store: is there a store file? */
+static bool has_images(struct site *s, struct str project, bool *out, struct pixl_error *err)
+{
+    if (s->store == NULL) {
+        const char *path = strncmp(s->settings->store_url, "sqlite:", 7) == 0 ? s->settings->store_url + 7 : NULL;
+        *out = path == NULL || fs_exists(path);
+        return true;
+    }
+    struct store_counts counts;
+    if (!store_count(s->store, project, &counts, err))
+        return false;
+    int64_t n = counts.requests;
+    for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
+        n += counts.by_state[i];
+    *out = n > 0;
+    return true;
+}
+
+/* Gets a secret, or makes it from random bytes when nothing can depend on an older one. */
+static bool get_or_make(struct site *s, struct str name, struct str project, size_t random_bytes, const char *what,
+                        struct secret *out, bool *made, struct pixl_error *err)
+{
+    if (secrets_get(s->secrets, name, out, err))
+        return true;
+    if (err->code != PIXL_E_NOT_FOUND)
+        return pixl_wrap(err, "%s", what);
+    pixl_error_clear(err);
+    bool used;
+    if (!has_images(s, project, &used, err))
+        return false;
+    if (used)
+        return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "%s '%.*s' is not in %s, but studies were pseudonymised with it: restore it from "
+                         "your backup; a new one would give other pseudonyms", what, STR_ARG(name), secrets_place(s->secrets));
+    if (!secrets_can_create(s->secrets))
+        return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "%s '%.*s' is not in %s and must be put there first", what, STR_ARG(name),
+                         secrets_place(s->secrets));
+    uint8_t random[32];
+    char hex[65];
+    assert(random_bytes <= sizeof random);
+    bool ok = hash_random(random, random_bytes, err);
+    if (ok) {
+        hash_hex(random, random_bytes, hex);
+        ok = secrets_create(s->secrets, name, str_of(hex), out, err) || pixl_wrap(err, "%s", what);
+    }
+    explicit_bzero(random, sizeof random);
+    explicit_bzero(hex, sizeof hex);
+    if (ok && made != NULL)
+        *made = true;
+    return ok;
+}
+
+/* The check value of a secret must be the one that this store has known since its first use. */
+static bool same_as_before(struct site *s, const char *meta_key, const struct secret *secret, const char *what, struct pixl_error *err)
+{
+    char check[17];
+    if (!pseudonyms_key_check(secret, check, err))
+        return pixl_wrap(err, "%s", what);
+    if (s->store == NULL)
+        return true;
+    struct arena a;
+    arena_init(&a, 64 * 1024);
+    struct str known;
+    bool ok = store_meta_put_if_absent(s->store, meta_key, str_of(check), &a, &known, err);
+    if (ok && !str_eq(known, str_of(check)))
+        ok = pixl_fail(err, PIXL_E_EXISTS, 0, "%s in %s is not the one that this store was used with: pseudonyms would not agree; "
+                       "restore the old one", what, secrets_place(s->secrets));
+    arena_done(&a);
+    return ok;
+}
+
+bool site_keys_ready(struct site *s, const struct str *projects, size_t n, struct pixl_error *err)
+{
+    assert(s->secrets != NULL);
+    if (s->key.n == 0) {
+        if (!get_or_make(s, str_of(s->settings->hash_key_name), (struct str){ 0 }, 32, "the hashing key", &s->key, &s->made_key, err))
+            return false;
+        if (!same_as_before(s, "hash-key-check", &s->key, "the hashing key", err))
+            return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        secret_auto salt = { 0 };
+        char meta[300];
+        (void)snprintf(meta, sizeof meta, "salt-check/%.*s", STR_ARG(projects[i]));
+        if (!get_or_make(s, projects[i], projects[i], 8, "the project's salt", &salt, NULL, err) ||
+            !same_as_before(s, meta, &salt, "the project's salt", err))
+            return false;
+    }
+    return true;
+}
+
+/* --- projects --------------------------------------------------------------------------------------------------- */
+
+static bool open_uploads(struct site *s, struct site_project *p, struct pixl_error *err)
+{
+    if (p->images != NULL)
+        return true;
+    struct upload *images = NULL, *tables = NULL;
+    char check[17];
+    bool ok = upload_open(p->project, false, s->secrets, &images, err) &&
+              upload_open(p->project, true, s->secrets, &tables, err) &&
+              pseudonyms_key_check(&s->key, check, err);
+    /* The marker can only be compared when the destination is there; when it is not, the breaker speaks of it later. */
+    if (ok && !upload_check_key(images, str_of(check), err)) {
+        ok = study_outcome_of(err->code) == STUDY_OUT_UNAVAILABLE;
+        if (ok)
+            pixl_error_clear(err);
+    }
+    if (!ok) {
+        upload_close(images);
+        upload_close(tables);
+        return pixl_wrap(err, "destination of project %.*s", STR_ARG(p->project->slug));
+    }
+    p->images = images;
+    p->tables = tables;
+    return true;
+}
+
+static bool load_project(struct site *s, struct str slug, struct site_project **out, struct pixl_error *err)
+{
+    struct site_project *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "project");
+    breaker_init(&p->breaker);
+    secret_auto salt = { 0 };
+    if (!project_load(s->settings->project_configs_dir, slug, &p->project, err) ||
+        !deid_policy_new(p->project, &p->policy, err) ||
+        !site_keys_ready(s, &slug, 1, err) ||
+        !secrets_get(s->secrets, slug, &salt, err) ||
+        !pseudonyms_new(&s->key, &salt, str_of(s->settings->local_salt), slug, &p->pseudonyms, err)) {
+        free_project(p);
+        return false;
+    }
+    *out = p;
+    return true;
+}
+
+bool site_project(struct site *s, struct str slug, bool with_uploads, struct site_project **out, struct pixl_error *err)
+{
+    pthread_mutex_lock(&s->lock);
+    struct site_project *p = s->projects;
+    while (p != NULL && !str_eq(p->project->slug, slug))
+        p = p->next;
+    bool ok = true;
+    if (p == NULL) {
+        ok = load_project(s, slug, &p, err);
+        if (ok) {
+            p->next = s->projects;
+            s->projects = p;
+        }
+    }
+    if (ok && with_uploads)
+        ok = open_uploads(s, p, err);
+    pthread_mutex_unlock(&s->lock);
+    if (ok)
+        *out = p;
+    return ok;
+}
+
+bool site_spool_path(struct site *s, struct str slug, const char *pseudo_study_uid, struct arena *a, const char **out, struct pixl_error *err)
+{
+    buf_auto b;
+    buf_init(&b, 4096);
+    (void)buf_addf(&b, "%s/spool/%.*s", s->settings->state_dir, STR_ARG(slug));
+    if (b.failed)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "spool path");
+    if (!fs_make_dirs(buf_cstr(&b), 0700, err))
+        return pixl_wrap(err, "spool");
+    (void)buf_addf(&b, "/%s.zip", pseudo_study_uid);
+    char *path = b.failed ? NULL : arena_cstr(a, buf_cstr(&b));
+    if (path == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "spool path");
+    *out = path;
+    return true;
+}

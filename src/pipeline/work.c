@@ -1,0 +1,647 @@
+#include "work.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "pipeline/settle.h"
+#include "pipeline/tokens.h"
+#include "pipeline/work_internal.h"
+
+#define SECOND_US INT64_C(1000000)
+
+struct work {
+    struct site *site;
+    const struct work_options *options;
+    atomic_bool stop, cancel;            /* finish what is in hand; give it back */
+    atomic_bool done, gave_up;
+    bool uses_tokens;
+    struct breaker archive, spool;
+
+    pthread_mutex_t lock;                /* guards what follows */
+    pthread_cond_t changed;              /* something was settled, or it is time to end */
+    struct work_progress progress;
+    int64_t last_moved_us;               /* mono: when a row last went forward, or nothing stood in its way */
+    int64_t spool_bytes;
+    int in_hand, suspects_in_hand;
+    bool failed;
+    struct pixl_error fatal;
+};
+
+/* What a worker could do just now. */
+enum did {
+    DID_WORK,
+    DID_NOTHING,                         /* nothing is due */
+    DID_WAIT,                            /* something is due, but may not be taken now */
+};
+
+/* --- small things --------------------------------------------------------------------------------------------------- */
+
+static bool is_ending(struct work *w)
+{
+    return atomic_load(&w->stop) || atomic_load(&w->cancel) || atomic_load(&w->done);
+}
+
+static void wake_all(struct work *w)
+{
+    pthread_mutex_lock(&w->lock);
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Waits until something changes, at most until the monotonic time given. */
+static void wait_until(struct work *w, int64_t mono_us)
+{
+    struct timespec t = { .tv_sec = mono_us / SECOND_US, .tv_nsec = mono_us % SECOND_US * 1000 };
+    pthread_mutex_lock(&w->lock);
+    if (!is_ending(w))
+        (void)pthread_cond_timedwait(&w->changed, &w->lock, &t);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void end_badly(struct work *w, const struct pixl_error *err)
+{
+    pthread_mutex_lock(&w->lock);
+    if (!w->failed) {
+        w->failed = true;
+        w->fatal = *err;
+    }
+    pthread_mutex_unlock(&w->lock);
+    atomic_store(&w->stop, true);
+    wake_all(w);
+}
+
+static void report(struct breaker *b, const char *what, bool worked, const struct pixl_error *why)
+{
+    if (!breaker_report(b, worked, why, clock_mono_us()))
+        return;
+    if (worked)
+        log_event(LOG_INFO, "breaker.closed", "what=%s", what);
+    else
+        log_event(LOG_WARN, "breaker.opened", "what=%s code=%s error=%s", what, pixl_code_name(why->code), why->msg);
+}
+
+/* An error of the store: its disk may be full for a while; anything else ends the work. */
+static enum did store_trouble(struct work *w, struct pixl_error *err)
+{
+    if (err->code == PIXL_E_NO_SPACE || err->code == PIXL_E_BUSY)
+        report(&w->spool, "state directory", false, err);
+    else
+        end_badly(w, err);
+    return DID_WAIT;
+}
+
+/* --- settling ---------------------------------------------------------------------------------------------------------- */
+
+static void note_settled(struct work *w, const struct store_image *image, const struct extract_result *r, const struct settled *s)
+{
+    enum study_state from = image->state == STUDY_DELIVERING ? STUDY_DEIDENTIFIED : STUDY_QUEUED;
+    pthread_mutex_lock(&w->lock);
+    if (!s->lost) {
+        w->progress.by_state[from]--;
+        w->progress.by_state[s->state]++;
+        if (study_state_is_end(s->state))
+            w->progress.done_here++;
+        if (s->state == STUDY_DEIDENTIFIED && image->state == STUDY_RETRIEVING) {
+            w->progress.instances += r->delivered;
+            w->progress.bytes += r->zip_bytes;
+            w->spool_bytes += r->zip_bytes;
+        }
+        if (s->state != STUDY_DEIDENTIFIED && image->state == STUDY_DELIVERING)
+            w->spool_bytes -= image->zip_bytes;
+        if (s->state != from)
+            w->last_moved_us = clock_mono_us();
+    }
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Writes the move; a full disk is waited for, as the work is done and would be lost. */
+static void settle_or_end(struct work *w, const struct store_image *image, const struct extract_result *r)
+{
+    struct settled s;
+    const int64_t until = clock_mono_us() + w->options->patience_us;
+    for (;;) {
+        struct pixl_error err = { 0 };
+        if (settle(w->site, image, r, clock_wall_us(), &s, &err)) {
+            note_settled(w, image, r, &s);
+            return;
+        }
+        bool may_pass = err.code == PIXL_E_NO_SPACE || err.code == PIXL_E_BUSY;
+        if (!may_pass || is_ending(w) || clock_mono_us() >= until) {
+            end_badly(w, &err);
+            return;
+        }
+        report(&w->spool, "state directory", false, &err);
+        wait_until(w, clock_mono_us() + SECOND_US);
+    }
+}
+
+static void in_hand(struct work *w, int n, bool suspect)
+{
+    pthread_mutex_lock(&w->lock);
+    w->in_hand += n;
+    if (suspect)
+        w->suspects_in_hand += n;
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* --- retrieving ----------------------------------------------------------------------------------------------------------- */
+
+static bool claim(struct work *w, enum store_work what, bool suspects, const struct str *without, size_t n_without, struct arena *a, bool *got,
+                  struct store_image *image, struct pixl_error *err)
+{
+    const struct store_claim c = {
+        .work = what, .owner = site_owner(w->site), .now_us = clock_wall_us(),
+        .lease_us = site_settings(w->site)->lease_s * SECOND_US, .suspects = suspects, .without_projects = without, .n_without = n_without,
+    };
+    return store_claim_next(site_store(w->site), &c, a, got, image, err);
+}
+
+static void report_retrieval(struct work *w, const struct extract_result *r)
+{
+    bool unavailable = r->outcome == STUDY_OUT_UNAVAILABLE;
+    bool archive_is_down = unavailable && r->stage == EXTRACT_ARCHIVE;
+    bool disk_is_down = unavailable && r->stage != EXTRACT_ARCHIVE;
+    report(&w->archive, archive_name(site_archive(w->site)), !archive_is_down, &r->error);
+    report(&w->spool, "spool", !disk_is_down, &r->error);
+}
+
+static void retrieve_suspect(struct work *w, const struct store_image *image)
+{
+    struct extract_result r;
+    struct pixl_error err = { 0 };
+    bool settled = false;
+    log_event(LOG_WARN, "study.suspect", "image=%lld crashes=%d", (long long)image->id, image->crashes);
+    if (!work_in_child(w->options->program, image, &w->cancel, &r, &settled, &err))
+        r.error = err;
+    breaker_unused(&w->archive);
+    breaker_unused(&w->spool);
+    if (!settled) {
+        settle_or_end(w, image, &r);
+        return;
+    }
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    struct store_image now;
+    bool got;
+    if (store_get_image(site_store(w->site), image->id, &a, &got, &now, &err) && got) {
+        r.zip_bytes = now.zip_bytes;
+        r.delivered = now.instances_delivered > 0 ? now.instances_delivered : 0;
+        note_settled(w, image, &r, &(struct settled){ .state = now.state });
+    }
+    arena_done(&a);
+}
+
+static void retrieve(struct work *w, struct extract *x, const struct store_image *image)
+{
+    if (image->crashes > 0 && w->options->program != NULL) {
+        retrieve_suspect(w, image);
+        return;
+    }
+    struct extract_result r;
+    extract_study(x, image, &r);
+    report_retrieval(w, &r);
+    settle_or_end(w, image, &r);
+}
+
+/* Waits for this worker's token.  false: stopped meanwhile, or the archive's rate is 0; nothing is owed. */
+static bool wait_for_token(struct work *w, enum did *why_not)
+{
+    struct store *store = site_store(w->site);
+    const char *name = archive_name(site_archive(w->site));
+    struct pixl_error err = { 0 };
+    bool granted;
+    int64_t wait_us;
+    *why_not = DID_WAIT;
+    if (!tokens_reserve(store, name, clock_wall_us(), &granted, &wait_us, &err)) {
+        *why_not = store_trouble(w, &err);
+        return false;
+    }
+    if (!granted)
+        return false;
+    const int64_t until = clock_mono_us() + wait_us;
+    while (clock_mono_us() < until && !is_ending(w))
+        wait_until(w, until);
+    if (!is_ending(w))
+        return true;
+    if (!tokens_refund(store, name, clock_wall_us(), &err))
+        log_event(LOG_DEBUG, "token.not_refunded", "code=%s", pixl_code_name(err.code));
+    return false;
+}
+
+static bool spool_is_full(struct work *w)
+{
+    int64_t max = site_settings(w->site)->spool_max_mib << 20;
+    pthread_mutex_lock(&w->lock);
+    bool full = max > 0 && w->spool_bytes >= max;
+    pthread_mutex_unlock(&w->lock);
+    return full;
+}
+
+/* Claims a row for retrieval, ordinary ones first, one suspect at a time. */
+static bool claim_retrieval(struct work *w, struct arena *a, bool *got, struct store_image *image, struct pixl_error *err)
+{
+    const struct work_options *o = w->options;
+    if (!claim(w, STORE_WORK_RETRIEVE, false, o->without_projects, o->n_without, a, got, image, err))
+        return false;
+    pthread_mutex_lock(&w->lock);
+    bool take_suspect = !*got && w->suspects_in_hand == 0;
+    if (take_suspect)
+        w->suspects_in_hand++;
+    pthread_mutex_unlock(&w->lock);
+    if (!take_suspect)
+        return true;
+    bool ok = claim(w, STORE_WORK_RETRIEVE, true, o->without_projects, o->n_without, a, got, image, err);
+    pthread_mutex_lock(&w->lock);
+    w->suspects_in_hand--;
+    pthread_mutex_unlock(&w->lock);
+    return ok;
+}
+
+/* Takes a token when one is needed, claims and retrieves.  Both breakers have allowed it. */
+static enum did retrieve_allowed(struct work *w, struct extract *x, struct arena *a)
+{
+    struct pixl_error err = { 0 };
+    struct store_image image;
+    bool got = false;
+    int64_t due;
+    enum did why_not = DID_NOTHING;
+    if (!store_next_due(site_store(w->site), STORE_WORK_RETRIEVE, &due, &err))
+        return store_trouble(w, &err);
+    if (due > clock_wall_us())
+        return DID_NOTHING;
+    if (w->uses_tokens && !wait_for_token(w, &why_not))
+        return why_not;
+    if (!claim_retrieval(w, a, &got, &image, &err))
+        return store_trouble(w, &err);
+    if (got) {
+        in_hand(w, 1, image.crashes > 0);
+        retrieve(w, x, &image);
+        in_hand(w, -1, image.crashes > 0);
+        return DID_WORK;
+    }
+    if (w->uses_tokens && !tokens_refund(site_store(w->site), archive_name(site_archive(w->site)), clock_wall_us(), &err))
+        return store_trouble(w, &err);
+    return DID_NOTHING;
+}
+
+static enum did try_retrieve(struct work *w, struct extract *x, struct arena *a)
+{
+    int64_t now = clock_mono_us();
+    if (site_archive(w->site) == NULL)
+        return DID_NOTHING;
+    if (spool_is_full(w) || !breaker_allows(&w->archive, now))
+        return DID_WAIT;
+    if (!breaker_allows(&w->spool, now)) {
+        breaker_unused(&w->archive);
+        return DID_WAIT;
+    }
+    enum did did = retrieve_allowed(w, x, a);
+    if (did != DID_WORK) {
+        breaker_unused(&w->archive);
+        breaker_unused(&w->spool);
+    }
+    return did;
+}
+
+/* --- delivering ------------------------------------------------------------------------------------------------------------ */
+
+enum { PROJECTS_MAX = 256 };
+
+/* Which projects' deliveries may not be taken now: excluded ones, and those whose destination's breaker says no. */
+struct delivery_choice {
+    struct str without[PROJECTS_MAX];
+    size_t n_without;
+    struct site_project *allowed[PROJECTS_MAX];      /* asked their breaker, which must hear back */
+    size_t n_allowed;
+    bool blocked;
+};
+
+static bool choose_deliveries(struct work *w, struct arena *a, struct delivery_choice *c, struct pixl_error *err)
+{
+    const struct work_options *o = w->options;
+    struct str *slugs;
+    size_t n;
+    memset(c, 0, sizeof *c);
+    if (!store_projects(site_store(w->site), a, &slugs, &n, err))
+        return false;
+    for (size_t i = 0; i < n && c->n_without < PROJECTS_MAX && c->n_allowed < PROJECTS_MAX; i++) {
+        bool excluded = false;
+        for (size_t k = 0; k < o->n_without; k++)
+            excluded = excluded || str_eq(o->without_projects[k], slugs[i]);
+        struct site_project *p = NULL;
+        struct pixl_error ignored = { 0 };      /* a project that cannot be loaded: its studies fail when they are taken */
+        if (!excluded && site_project(w->site, slugs[i], true, &p, &ignored)) {
+            if (breaker_allows(&p->breaker, clock_mono_us()))
+                c->allowed[c->n_allowed++] = p;
+            else
+                excluded = c->blocked = true;
+        }
+        if (excluded)
+            c->without[c->n_without++] = slugs[i];
+    }
+    return true;
+}
+
+static void deliver(struct work *w, struct extract *x, const struct store_image *image)
+{
+    struct extract_result r;
+    struct pixl_error ignored = { 0 };
+    struct site_project *p;
+    extract_deliver(x, image, &r);
+    if (site_project(w->site, image->project, true, &p, &ignored)) {
+        char what[300];
+        (void)snprintf(what, sizeof what, "destination of %.*s", STR_ARG(image->project));
+        bool down = r.outcome == STUDY_OUT_UNAVAILABLE && r.stage == EXTRACT_DELIVER;
+        report(&p->breaker, what, !down, &r.error);
+    }
+    settle_or_end(w, image, &r);
+}
+
+static enum did try_deliver(struct work *w, struct extract *x, struct arena *a)
+{
+    struct delivery_choice *c = arena_alloc(a, sizeof *c);
+    struct pixl_error err = { 0 };
+    struct store_image image;
+    bool got = false;
+    int64_t due;
+    if (c == NULL)
+        return DID_WAIT;
+    if (!store_next_due(site_store(w->site), STORE_WORK_DELIVER, &due, &err))
+        return store_trouble(w, &err);
+    if (due > clock_wall_us())
+        return DID_NOTHING;
+    if (!choose_deliveries(w, a, c, &err))
+        return store_trouble(w, &err);
+    bool ok = claim(w, STORE_WORK_DELIVER, false, c->without, c->n_without, a, &got, &image, &err) &&
+              (got || claim(w, STORE_WORK_DELIVER, true, c->without, c->n_without, a, &got, &image, &err));
+    for (size_t i = 0; i < c->n_allowed; i++)
+        if (!got || !str_eq(c->allowed[i]->project->slug, image.project))
+            breaker_unused(&c->allowed[i]->breaker);
+    if (!ok)
+        return store_trouble(w, &err);
+    if (!got)
+        return c->blocked ? DID_WAIT : DID_NOTHING;
+    in_hand(w, 1, false);
+    deliver(w, x, &image);
+    in_hand(w, -1, false);
+    return DID_WORK;
+}
+
+/* --- a worker --------------------------------------------------------------------------------------------------------------- */
+
+/* Nothing could be done: is that the end, or when is it worth looking again? */
+static void rest(struct work *w, enum did deliver_did, enum did retrieve_did)
+{
+    struct pixl_error err = { 0 };
+    int64_t due_retrieve, due_deliver, wall = clock_wall_us(), mono = clock_mono_us();
+    if (!store_next_due(site_store(w->site), STORE_WORK_RETRIEVE, &due_retrieve, &err) ||
+        !store_next_due(site_store(w->site), STORE_WORK_DELIVER, &due_deliver, &err)) {
+        (void)store_trouble(w, &err);
+        wait_until(w, mono + SECOND_US);
+        return;
+    }
+    if (site_archive(w->site) == NULL)
+        due_retrieve = INT64_MAX;
+    int64_t due = due_retrieve < due_deliver ? due_retrieve : due_deliver;
+    pthread_mutex_lock(&w->lock);
+    bool idle = w->in_hand == 0 && deliver_did == DID_NOTHING && retrieve_did == DID_NOTHING;
+    /* Due, claimable by nobody, and nobody works: only rows of projects that are left alone. */
+    bool over = idle && (due == INT64_MAX || (due <= wall && w->options->n_without > 0));
+    if (idle && due > wall)
+        w->last_moved_us = mono;             /* it waits for a retry's time, not for somebody's trouble */
+    pthread_mutex_unlock(&w->lock);
+    if (over) {
+        atomic_store(&w->done, true);
+        wake_all(w);
+        return;
+    }
+    int64_t pause = due > wall && due - wall < SECOND_US ? due - wall : SECOND_US / 2;
+    wait_until(w, mono + pause);
+}
+
+static void *worker(void *arg)
+{
+    struct work *w = arg;
+    struct extract x;
+    struct arena a;
+    extract_init(&x, w->site, &w->cancel);
+    arena_init(&a, 16 << 20);
+    while (!is_ending(w)) {
+        arena_reset(&a);
+        enum did delivered = try_deliver(w, &x, &a);
+        if (delivered == DID_WORK)
+            continue;
+        enum did retrieved = is_ending(w) ? DID_WAIT : try_retrieve(w, &x, &a);
+        if (retrieved != DID_WORK && !is_ending(w))
+            rest(w, delivered, retrieved);
+    }
+    arena_done(&a);
+    extract_done(&x);
+    return NULL;
+}
+
+/* --- the whole -------------------------------------------------------------------------------------------------------------- */
+
+static void describe_trouble(struct work *w, struct work_progress *p)
+{
+    char why[200];
+    enum pixl_code code;
+    double rate;
+    bool is_set;
+    struct pixl_error ignored = { 0 };
+    if (site_archive(w->site) != NULL && breaker_why(&w->archive, why, &code))
+        (void)snprintf(p->trouble, sizeof p->trouble, "archive: %s", why);
+    else if (breaker_why(&w->spool, why, &code))
+        (void)snprintf(p->trouble, sizeof p->trouble, "%s", why);
+    else if (w->uses_tokens && tokens_rate(site_store(w->site), archive_name(site_archive(w->site)), &rate, &is_set, &ignored)) {
+        p->rate_per_s = rate;
+        if (rate <= 0)
+            (void)snprintf(p->trouble, sizeof p->trouble, "the archive's rate is 0 (stopped)");
+    }
+}
+
+/* The destination's breakers are the projects' own. */
+static bool describe_destinations(struct work *w, struct arena *a, struct work_progress *p)
+{
+    struct str *slugs;
+    size_t n;
+    struct pixl_error ignored = { 0 };
+    char why[200];
+    enum pixl_code code;
+    if (!store_projects(site_store(w->site), a, &slugs, &n, &ignored))
+        return false;
+    for (size_t i = 0; i < n && p->trouble[0] == '\0'; i++) {
+        struct site_project *sp;
+        struct pixl_error e = { 0 };
+        if (site_project(w->site, slugs[i], false, &sp, &e) && breaker_why(&sp->breaker, why, &code))
+            (void)snprintf(p->trouble, sizeof p->trouble, "%s", why);
+    }
+    return p->trouble[0] != '\0';
+}
+
+static void tell(struct work *w, int64_t began_us)
+{
+    struct work_progress p;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    pthread_mutex_lock(&w->lock);
+    p = w->progress;
+    p.in_hand = w->in_hand;
+    pthread_mutex_unlock(&w->lock);
+    p.elapsed_us = clock_mono_us() - began_us;
+    describe_trouble(w, &p);
+    if (p.trouble[0] == '\0')
+        (void)describe_destinations(w, &a, &p);
+    if (w->options->progress != NULL)
+        w->options->progress(w->options->ctx, &p);
+    arena_done(&a);
+
+    pthread_mutex_lock(&w->lock);
+    if (p.trouble[0] == '\0')
+        w->last_moved_us = clock_mono_us();
+    bool too_long = clock_mono_us() - w->last_moved_us > w->options->patience_us && w->in_hand == 0;
+    pthread_mutex_unlock(&w->lock);
+    if (too_long && !is_ending(w)) {
+        log_event(LOG_WARN, "work.gave_up", "patience_s=%lld", (long long)(w->options->patience_us / SECOND_US));
+        atomic_store(&w->gave_up, true);
+        atomic_store(&w->stop, true);
+        wake_all(w);
+    }
+}
+
+static bool add_spool_bytes(void *ctx, const struct store_image *image)
+{
+    *(int64_t *)ctx += image->zip_bytes;
+    return true;
+}
+
+static bool begin(struct work *w, struct pixl_error *err)
+{
+    struct store *store = site_store(w->site);
+    int64_t recovered;
+    struct store_counts counts;
+    const struct store_filter spooled = { .states = 1u << STUDY_DEIDENTIFIED | 1u << STUDY_DELIVERING };
+    if (!store_recover_claims(store, site_owner(w->site), true, clock_wall_us(), &recovered, err))
+        return pixl_wrap(err, "claims of an earlier run");
+    if (recovered > 0)
+        log_event(LOG_WARN, "claims.recovered", "n=%lld", (long long)recovered);
+    if (!store_count(store, (struct str){ 0 }, &counts, err) || !store_each_image(store, &spooled, add_spool_bytes, &w->spool_bytes, err))
+        return false;
+    for (size_t i = 0; i < STUDY_STATE_COUNT; i++) {
+        w->progress.by_state[i] = counts.by_state[i];
+        w->progress.total += counts.by_state[i];
+    }
+    w->progress.rate_per_s = -1;
+    if (site_archive(w->site) != NULL) {
+        double rate;
+        if (!tokens_rate(store, archive_name(site_archive(w->site)), &rate, &w->uses_tokens, err))
+            return false;
+    }
+    return true;
+}
+
+/* Until the workers have ended: signals, progress, the leases. */
+static void watch(struct work *w, const sigset_t *signals, int64_t began_us)
+{
+    const int64_t lease_us = site_settings(w->site)->lease_s * SECOND_US;
+    int64_t renewed = clock_mono_us();
+    struct timespec half = { .tv_nsec = 500 * 1000 * 1000 };
+    for (;;) {
+        int got = sigtimedwait(signals, NULL, &half);
+        if (got == SIGINT || got == SIGTERM) {
+            atomic_store(atomic_load(&w->stop) ? &w->cancel : &w->stop, true);
+            log_event(LOG_WARN, atomic_load(&w->cancel) ? "work.giving_back" : "work.stopping", "signal=%d", got);
+            wake_all(w);
+        }
+        tell(w, began_us);
+        if (clock_mono_us() - renewed > lease_us / 3) {
+            struct pixl_error err = { 0 };
+            if (!store_renew_claims(site_store(w->site), site_owner(w->site), clock_wall_us() + lease_us, &err))
+                log_event(LOG_WARN, "claims.not_renewed", "code=%s", pixl_code_name(err.code));
+            renewed = clock_mono_us();
+        }
+        pthread_mutex_lock(&w->lock);
+        bool over = w->in_hand == 0;
+        pthread_mutex_unlock(&w->lock);
+        if (is_ending(w) && over)
+            return;
+    }
+}
+
+static bool run_threads(struct work *w, struct pixl_error *err)
+{
+    int n = w->options->workers, started = 0, rc = 0;
+    pthread_t *threads = calloc((size_t)n, sizeof *threads);
+    if (threads == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "%d workers", n);
+    sigset_t signals, before;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, &before);     /* workers inherit it: only watch() takes signals */
+    while (started < n && (rc = pthread_create(&threads[started], NULL, worker, w)) == 0)
+        started++;
+    if (started > 0)
+        watch(w, &signals, clock_mono_us());
+    for (int i = 0; i < started; i++)
+        (void)pthread_join(threads[i], NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    free(threads);
+    return started > 0 || pixl_fail_errno(err, rc, "starting workers");
+}
+
+bool work_run(struct site *s, const struct work_options *o, enum work_end *end, struct pixl_error *err)
+{
+    assert(o->workers >= 1);
+    struct work w = { .site = s, .options = o };
+    pthread_condattr_t attr;
+    int rc = pthread_mutex_init(&w.lock, NULL) | pthread_condattr_init(&attr) | pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) |
+             pthread_cond_init(&w.changed, &attr);
+    assert(rc == 0);
+    (void)pthread_condattr_destroy(&attr);
+    breaker_init(&w.archive);
+    breaker_init(&w.spool);
+    w.last_moved_us = clock_mono_us();
+    bool ok = begin(&w, err) && run_threads(&w, err);
+    if (ok && w.failed) {
+        *err = w.fatal;
+        ok = false;
+    }
+    if (ok)
+        *end = atomic_load(&w.gave_up) ? WORK_GAVE_UP : atomic_load(&w.done) ? WORK_DONE : WORK_STOPPED;
+    breaker_done(&w.archive);
+    breaker_done(&w.spool);
+    (void)pthread_cond_destroy(&w.changed);
+    (void)pthread_mutex_destroy(&w.lock);
+    return ok;
+}
+
+bool work_one(struct site *s, int64_t image_id, int64_t fence, struct pixl_error *err)
+{
+    static const atomic_bool never = false;
+    struct arena a;
+    struct extract x;
+    struct extract_result r;
+    struct store_image image;
+    struct settled settled;
+    bool got;
+    arena_init(&a, 1 << 20);
+    extract_init(&x, s, &never);
+    bool ok = store_get_image(site_store(s), image_id, &a, &got, &image, err);
+    if (ok && (!got || image.state != STUDY_RETRIEVING || image.fence != fence))
+        ok = pixl_fail(err, PIXL_E_STALE, 0, "image %lld is not claimed with fence %lld", (long long)image_id, (long long)fence);
+    if (ok) {
+        extract_study(&x, &image, &r);
+        ok = settle(s, &image, &r, clock_wall_us(), &settled, err);
+    }
+    extract_done(&x);
+    arena_done(&a);
+    return ok;
+}

@@ -1,0 +1,15 @@
+/* work_internal.h - what work.c (threads, waiting, progress) and work_child.c (suspects) share. */
+#ifndef PIXL_PIPELINE_WORK_INTERNAL_H
+#define PIXL_PIPELINE_WORK_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "pipeline/extract.h"
+
+/* Runs `program work-one` for a claimed suspect and waits for it.  The child retrieves and makes the move itself.
+ *   *settled  true: the child made the move; false: it could not, and *r says what the caller must settle
+ * cancel: when it becomes true the child is killed and the study given back.  Fails only when no child can be started. */
+PIXL_MUST_CHECK bool work_in_child(const char *program, const struct store_image *image, const atomic_bool *cancel, struct extract_result *r,
+                                   bool *settled, struct pixl_error *err);
+
+#endif
