@@ -1,0 +1,90 @@
+/* cmd_deid.c - `pixl deid`: files or folders by a project's rules, without archive or store. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/show.h"
+#include "pipeline/deid_files.h"
+
+struct talk {
+    struct show_progress progress;
+    bool verbose;
+};
+
+static void say_skipped(void *ctx, const char *path, enum study_reason why, const char *where)
+{
+    struct talk *t = ctx;
+    show_end_line(&t->progress);
+    (void)fprintf(stderr, "%s: left out: %s%s%s\n", path, study_reason_name(why), where[0] ? " " : "", where);
+}
+
+static void say_progress(void *ctx, int64_t done, int64_t of)
+{
+    struct talk *t = ctx;
+    if (done % 64 == 0)
+        show_step(&t->progress, RUN_WORKING, done, of);
+}
+
+static int64_t skipped(const struct deid_files_counts *n)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < STUDY_REASON_COUNT; i++)
+        sum += n->skipped_by[i];
+    return sum;
+}
+
+static void show(const struct deid_files_counts *n, int64_t us, bool json)
+{
+    char size[32], time[32];
+    if (json) {
+        json_t *reasons = json_object();
+        for (size_t i = 0; i < STUDY_REASON_COUNT; i++)
+            if (n->skipped_by[i] > 0)
+                (void)json_object_set_new(reasons, study_reason_name((enum study_reason)i), json_integer(n->skipped_by[i]));
+        show_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "files", (json_int_t)n->files, "not_dicom", (json_int_t)n->not_dicom,
+                            "studies", (json_int_t)n->studies, "withheld_studies", (json_int_t)n->withheld_studies,
+                            "written", (json_int_t)n->written, "bytes", (json_int_t)n->bytes, "skipped", reasons));
+        return;
+    }
+    printf("%lld files: %lld written (%s, %s), %lld left out, %lld no DICOM; %lld studies, %lld withheld\n", (long long)n->files,
+           (long long)n->written, show_bytes(n->bytes, size), show_duration(us, time), (long long)skipped(n), (long long)n->not_dicom,
+           (long long)n->studies, (long long)n->withheld_studies);
+    for (size_t i = 0; i < STUDY_REASON_COUNT; i++)
+        if (n->skipped_by[i] > 0)
+            printf("  %8lld %-21s %s\n", (long long)n->skipped_by[i], study_reason_name((enum study_reason)i),
+                   study_reason_text((enum study_reason)i));
+}
+
+static enum cli_exit run(struct cli *c, struct pixl_error *err)
+{
+    site_auto *s = NULL;
+    struct talk t = { 0 };
+    struct deid_files_counts n;
+    const char *project = cli_value(c, "--project");
+    if (project == NULL) {
+        pixl_fail(err, PIXL_E_INVALID, 0, "--project SLUG is needed: its rules decide what is kept");
+        return CLI_FAILED;
+    }
+    const struct deid_files_options o = { c->args[0], c->args[1], str_of(project), say_skipped, say_progress, &t };
+    int64_t began = clock_mono_us();
+    show_progress_init(&t.progress);
+    bool ok = site_open(&c->settings, SITE_SECRETS, &s, err) && deid_files(s, &o, &n, err);
+    show_end_line(&t.progress);
+    if (!ok)
+        return CLI_FAILED;
+    if (site_made_key(s))
+        (void)fprintf(stderr, "a new hashing key was made: %s - back it up\n", secrets_place(site_secrets(s)));
+    show(&n, clock_mono_us() - began, c->json);
+    return skipped(&n) > 0 || n.withheld_studies > 0 ? CLI_FAILED : CLI_DONE;
+}
+
+static const struct cli_option options[] = {
+    { "--project", "SLUG", NULL, "whose rules (<configs>/SLUG.yaml)" },
+};
+const struct cli_command cli_deid = {
+    .name = "deid", .summary = "de-identify files or folders by a project's rules, without archive or store", .usage = "IN OUT --project SLUG",
+    .text = "OUT gets <pseudo study>/<pseudo series>/<pseudo SOP>.dcm, in the transfer syntax the input had. IN is only read.\n"
+            "A study in which identity would remain is not written at all. Exit 0: all written; 1: some left out.",
+    .options = options, .n_options = ARRAY_LEN(options), .min_args = 2, .max_args = 2, .needs_settings = true, .run = run,
+};

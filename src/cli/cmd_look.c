@@ -1,0 +1,246 @@
+/* cmd_look.c - `pixl status`, `failed`, `retry`, `trace`: what a person asks of the store while a run is on, or after. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/show.h"
+#include "pipeline/tokens.h"
+
+static bool open_site(struct cli *c, struct site **s, struct pixl_error *err)
+{
+    return site_open(&c->settings, SITE_STORE | SITE_LOOKS, s, err);
+}
+
+static struct str project_of(const struct cli *c)
+{
+    return str_of(cli_value(c, "--project"));
+}
+
+/* --- status --------------------------------------------------------------------------------------------------- */
+
+static bool status_project(struct site *s, struct str project, json_t *list, struct pixl_error *err)
+{
+    struct store_counts n;
+    if (!store_count(site_store(s), project, &n, err))
+        return false;
+    if (list != NULL) {
+        json_t *j = show_counts_json(&n);
+        (void)json_object_set_new(j, "project", json_stringn(project.p, project.n));
+        (void)json_array_append_new(list, j);
+        return true;
+    }
+    printf("%.*s:\n", STR_ARG(project));
+    show_counts(stdout, &n);
+    return true;
+}
+
+static enum cli_exit status(struct cli *c, struct pixl_error *err)
+{
+    site_auto *s = NULL;
+    struct str *projects, wanted = project_of(c);
+    size_t n;
+    double rate;
+    bool is_set, ok = open_site(c, &s, err);
+    struct arena a;
+    arena_init(&a, 16 << 20);
+    json_t *list = c->json ? json_array() : NULL;
+    ok = ok && store_projects(site_store(s), &a, &projects, &n, err);
+    for (size_t i = 0; ok && i < n; i++)
+        if (wanted.n == 0 || str_eq(wanted, projects[i]))
+            ok = status_project(s, projects[i], list, err);
+    ok = ok && tokens_rate(site_store(s), "directory", &rate, &is_set, err);
+    if (ok && c->json) {
+        show_json(json_pack("{s:s, s:O, s:o}", "state_dir", c->settings.state_dir, "projects", list, "rate", is_set ? json_real(rate) : json_null()));
+    } else if (ok) {
+        if (n == 0)
+            printf("nothing was asked for yet (state: %s)\n", c->settings.state_dir);
+        else if (is_set)
+            printf("rate: %g studies/s\n", rate);
+    }
+    json_decref(list);
+    arena_done(&a);
+    return ok ? CLI_DONE : CLI_FAILED;
+}
+
+static const struct cli_option project_option[] = {
+    { "--project", "SLUG", NULL, "only this project" },
+};
+const struct cli_command cli_status = {
+    .name = "status", .summary = "how many studies are in which state, and why", .usage = "[--project SLUG]",
+    .text = "May be asked at any time, also while a run is on.",
+    .options = project_option, .n_options = ARRAY_LEN(project_option), .min_args = 0, .max_args = 0, .needs_settings = true, .run = status,
+};
+
+/* --- failed ----------------------------------------------------------------------------------------------------- */
+
+static bool print_image(void *ctx, const struct store_image *i)
+{
+    json_t *list = ctx;
+    if (list != NULL)
+        (void)json_array_append_new(list, show_image_json(i));
+    else
+        show_image(stdout, i);
+    return true;
+}
+
+static enum cli_exit failed(struct cli *c, struct pixl_error *err)
+{
+    site_auto *s = NULL;
+    const struct store_filter f = {
+        .project = project_of(c),
+        .states = cli_value(c, "--all") == NULL ? 1u << STUDY_FAILED | 1u << STUDY_WITHHELD
+                                                 : 1u << STUDY_FAILED | 1u << STUDY_WITHHELD | 1u << STUDY_MISSING | 1u << STUDY_SKIPPED,
+    };
+    json_t *list = c->json ? json_array() : NULL;
+    bool ok = open_site(c, &s, err) && store_each_image(site_store(s), &f, print_image, list, err);
+    if (ok && c->json)
+        show_json(json_incref(list));
+    json_decref(list);
+    return ok ? CLI_DONE : CLI_FAILED;
+}
+
+static const struct cli_option failed_options[] = {
+    { "--project", "SLUG", NULL, "only this project" },
+    { "--all",     NULL,   NULL, "also those that are missing or were skipped" },
+};
+const struct cli_command cli_failed = {
+    .name = "failed", .summary = "list the studies that failed or were withheld, with the reason", .usage = "[--project SLUG] [--all]",
+    .text = "A line for each study: its number, project, state, reason, and where (a tag path, never a value).",
+    .options = failed_options, .n_options = ARRAY_LEN(failed_options), .min_args = 0, .max_args = 0, .needs_settings = true, .run = failed,
+};
+
+/* --- references ---------------------------------------------------------------------------------------------------- */
+
+/* The studies that a reference of the user names; at least one. */
+static bool find(struct site *s, const char *ref, struct arena *a, int64_t **ids, size_t *n, struct pixl_error *err)
+{
+    if (!store_find_images(site_store(s), phi_text(str_trim(str_of(ref))), a, ids, n, err))
+        return false;
+    return *n > 0 || pixl_fail(err, PIXL_E_NOT_FOUND, 0, "no study has that number, pseudo study UID, study UID or accession number");
+}
+
+/* --- retry --------------------------------------------------------------------------------------------------------- */
+
+static bool parse_states(const char *text, unsigned *out, struct pixl_error *err)
+{
+    struct str rest = str_of(text), word;
+    unsigned states = 0;
+    for (bool more = true; more; ) {
+        enum study_state state, target;
+        more = str_split(rest, ',', &word, &rest);
+        if (!study_state_parse(str_trim(word), &state) || !study_retry_target(state, STUDY_QUEUED, &target))
+            return pixl_fail(err, PIXL_E_INVALID, 0, "--state takes failed, missing, skipped, withheld, held, adopted, joined by commas");
+        states |= 1u << state;
+    }
+    *out = states;
+    return true;
+}
+
+static enum cli_exit retry(struct cli *c, struct pixl_error *err)
+{
+    site_auto *s = NULL;
+    struct store_filter f = { .project = project_of(c), .states = 1u << STUDY_FAILED };
+    struct arena a;
+    int64_t *ids = NULL, n = 0;
+    size_t n_ids = 0;
+    const char *states = cli_value(c, "--state");
+    arena_init(&a, 16 << 20);
+    bool ok = (states == NULL || parse_states(states, &f.states, err)) && open_site(c, &s, err) &&
+              (c->n_args == 0 || find(s, c->args[0], &a, &ids, &n_ids, err)) &&
+              store_retry(site_store(s), &f, ids, n_ids, clock_wall_us(), &n, err);
+    if (ok && c->json)
+        show_json(json_pack("{s:I}", "queued_again", (json_int_t)n));
+    else if (ok)
+        printf("%lld studies wait to be worked on again; `pixl run` does it\n", (long long)n);
+    arena_done(&a);
+    return ok ? CLI_DONE : CLI_FAILED;
+}
+
+static const struct cli_option retry_options[] = {
+    { "--project", "SLUG",      NULL, "only this project" },
+    { "--state",   "STATE,...", NULL, "which ends to take back (default: failed; withheld, missing, skipped must be named)" },
+};
+const struct cli_command cli_retry = {
+    .name = "retry", .summary = "take failed studies back to work", .usage = "[REF] [--project SLUG] [--state STATE,...]",
+    .text = "Without REF every failed study; with REF (number, pseudo study UID, study UID, accession number) that one, whatever its end.\n"
+            "A study that failed in its delivery is delivered from the spool; the archive is not asked again.",
+    .options = retry_options, .n_options = ARRAY_LEN(retry_options), .min_args = 0, .max_args = 1, .needs_settings = true, .run = retry,
+};
+
+/* --- trace ---------------------------------------------------------------------------------------------------------- */
+
+static bool print_event(void *ctx, const struct store_event *e)
+{
+    json_t *list = ctx;
+    char iso[CLOCK_ISO_SIZE];
+    clock_iso(e->at_us, iso);
+    if (list != NULL) {
+        (void)json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:s, s:s%, s:I, s:i}", "at", iso,
+            "from", e->is_first ? json_null() : json_string(study_state_name(e->from)), "to", study_state_name(e->to),
+            "reason", study_reason_name(e->reason), "detail", e->detail.n ? e->detail.p : "", e->detail.n, "fence", (json_int_t)e->fence,
+            "attempt", e->attempt));
+        return true;
+    }
+    printf("  %.23sZ  %-13s -> %-13s %s%s%.*s\n", iso, e->is_first ? "(asked for)" : study_state_name(e->from), study_state_name(e->to),
+           e->reason == STUDY_WHY_NONE ? "" : study_reason_name(e->reason), e->detail.n ? " " : "", STR_ARG(e->detail));
+    return true;
+}
+
+static void print_facts(const struct store_image *i)
+{
+    char size[32];
+    show_image(stdout, i);
+    if (i->reason != STUDY_WHY_NONE)
+        printf("  why: %s\n", study_reason_text(i->reason));
+    if (i->pseudo_study_uid.n > 0)
+        printf("  pseudo study UID: %.*s\n", STR_ARG(i->pseudo_study_uid));
+    printf("  instances: %lld found, %lld delivered, %lld left out; zip %s; attempts %d, crashes %d\n", (long long)i->instances_found,
+           (long long)i->instances_delivered, (long long)i->instances_skipped, show_bytes(i->zip_bytes, size), i->attempts, i->crashes);
+}
+
+static bool trace_one(struct site *s, int64_t id, json_t *list, struct pixl_error *err)
+{
+    struct arena a;
+    struct store_image image;
+    bool got;
+    arena_init(&a, 16 << 20);
+    bool ok = store_get_image(site_store(s), id, &a, &got, &image, err) && (got || pixl_fail(err, PIXL_E_NOT_FOUND, 0, "image %" PRId64, id));
+    json_t *events = list != NULL ? json_array() : NULL;
+    if (ok && list == NULL)
+        print_facts(&image);
+    ok = ok && store_each_event(site_store(s), id, print_event, events, err);
+    if (ok && list != NULL) {
+        json_t *j = show_image_json(&image);
+        (void)json_object_set(j, "events", events);
+        (void)json_array_append_new(list, j);
+    }
+    json_decref(events);
+    arena_done(&a);
+    return ok;
+}
+
+static enum cli_exit trace(struct cli *c, struct pixl_error *err)
+{
+    site_auto *s = NULL;
+    struct arena a;
+    int64_t *ids;
+    size_t n = 0;
+    arena_init(&a, 16 << 20);
+    json_t *list = c->json ? json_array() : NULL;
+    bool ok = open_site(c, &s, err) && find(s, c->args[0], &a, &ids, &n, err);
+    for (size_t i = 0; ok && i < n; i++)
+        ok = trace_one(s, ids[i], list, err);
+    if (ok && c->json)
+        show_json(json_incref(list));
+    json_decref(list);
+    arena_done(&a);
+    return ok ? CLI_DONE : CLI_FAILED;
+}
+
+const struct cli_command cli_trace = {
+    .name = "trace", .summary = "the story of one study: every state it was in, when and why", .usage = "REF",
+    .text = "REF: the study's number, its pseudo study UID, or (for who knows them) its study UID or accession number.",
+    .min_args = 1, .max_args = 1, .needs_settings = true, .run = trace,
+};

@@ -1,0 +1,254 @@
+#include "show.h"
+
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+const char *show_bytes(int64_t bytes, char out[32])
+{
+    static const char *const units[] = { "B", "kB", "MB", "GB", "TB" };
+    double v = (double)bytes;
+    size_t u = 0;
+    while (v >= 1000 && u + 1 < ARRAY_LEN(units)) {
+        v /= 1000;
+        u++;
+    }
+    (void)snprintf(out, 32, u == 0 || v >= 100 ? "%.0f %s" : "%.1f %s", v, units[u]);
+    return out;
+}
+
+const char *show_duration(int64_t us, char out[32])
+{
+    long long s = us / 1000000;
+    if (s < 10)
+        (void)snprintf(out, 32, "%.1f s", (double)us / 1e6);
+    else if (s < 60)
+        (void)snprintf(out, 32, "%lld s", s);
+    else if (s < 3600)
+        (void)snprintf(out, 32, "%lld min %lld s", s / 60, s % 60);
+    else
+        (void)snprintf(out, 32, "%lld h %lld min", s / 3600, s % 3600 / 60);
+    return out;
+}
+
+void show_progress_init(struct show_progress *p)
+{
+    *p = (struct show_progress){ .is_terminal = isatty(STDERR_FILENO), .last_us = INT64_MIN, .last_step = -1 };
+}
+
+void show_end_line(struct show_progress *p)
+{
+    if (p->is_line_open)
+        (void)fputc('\n', stderr);
+    p->is_line_open = false;
+}
+
+/* A terminal's line is rewritten and cut to its width; elsewhere one plain line every ten seconds (or at once: now). */
+static void put_line(struct show_progress *p, const char *text, bool now)
+{
+    int64_t t = clock_mono_us();
+    if (p->is_terminal) {
+        struct winsize size = { 0 };
+        int width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 10 ? size.ws_col - 1 : 100;
+        (void)fprintf(stderr, "\r\033[K%.*s", width, text);
+        p->is_line_open = true;
+    } else if (now || p->last_us == INT64_MIN || t - p->last_us >= INT64_C(10) * 1000000) {
+        (void)fprintf(stderr, "%s\n", text);
+        p->last_us = t;
+    }
+    (void)fflush(stderr);
+}
+
+void show_step(void *ctx, enum run_step step, int64_t done, int64_t of)
+{
+    static const char *const words[] = {
+        [RUN_INDEXING] = "reading the archive's index", [RUN_POPULATING] = "reading the cohort", [RUN_WORKING] = "working",
+        [RUN_PUBLISHING] = "writing the tables",
+    };
+    struct show_progress *p = ctx;
+    char line[160];
+    if (of > 0)
+        (void)snprintf(line, sizeof line, "%s: %lld DICOM of %lld files", words[step], (long long)done, (long long)of);
+    else if (done > 0)
+        (void)snprintf(line, sizeof line, "%s: %lld rows", words[step], (long long)done);
+    else
+        (void)snprintf(line, sizeof line, "%s ...", words[step]);
+    if (p->last_step != (int)step)
+        show_end_line(p);
+    put_line(p, line, p->last_step != (int)step);
+    p->last_step = (int)step;
+}
+
+static void describe(const struct work_progress *w, char *out, size_t n)
+{
+    const int64_t *s = w->by_state;
+    int64_t ended = 0, bad = s[STUDY_MISSING] + s[STUDY_SKIPPED] + s[STUDY_FAILED] + s[STUDY_WITHHELD], left;
+    char size[32], time[32];
+    for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
+        if (study_state_is_end((enum study_state)i))
+            ended += s[i];
+    left = w->total - ended;
+    double per_s = w->elapsed_us > 0 ? (double)w->done_here * 1e6 / (double)w->elapsed_us : 0;
+    int len = snprintf(out, n, "%lld/%lld studies  %.1f/s  %s  delivered %lld", (long long)ended, (long long)w->total, per_s,
+                       show_bytes(w->bytes, size), (long long)(s[STUDY_EXPORTED] + s[STUDY_KEPT]));
+    if (bad > 0 && len > 0 && (size_t)len < n)
+        len += snprintf(out + len, n - (size_t)len, "  missing %lld, skipped %lld, failed %lld, withheld %lld", (long long)s[STUDY_MISSING],
+                        (long long)s[STUDY_SKIPPED], (long long)s[STUDY_FAILED], (long long)s[STUDY_WITHHELD]);
+    if (left > 0 && per_s > 0 && w->done_here >= 3 && len > 0 && (size_t)len < n)
+        len += snprintf(out + len, n - (size_t)len, "  %s left", show_duration((int64_t)((double)left / per_s * 1e6), time));
+    if (w->trouble[0] != '\0' && len > 0 && (size_t)len < n)
+        (void)snprintf(out + len, n - (size_t)len, "  waiting: %s", w->trouble);
+}
+
+void show_work(void *ctx, const struct work_progress *w)
+{
+    struct show_progress *p = ctx;
+    char line[600];
+    describe(w, line, sizeof line);
+    if (p->last_step != RUN_WORKING)
+        show_end_line(p);
+    put_line(p, line, false);
+    p->last_step = RUN_WORKING;
+}
+
+void show_counts(FILE *to, const struct store_counts *c)
+{
+    for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
+        if (c->by_state[i] > 0)
+            (void)fprintf(to, "  %8lld %-13s %s\n", (long long)c->by_state[i], study_state_name((enum study_state)i),
+                          study_state_text((enum study_state)i));
+    bool head = false;
+    for (size_t i = 0; i < STUDY_REASON_COUNT; i++) {
+        if (c->by_reason[i] <= 0 || i == STUDY_WHY_NONE)
+            continue;
+        if (!head)
+            (void)fprintf(to, "why they did not arrive:\n");
+        head = true;
+        (void)fprintf(to, "  %8lld %-21s %s\n", (long long)c->by_reason[i], study_reason_name((enum study_reason)i),
+                      study_reason_text((enum study_reason)i));
+    }
+    char size[32];
+    (void)fprintf(to, "instances: %lld found, %lld delivered, %lld left out; %s in zips; %lld cohort rows\n", (long long)c->instances_found,
+                  (long long)c->instances_delivered, (long long)c->instances_skipped, show_bytes(c->delivered_bytes, size), (long long)c->requests);
+}
+
+json_t *show_counts_json(const struct store_counts *c)
+{
+    json_t *states = json_object(), *reasons = json_object();
+    for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
+        (void)json_object_set_new(states, study_state_name((enum study_state)i), json_integer(c->by_state[i]));
+    for (size_t i = 0; i < STUDY_REASON_COUNT; i++)
+        if (i != STUDY_WHY_NONE && c->by_reason[i] > 0)
+            (void)json_object_set_new(reasons, study_reason_name((enum study_reason)i), json_integer(c->by_reason[i]));
+    return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "states", states, "reasons", reasons, "requests", (json_int_t)c->requests,
+                     "instances_found", (json_int_t)c->instances_found, "instances_delivered", (json_int_t)c->instances_delivered,
+                     "instances_skipped", (json_int_t)c->instances_skipped, "delivered_bytes", (json_int_t)c->delivered_bytes);
+}
+
+static json_t *text(struct str s)
+{
+    return s.n > 0 ? json_stringn(s.p, s.n) : json_null();
+}
+
+static json_t *time_of(int64_t wall_us)
+{
+    char iso[CLOCK_ISO_SIZE];
+    if (wall_us <= 0)
+        return json_null();
+    clock_iso(wall_us, iso);
+    return json_string(iso);
+}
+
+json_t *show_image_json(const struct store_image *i)
+{
+    return json_pack("{s:I, s:o, s:s, s:s, s:o, s:i, s:i, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+                     "image", (json_int_t)i->id, "project", text(i->project), "state", study_state_name(i->state),
+                     "reason", study_reason_name(i->reason), "detail", text(i->detail), "attempts", i->attempts, "crashes", i->crashes,
+                     "pseudo_study_uid", text(i->pseudo_study_uid), "instances_found", (json_int_t)i->instances_found,
+                     "instances_delivered", (json_int_t)i->instances_delivered, "instances_skipped", (json_int_t)i->instances_skipped,
+                     "zip_bytes", (json_int_t)i->zip_bytes, "created", time_of(i->created_us), "updated", time_of(i->updated_us),
+                     "exported", time_of(i->exported_us));
+}
+
+void show_image(FILE *to, const struct store_image *i)
+{
+    char iso[CLOCK_ISO_SIZE];
+    clock_iso(i->updated_us, iso);
+    (void)fprintf(to, "image %-7lld %-30.*s %-12s %-21s %.*s%s since %.19sZ\n", (long long)i->id, STR_ARG(i->project), study_state_name(i->state),
+                  i->reason == STUDY_WHY_NONE ? "-" : study_reason_name(i->reason), STR_ARG(i->detail), i->detail.n ? " " : "", iso);
+}
+
+void show_json(json_t *j)
+{
+    if (j != NULL && json_dumpf(j, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == 0)
+        (void)fputc('\n', stdout);
+    json_decref(j);
+}
+
+static const char *end_name(enum work_end e)
+{
+    return e == WORK_DONE ? "done" : e == WORK_STOPPED ? "stopped" : "gave-up";
+}
+
+static json_t *extracts_json(const struct run_summary *r)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < r->n_extracts; i++) {
+        const struct publish_extract *e = &r->extracts[i];
+        (void)json_array_append_new(list, json_pack("{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:b, s:o}", "project", text(e->project),
+            "extract", text(e->time_slug), "tables", e->dir ? e->dir : "", "destination", e->place ? json_string(e->place) : json_null(),
+            "linked", (json_int_t)e->counts.linked, "outcomes", (json_int_t)e->counts.outcomes, "files", (json_int_t)e->files,
+            "delivered", e->delivered, "error", e->error.code ? json_string(e->error.msg) : json_null()));
+    }
+    return list;
+}
+
+static void summary_json(const struct run_summary *r, const struct settings *set)
+{
+    const struct populate_counts *p = &r->populate;
+    json_t *cohort = !r->populated ? json_null() : json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)p->rows,
+        "refused", (json_int_t)p->refused, "new_studies", (json_int_t)p->new_studies, "new_requests", (json_int_t)p->new_requests,
+        "known", (json_int_t)p->known, "revived", (json_int_t)p->revived, "too_late", (json_int_t)p->too_late);
+    show_json(json_pack("{s:s, s:s, s:o, s:o, s:o, s:I}", "end", end_name(r->end), "state_dir", set->state_dir, "cohort", cohort,
+                        "counts", show_counts_json(&r->counts), "extracts", extracts_json(r), "left", (json_int_t)r->left));
+}
+
+static void summary_extracts(const struct run_summary *r)
+{
+    for (size_t i = 0; i < r->n_extracts; i++) {
+        const struct publish_extract *e = &r->extracts[i];
+        printf("tables of %.*s, extract %.*s: %lld linked, %lld outcomes, in %s\n", STR_ARG(e->project), STR_ARG(e->time_slug),
+               (long long)e->counts.linked, (long long)e->counts.outcomes, e->dir ? e->dir : "");
+        if (!e->delivered)
+            printf("  NOT delivered: %s\n", e->error.msg);
+        else if (e->place != NULL)
+            printf("  delivered to %s (%lld files)\n", e->place, (long long)e->files);
+    }
+}
+
+void show_summary(const struct run_summary *r, const struct settings *set, bool json)
+{
+    if (json) {
+        summary_json(r, set);
+        return;
+    }
+    const struct populate_counts *p = &r->populate;
+    if (r->populated)
+        printf("cohort: %lld rows, %lld refused; %lld studies new, %lld rows for studies already asked for, %lld rows known before\n",
+               (long long)p->rows, (long long)p->refused, (long long)p->new_studies, (long long)(p->new_requests - p->new_studies),
+               (long long)p->known);
+    if (p->participant_differs > 0)
+        printf("  %lld rows name another participant_id than the study has; it was not changed\n", (long long)p->participant_differs);
+    printf("studies:\n");
+    show_counts(stdout, &r->counts);
+    summary_extracts(r);
+    if (r->left_alone != NULL)
+        printf("left alone, as their configuration cannot be used:\n%s\n", r->left_alone);
+    if (r->left > 0)
+        printf("%lld studies are left to do%s; the same command goes on where this one ended (state: %s)\n", (long long)r->left,
+               r->end == WORK_GAVE_UP ? " because an archive or destination could not be reached" : "", set->state_dir);
+    if (r->counts.by_state[STUDY_FAILED] + r->counts.by_state[STUDY_WITHHELD] > 0)
+        printf("`pixl failed` lists what failed, `pixl trace N` tells a study's story, `pixl retry` tries again\n");
+}

@@ -1,0 +1,310 @@
+#include "deid_files.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+
+/* One input file, as far as its header says. */
+struct input {
+    const char *path;
+    struct str study, series, sop;       /* originals, in the list's arena */
+};
+
+struct job {
+    struct site *site;
+    const struct deid_files_options *o;
+    struct deid_files_counts n;
+    struct site_project *project;
+    struct arena list, instance;
+    struct input *inputs;
+    size_t n_inputs, cap;
+};
+
+static void skip(struct job *j, const char *path, enum study_reason why, const char *where)
+{
+    j->n.skipped_by[why]++;
+    if (j->o->skipped != NULL)
+        j->o->skipped(j->o->ctx, path, why, where);
+}
+
+/* --- what is there ------------------------------------------------------------------------------------------------- */
+
+static bool keep_input(struct job *j, const struct input *in, struct pixl_error *err)
+{
+    if (j->n_inputs == j->cap) {
+        size_t cap = j->cap ? 2 * j->cap : 1024;
+        struct input *grown = realloc(j->inputs, cap * sizeof *grown);
+        if (grown == NULL)
+            return pixl_fail(err, PIXL_E_NOMEM, 0, "list of %zu files", cap);
+        j->inputs = grown;
+        j->cap = cap;
+    }
+    j->inputs[j->n_inputs++] = *in;
+    return true;
+}
+
+static bool copy_text(struct job *j, struct dicom_file *f, uint32_t tag, struct str *out)
+{
+    struct str value;
+    bool found;
+    struct pixl_error ignored = { 0 };
+    if (!dicom_text(f, tag, &value, &found, &ignored) || !found)
+        return false;
+    *out = arena_str(&j->list, str_trim(value));
+    return out->p != NULL && out->n > 0;
+}
+
+/* Reads the UIDs of one file.  What is no DICOM is counted and passed over. */
+static bool look_at(struct job *j, const char *path, struct pixl_error *err)
+{
+    const struct dicom_limits limits = DICOM_LIMITS_DEFAULT;
+    struct dicom_source source;
+    struct dicom_file f;
+    struct input in = { 0 };
+    struct pixl_error e = { 0 };
+    j->n.files++;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        skip(j, path, STUDY_WHY_UNREADABLE_INSTANCE, "");
+        return true;
+    }
+    arena_reset(&j->instance);
+    bool read = dicom_source_fd(fd, &source, &e) && dicom_parse_until(&source, &limits, DICOM_SERIES_UID, &j->instance, &f, &e) &&
+                copy_text(j, &f, DICOM_STUDY_UID, &in.study) && copy_text(j, &f, DICOM_SERIES_UID, &in.series) &&
+                copy_text(j, &f, DICOM_SOP_INSTANCE_UID, &in.sop);
+    char magic[4] = { 0 };
+    bool is_dicom = pread(fd, magic, 4, 128) == 4 && memcmp(magic, "DICM", 4) == 0;
+    (void)close(fd);
+    if (!read && !is_dicom) {
+        j->n.not_dicom++;
+        return true;
+    }
+    if (!read) {
+        skip(j, path, e.code == PIXL_E_UNSUPPORTED ? STUDY_WHY_UNSUPPORTED_SYNTAX : STUDY_WHY_UNREADABLE_INSTANCE, "");
+        return true;
+    }
+    in.path = arena_cstr(&j->list, path);
+    if (in.path == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "list of files");
+    return keep_input(j, &in, err);
+}
+
+static bool list_inputs(struct job *j, struct pixl_error *err)
+{
+    char *const roots[] = { arena_cstr(&j->list, j->o->in), NULL };
+    FTS *fts = roots[0] != NULL ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_COMFOLLOW, NULL) : NULL;
+    if (fts == NULL)
+        return pixl_fail_errno(err, errno, "input");
+    bool ok = true;
+    for (FTSENT *e; ok && (errno = 0, e = fts_read(fts)) != NULL; ) {
+        if (e->fts_info == FTS_F)
+            ok = look_at(j, e->fts_accpath, err);
+        else if (e->fts_level == FTS_ROOTLEVEL && (e->fts_info == FTS_NS || e->fts_info == FTS_DNR || e->fts_info == FTS_ERR))
+            ok = pixl_fail_errno(err, e->fts_errno ? e->fts_errno : EIO, "input");
+        else if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS) {
+            j->n.files++;
+            skip(j, e->fts_accpath, STUDY_WHY_UNREADABLE_INSTANCE, "");
+        }
+    }
+    (void)fts_close(fts);
+    return ok;
+}
+
+static int by_study(const void *left, const void *right)
+{
+    const struct input *l = left, *r = right;
+    int c = str_cmp(l->study, r->study);
+    if (c == 0)
+        c = str_cmp(l->series, r->series);
+    if (c == 0)
+        c = str_cmp(l->sop, r->sop);
+    return c ? c : strcmp(l->path, r->path);
+}
+
+/* --- one study ------------------------------------------------------------------------------------------------------- */
+
+struct group {
+    struct job *j;
+    struct deid_study *deid;
+    const struct input *first;
+    size_t n;
+    char part[8192];                     /* <out>/.<pseudo study>.part: renamed when the whole study passed */
+    char last_series[DICOM_UID_MAX + 1]; /* folder that was made last */
+    bool withheld;
+    int64_t written, bytes;
+};
+
+static bool write_instance(struct group *g, const struct deid_result *d, const struct dicom_source *source, struct pixl_error *err)
+{
+    char path[sizeof g->part + 2 * DICOM_UID_MAX + 16];
+    if (strcmp(g->last_series, d->series_uid) != 0) {
+        (void)snprintf(path, sizeof path, "%s/%s", g->part, d->series_uid);
+        if (!fs_make_dirs(path, 0750, err))
+            return pixl_wrap(err, "output");
+        memcpy(g->last_series, d->series_uid, sizeof g->last_series);
+    }
+    (void)snprintf(path, sizeof path, "%s/%s/%s.dcm", g->part, d->series_uid, d->sop_uid);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd < 0)
+        return pixl_fail_errno(err, errno, "output file");
+    bool ok = dicom_plan_write_fd(&d->plan, source, fd, err);
+    if (close(fd) != 0 && ok)
+        ok = pixl_fail_errno(err, errno, "output file");
+    if (ok) {
+        g->written++;
+        g->bytes += (int64_t)d->plan.size_bytes;
+    }
+    return ok;
+}
+
+/* An input that cannot be read or decided is skipped; only output and memory are errors of the whole. */
+static bool deidentify(struct group *g, const struct input *in, struct pixl_error *err)
+{
+    const struct dicom_limits limits = DICOM_LIMITS_DEFAULT;
+    struct job *j = g->j;
+    struct dicom_source source;
+    struct dicom_file f;
+    struct deid_result d;
+    struct pixl_error e = { 0 };
+    bool ok = true;
+    int fd = open(in->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        skip(j, in->path, STUDY_WHY_UNREADABLE_INSTANCE, "");
+        return true;
+    }
+    arena_reset(&j->instance);
+    if (!dicom_source_fd(fd, &source, &e) || !dicom_parse(&source, &limits, &j->instance, &f, &e) ||
+        !deid_instance(g->deid, &f, &j->instance, &d, &e)) {
+        skip(j, in->path, e.code == PIXL_E_UNSUPPORTED ? STUDY_WHY_UNSUPPORTED_SYNTAX : e.code == PIXL_E_LIMIT ? STUDY_WHY_TOO_LARGE
+                                                                                                : STUDY_WHY_UNREADABLE_INSTANCE, "");
+    } else if (d.verdict == DEID_EMIT) {
+        ok = write_instance(g, &d, &source, err);
+    } else {
+        g->withheld = g->withheld || d.verdict == DEID_RESIDUE;
+        skip(j, in->path, d.verdict == DEID_MISMATCH ? STUDY_WHY_IDENTITY_MISMATCH : d.why, d.where);
+    }
+    (void)close(fd);
+    return ok;
+}
+
+static bool same_file(const struct input *l, const struct input *r)
+{
+    uint8_t ld[32], rd[32];
+    uint64_t ln, rn;
+    struct pixl_error e = { 0 };
+    return fs_digest(l->path, ld, &ln, &e) && fs_digest(r->path, rd, &rn, &e) && ln == rn && memcmp(ld, rd, sizeof ld) == 0;
+}
+
+/* The same SOP Instance UID again: equal bytes are done once, else all of them are left out.  *n_same: how many share it. */
+static bool is_ambiguous(const struct group *g, size_t i, size_t *n_same)
+{
+    size_t k = i + 1;
+    bool differ = false;
+    for (; k < g->n && str_eq(g->first[k].sop, g->first[i].sop) && str_eq(g->first[k].series, g->first[i].series); k++)
+        differ = differ || !same_file(&g->first[i], &g->first[k]);
+    *n_same = k - i;
+    return differ;
+}
+
+static bool expect_series(struct group *g, struct pixl_error *err)
+{
+    for (size_t i = 0, next; i < g->n; i = next) {
+        size_t distinct = 1;
+        for (next = i + 1; next < g->n && str_eq(g->first[next].series, g->first[i].series); next++)
+            distinct += !str_eq(g->first[next].sop, g->first[next - 1].sop);
+        if (!deid_study_expect_series(g->deid, phi_text(g->first[i].series), distinct, err))
+            return false;
+    }
+    return true;
+}
+
+static bool each_instance(struct group *g, struct pixl_error *err)
+{
+    for (size_t i = 0, n_same; i < g->n && !g->withheld; i += n_same) {
+        if (g->j->o->progress != NULL)
+            g->j->o->progress(g->j->o->ctx, (int64_t)(&g->first[i] - g->j->inputs), (int64_t)g->j->n_inputs);
+        if (is_ambiguous(g, i, &n_same)) {
+            for (size_t k = 0; k < n_same; k++)
+                skip(g->j, g->first[i + k].path, STUDY_WHY_DUPLICATE_INSTANCE, "");
+            continue;
+        }
+        if (!deidentify(g, &g->first[i], err))
+            return false;
+    }
+    return true;
+}
+
+/* Makes the finished study visible under its name, all at once.  An older result of the same study is replaced. */
+static bool finish(struct group *g, struct pixl_error *err)
+{
+    char final[sizeof g->part + DICOM_UID_MAX];
+    if (g->withheld || g->written == 0) {
+        g->j->n.withheld_studies += g->withheld;
+        return fs_remove_tree(g->part, err);
+    }
+    (void)snprintf(final, sizeof final, "%s/%s", g->j->o->out, deid_study_uid(g->deid));
+    if (!fs_remove_tree(final, err))
+        return pixl_wrap(err, "output");
+    if (rename(g->part, final) != 0)
+        return pixl_fail_errno(err, errno, "output folder");
+    g->j->n.written += g->written;
+    g->j->n.bytes += g->bytes;
+    return true;
+}
+
+static bool study(struct job *j, const struct input *first, size_t n, struct pixl_error *err)
+{
+    struct group g = { .j = j, .first = first, .n = n };
+    const struct deid_study_args args = {
+        .policy = j->project->policy, .pseudonyms = j->project->pseudonyms, .study_uid = phi_text(first->study),
+    };
+    if (!deid_study_new(&args, &g.deid, err))
+        return false;
+    j->n.studies++;
+    int len = snprintf(g.part, sizeof g.part, "%s/.%s.part", j->o->out, deid_study_uid(g.deid));
+    bool ok = (len > 0 && (size_t)len < sizeof g.part - 2 * DICOM_UID_MAX) || pixl_fail(err, PIXL_E_LIMIT, 0, "output path is too long");
+    ok = ok && fs_remove_tree(g.part, err) && expect_series(&g, err) && each_instance(&g, err) && finish(&g, err);
+    deid_study_free(g.deid);
+    return ok;
+}
+
+/* Output inside the input would be read as input by the next call. */
+static bool check_apart(const char *in, const char *out, struct pixl_error *err)
+{
+    char *a = realpath(in, NULL), *b = realpath(out, NULL);
+    size_t n = a != NULL ? strlen(a) : 0;
+    bool inside = a != NULL && b != NULL && strncmp(a, b, n) == 0 && (b[n] == '/' || b[n] == '\0' || n == 1);
+    free(a);
+    free(b);
+    return !inside || pixl_fail(err, PIXL_E_INVALID, 0, "the output folder lies inside the input");
+}
+
+bool deid_files(struct site *s, const struct deid_files_options *o, struct deid_files_counts *counts, struct pixl_error *err)
+{
+    struct job j = { .site = s, .o = o };
+    arena_init(&j.list, (size_t)1 << 30);
+    arena_init(&j.instance, (size_t)256 << 20);
+    bool ok = site_project(s, o->project, false, &j.project, err) && fs_make_dirs(o->out, 0750, err) &&
+              check_apart(o->in, o->out, err) && list_inputs(&j, err);
+    if (ok && j.n_inputs > 0)
+        qsort(j.inputs, j.n_inputs, sizeof *j.inputs, by_study);
+    for (size_t i = 0, next; ok && i < j.n_inputs; i = next) {
+        for (next = i + 1; next < j.n_inputs && str_eq(j.inputs[next].study, j.inputs[i].study); next++)
+            ;
+        ok = study(&j, &j.inputs[i], next - i, err);
+    }
+    free(j.inputs);
+    arena_done(&j.list);
+    arena_done(&j.instance);
+    if (ok)
+        *counts = j.n;
+    return ok;
+}

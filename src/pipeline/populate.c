@@ -1,0 +1,181 @@
+#include "populate.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cohort/cohort.h"
+#include "export/export.h"
+
+/* The projects that a cohort names, each looked at once. */
+struct named_project {
+    struct str slug;
+    bool usable;
+    char why[160];
+};
+struct named_projects {
+    struct arena arena;
+    struct named_project *p;
+    size_t n, cap;
+};
+
+static struct named_project *find(struct named_projects *all, struct str slug)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (str_eq(all->p[i].slug, slug))
+            return &all->p[i];
+    return NULL;
+}
+
+static bool add(struct named_projects *all, struct str slug, struct pixl_error *err)
+{
+    if (all->n == all->cap) {
+        size_t cap = all->cap ? 2 * all->cap : 8;
+        struct named_project *p = arena_calloc(&all->arena, cap, sizeof *p);
+        if (p == NULL)
+            return pixl_fail(err, PIXL_E_NOMEM, 0, "projects of the cohort");
+        if (all->n > 0)
+            memcpy(p, all->p, all->n * sizeof *p);
+        all->p = p;
+        all->cap = cap;
+    }
+    struct str copy = arena_str(&all->arena, slug);
+    if (copy.p == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "projects of the cohort");
+    all->p[all->n++] = (struct named_project){ .slug = copy };
+    return true;
+}
+
+/* First pass: which projects are there?  (Keys are made ready before the store is held for the second.) */
+static bool collect_projects(const struct populate_options *o, const char *temp_dir, struct named_projects *all, struct pixl_error *err)
+{
+    cohort_auto *c = NULL;
+    struct cohort_row row;
+    bool got;
+    if (!cohort_open(o->path, temp_dir, &c, err))
+        return false;
+    if (cohort_kind(c) == COHORT_OMOP)
+        return add(all, cohort_project(c), err);
+    for (;;) {
+        if (!cohort_next(c, &got, &row, err))
+            return false;
+        if (!got)
+            return true;
+        if (!row.refused && find(all, row.request.project) == NULL && !add(all, row.request.project, err))
+            return false;
+    }
+}
+
+/* Loads a project; one that cannot be used refuses its rows, an error of keys or store ends it all. */
+static bool check_project(struct site *s, struct named_project *p, bool dry_run, struct pixl_error *err)
+{
+    struct project *config = NULL;
+    p->usable = project_load(site_settings(s)->project_configs_dir, p->slug, &config, err);
+    if (!p->usable) {
+        (void)snprintf(p->why, sizeof p->why, "project_name: %.*s", (int)sizeof p->why - 16, err->msg);
+        log_event(LOG_ERROR, "project.unusable", "project=%.*s error=%s", STR_ARG(p->slug), err->msg);
+        pixl_error_clear(err);
+        return true;
+    }
+    project_free(config);
+    struct site_project *ignored;
+    return dry_run || site_project(s, p->slug, true, &ignored, err);
+}
+
+static void count(struct populate_counts *n, enum store_added what, bool differs)
+{
+    switch (what) {
+    case STORE_ADDED_IMAGE:   n->new_studies++; n->new_requests++; break;
+    case STORE_ADDED_REQUEST: n->new_requests++; break;
+    case STORE_KNOWN:         n->known++; break;
+    case STORE_REVIVED:       n->revived++; break;
+    case STORE_TOO_LATE:      n->too_late++; break;
+    }
+    n->participant_differs += differs;
+}
+
+static void refuse(const struct populate_options *o, struct populate_counts *n, uint64_t line, const char *why)
+{
+    n->refused++;
+    if (o->refused != NULL)
+        o->refused(o->ctx, line, why);
+}
+
+static bool add_rows(const struct populate_options *o, struct cohort *c, struct named_projects *all, struct store_populate *into,
+                     struct populate_counts *n, struct pixl_error *err)
+{
+    struct cohort_row row;
+    bool got, differs;
+    enum store_added what;
+    for (;;) {
+        if (!cohort_next(c, &got, &row, err))
+            return false;
+        if (!got)
+            return true;
+        n->rows++;
+        if (o->progress != NULL && n->rows % 10000 == 0)
+            o->progress(o->ctx, n->rows);
+        const struct named_project *p = row.refused ? NULL : find(all, row.request.project);
+        if (row.refused || p == NULL || !p->usable) {
+            refuse(o, n, row.line, row.refused ? row.why : p != NULL ? p->why : "project_name: appeared while the file was read");
+            continue;
+        }
+        row.request.priority = o->priority;
+        if (!store_populate_add(into, &row.request, clock_wall_us(), &what, &differs, err))
+            return pixl_wrap(err, "row at line %llu", (unsigned long long)row.line);
+        count(n, what, differs);
+        if (what == STORE_TOO_LATE && o->refused != NULL)
+            o->refused(o->ctx, row.line, "series_uid: the study is delivered already without these series; nothing was changed");
+    }
+}
+
+/* The extract's public files go into the export tree before its studies are asked for: a resumed cohort finds them there. */
+static bool copy_public(struct site *s, struct cohort *c, struct pixl_error *err)
+{
+    struct arena a;
+    struct str slug;
+    arena_init(&a, 1 << 20);
+    bool ok = cohort_time_slug(&a, cohort_extract_time(c), &slug, err) &&
+              export_copy_public(site_settings(s)->export_root_dir, cohort_project(c), slug, cohort_public_dir(c), cohort_fingerprint(c), err);
+    arena_done(&a);
+    return ok;
+}
+
+static bool second_pass(struct site *s, const struct populate_options *o, struct named_projects *all, struct populate_counts *n,
+                        struct pixl_error *err)
+{
+    cohort_auto *c = NULL;
+    struct store_populate *into = NULL;
+    if (!cohort_open(o->path, site_settings(s)->temp_dir, &c, err))
+        return false;
+    if (!o->dry_run && cohort_kind(c) == COHORT_OMOP && all->p[0].usable && !copy_public(s, c, err))
+        return pixl_wrap(err, "public files of the extract");
+    if (!store_populate_begin(site_store(s), o->dry_run, &into, err))
+        return false;
+    bool ok = add_rows(o, c, all, into, n, err);
+    struct pixl_error end = { 0 };
+    bool ended = store_populate_end(into, &end);
+    if (ok && !ended)
+        *err = end;
+    return ok && ended;
+}
+
+bool populate_cohort(struct site *s, const struct populate_options *o, struct populate_counts *counts, struct pixl_error *err)
+{
+    struct named_projects all = { 0 };
+    struct populate_counts n = { 0 };
+    arena_init(&all.arena, 16 << 20);
+    bool ok = collect_projects(o, site_settings(s)->temp_dir, &all, err);
+    for (size_t i = 0; ok && i < all.n; i++)
+        ok = check_project(s, &all.p[i], o->dry_run, err);
+    ok = ok && second_pass(s, o, &all, &n, err);
+    if (ok)
+        log_event(LOG_INFO, "cohort.populated", "rows=%lld refused=%lld new_studies=%lld new_requests=%lld known=%lld revived=%lld",
+                  (long long)n.rows, (long long)n.refused, (long long)n.new_studies, (long long)n.new_requests, (long long)n.known,
+                  (long long)n.revived);
+    arena_done(&all.arena);
+    if (ok)
+        *counts = n;
+    return ok;
+}

@@ -1,0 +1,140 @@
+#include "run.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "pipeline/tokens.h"
+
+/* studies/s asked of an archive that is not a local folder, when nothing else was ever said. */
+#define DEFAULT_RATE_PER_S 5.0
+
+static void tell(const struct run_options *o, enum run_step step, int64_t done, int64_t of)
+{
+    if (o->step != NULL)
+        o->step(o->ctx, step, done, of);
+}
+
+static bool say_indexed(void *ctx, uint64_t looked_at, uint64_t dicom)
+{
+    tell(ctx, RUN_INDEXING, (int64_t)dicom, (int64_t)looked_at);
+    return true;
+}
+
+static void say_populated(void *ctx, int64_t rows)
+{
+    tell(ctx, RUN_POPULATING, rows, 0);
+}
+
+static void say_refused(void *ctx, uint64_t line, const char *why)
+{
+    const struct run_options *o = ctx;
+    if (o->refused != NULL)
+        o->refused(o->ctx, line, why);
+}
+
+static bool populate(struct site *s, const struct run_options *o, struct run_summary *out, struct pixl_error *err)
+{
+    union { const struct run_options *in; void *out; } ctx = { .in = o };     /* callbacks take void *, and change nothing */
+    const struct populate_options p = {
+        .path = o->cohort, .priority = o->priority, .refused = say_refused, .progress = say_populated, .ctx = ctx.out,
+    };
+    tell(o, RUN_POPULATING, 0, 0);
+    if (!populate_cohort(s, &p, &out->populate, err))
+        return pixl_wrap(err, "cohort");
+    out->populated = true;
+    return true;
+}
+
+/* The bucket: what the user says; else what the store remembers; else unlimited for a folder, 5/s for anything else. */
+static bool set_rate(struct site *s, const struct run_options *o, struct pixl_error *err)
+{
+    const char *name = archive_name(site_archive(s));
+    bool local = (archive_caps(site_archive(s)) & ARCHIVE_CAP_LOCAL) != 0;
+    double rate = o->rate_per_s >= 0 ? o->rate_per_s : site_settings(s)->rate_per_s, known;
+    bool is_set;
+    if (rate >= 0)
+        return tokens_set_rate(site_store(s), name, rate, clock_wall_us(), err);
+    if (local)
+        return true;
+    if (!tokens_rate(site_store(s), name, &known, &is_set, err))
+        return false;
+    return is_set || tokens_set_rate(site_store(s), name, DEFAULT_RATE_PER_S, clock_wall_us(), err);
+}
+
+/* Projects with rows to work on must be usable; those that are not are left alone, and said. */
+static bool choose_projects(struct site *s, struct arena *a, struct str **without, size_t *n_without, const char **why, struct pixl_error *err)
+{
+    struct str *slugs;
+    size_t n;
+    buf_auto text;
+    buf_init(&text, 64 * 1024);
+    if (!store_projects(site_store(s), a, &slugs, &n, err))
+        return false;
+    *n_without = 0;
+    *without = slugs;                        /* the unusable ones are moved to the front */
+    for (size_t i = 0; i < n; i++) {
+        struct site_project *ignored;
+        struct pixl_error e = { 0 };
+        if (site_project(s, slugs[i], true, &ignored, &e))
+            continue;
+        log_event(LOG_ERROR, "project.left_alone", "project=%.*s error=%s", STR_ARG(slugs[i]), e.msg);
+        (void)buf_addf(&text, "%s%.*s: %s", text.n ? "\n" : "", STR_ARG(slugs[i]), e.msg);
+        slugs[(*n_without)++] = slugs[i];
+    }
+    *why = text.n ? arena_cstr(a, buf_cstr(&text)) : NULL;
+    return true;
+}
+
+static int worker_count(const struct settings *set)
+{
+    if (set->workers > 0)
+        return (int)set->workers;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > 64 ? 64 : (int)cores;
+}
+
+static int64_t rows_left(const struct store_counts *c)
+{
+    int64_t left = 0;
+    for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
+        if (!study_state_is_end((enum study_state)i))
+            left += c->by_state[i];
+    return left;
+}
+
+static bool work(struct site *s, const struct run_options *o, struct arena *a, struct run_summary *out, struct pixl_error *err)
+{
+    struct work_options w = {
+        .workers = worker_count(site_settings(s)), .patience_us = site_settings(s)->patience_s * 1000000,
+        .program = o->program, .progress = o->progress, .ctx = o->ctx,
+    };
+    struct str *without;
+    if (!choose_projects(s, a, &without, &w.n_without, &out->left_alone, err))
+        return false;
+    w.without_projects = without;
+    return work_run(s, &w, &out->end, err);
+}
+
+bool run_cohort(struct site *s, const struct run_options *o, struct arena *a, struct run_summary *out, struct pixl_error *err)
+{
+    struct run_summary r = { 0 };
+    union { const struct run_options *in; void *out; } ctx = { .in = o };
+    tell(o, RUN_INDEXING, 0, 0);
+    if (!archive_refresh(site_archive(s), say_indexed, ctx.out, err))
+        return pixl_wrap(err, "archive %s", archive_name(site_archive(s)));
+    if (o->cohort != NULL && !populate(s, o, &r, err))
+        return false;
+    if (!set_rate(s, o, err) || !work(s, o, a, &r, err))
+        return false;
+    tell(o, RUN_PUBLISHING, 0, 0);
+    if (!publish_extracts(s, NULL, 0, a, &r.extracts, &r.n_extracts, err))
+        return false;
+    if (!store_count(site_store(s), (struct str){ 0 }, &r.counts, err))
+        return false;
+    r.left = rows_left(&r.counts);
+    *out = r;
+    return true;
+}
