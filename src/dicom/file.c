@@ -1,0 +1,542 @@
+/* The parser is a loop over elements, not a recursion: what is open is known by the parent links of the entries
+ * themselves, so that ten thousand nested sequences cost a comparison, not a stack.
+ *
+ * While a sequence or item is open, its value_bytes holds the distance to its limit (its own length, or what
+ * remains of its parent when that is undefined); closing it puts the true length there. */
+#include "file.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "window.h"
+
+enum {
+    BLOCK_BYTES = 32 * 1024,        /* one read covers the header of nearly every CT, and of most other instances */
+    SKIP_BYTES = 8 * 1024,          /* a longer value that lies beyond what is read already is not read */
+    FIRST_ELEMENTS = 256,
+    PADDING_MAX = 64 * 1024,        /* zeros that are let pass behind the last element */
+    PREAMBLE_BYTES = 128,
+    ITEM_HEADER_BYTES = 8,
+};
+
+struct parser {
+    struct dicom_file *f;
+    struct dicom_window *w;
+    struct dicom_block block;       /* what is looked at now */
+    uint64_t pos, limit;            /* limit: end of the innermost open sequence or item, or of the source */
+    uint32_t cap;
+    uint32_t open;                  /* innermost open sequence or item; DICOM_NO_PARENT */
+    uint32_t last_tag;              /* in the innermost data set, group lengths aside */
+    uint32_t until;
+    uint16_t depth;
+    bool in_sequence;               /* items are expected, not elements */
+    bool is_implicit;
+    bool has_until;
+};
+
+static uint32_t u16(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+}
+
+static uint32_t u32(const uint8_t *p)
+{
+    return u16(p) | u16(p + 2) << 16;
+}
+
+static uint32_t read_tag(const uint8_t *p)
+{
+    return u16(p) << 16 | u16(p + 2);
+}
+
+static bool corrupt(const struct parser *p, const char *what, struct pixl_error *err)
+{
+    return pixl_fail(err, PIXL_E_CORRUPT, 0, "%s at byte %" PRIu64, what, p->pos);
+}
+
+/* The n bytes at pos, which lie within the source.  NULL: err is set. */
+static const uint8_t *need(struct parser *p, size_t n, struct pixl_error *err)
+{
+    uint64_t skip = p->pos - p->block.offset;
+    if (p->pos >= p->block.offset && skip <= p->block.n && n <= p->block.n - skip)
+        return p->block.bytes + skip;
+    uint64_t left = p->f->source.size_bytes - p->pos;
+    assert(n <= left);
+    if (!dicom_window_load(p->w, p->pos, left < BLOCK_BYTES ? left : BLOCK_BYTES, &p->block, err))
+        return NULL;
+    return p->block.bytes + (p->pos - p->block.offset);
+}
+
+static bool grow(struct parser *p, struct pixl_error *err)
+{
+    struct dicom_file *f = p->f;
+    uint32_t cap = p->cap == 0 ? FIRST_ELEMENTS : p->cap > UINT32_MAX / 2 ? UINT32_MAX : p->cap * 2;
+    if (cap > f->limits.max_elements)
+        cap = f->limits.max_elements;
+    if (cap <= p->cap)
+        return pixl_fail(err, PIXL_E_LIMIT, 0, "more than %" PRIu32 " elements", f->limits.max_elements);
+    struct dicom_element *more = arena_calloc(f->arena, cap, sizeof *more);
+    if (more == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "no memory for %" PRIu32 " elements", cap);
+    if (f->n_elements > 0)
+        memcpy(more, f->elements, f->n_elements * sizeof *more);
+    f->elements = more;
+    p->cap = cap;
+    return true;
+}
+
+/* Adds an entry for what stands at pos and steps behind its header. */
+static bool add(struct parser *p, uint32_t tag, enum dicom_vr vr, unsigned flags, uint32_t header_bytes,
+                uint64_t value_bytes, struct pixl_error *err)
+{
+    struct dicom_file *f = p->f;
+    if (f->n_elements == p->cap && !grow(p, err))
+        return false;
+    uint64_t value_offset = p->pos + header_bytes;
+    f->elements[f->n_elements] = (struct dicom_element){
+        .tag = tag, .vr = (uint8_t)vr, .flags = (uint8_t)flags, .depth = p->depth, .parent = p->open,
+        .end = f->n_elements + 1, .offset = p->pos, .value_offset = value_offset, .value_bytes = value_bytes,
+        .next_offset = value_offset + value_bytes,
+    };
+    f->n_elements++;
+    p->pos = value_offset;
+    return true;
+}
+
+/* Adds an element whose value is passed over. */
+static bool add_leaf(struct parser *p, uint32_t tag, enum dicom_vr vr, unsigned flags, uint32_t header_bytes,
+                     uint32_t length, struct pixl_error *err)
+{
+    /* A short value that reaches beyond the block: the next block starts with its element, so that each value is
+     * whole in one block and is read once. */
+    uint64_t behind = p->block.offset + p->block.n;
+    uint64_t end = p->pos + header_bytes + length;
+    if (end > behind && length <= SKIP_BYTES) {
+        uint64_t left = p->f->source.size_bytes - p->pos;
+        if (!dicom_window_load(p->w, p->pos, left < BLOCK_BYTES ? left : BLOCK_BYTES, &p->block, err))
+            return false;
+    }
+    if (!add(p, tag, vr, flags, header_bytes, length, err))
+        return false;
+    p->pos = end;
+    return true;
+}
+
+/* Opens a sequence or item; length may be undefined. */
+static bool open_one(struct parser *p, uint32_t tag, enum dicom_vr vr, unsigned flags, uint32_t header_bytes,
+                     uint32_t length, struct pixl_error *err)
+{
+    bool is_item = (flags & DICOM_IS_ITEM) != 0;
+    if (!is_item && p->depth >= p->f->limits.max_depth)
+        return pixl_fail(err, PIXL_E_LIMIT, 0, "sequences nested deeper than %" PRIu32, p->f->limits.max_depth);
+    uint64_t left = p->limit - p->pos - header_bytes;
+    if (length == DICOM_UNDEFINED_LENGTH)
+        flags |= DICOM_IS_UNDEFINED;
+    else
+        left = length;
+    if (!add(p, tag, vr, flags, header_bytes, left, err))
+        return false;
+    p->open = p->f->n_elements - 1;
+    p->limit = p->pos + left;
+    p->in_sequence = !is_item;
+    p->is_implicit = (flags & DICOM_IS_IMPLICIT) != 0;
+    p->last_tag = 0;
+    if (!is_item)
+        p->depth++;
+    return true;
+}
+
+/* Closes the innermost sequence or item: its value ends at pos, delimiter_bytes follow. */
+static void close_one(struct parser *p, uint32_t delimiter_bytes)
+{
+    struct dicom_file *f = p->f;
+    struct dicom_element *e = &f->elements[p->open];
+    e->value_bytes = p->pos - e->value_offset;
+    e->end = f->n_elements;
+    p->pos += delimiter_bytes;
+    e->next_offset = p->pos;
+    if ((e->flags & DICOM_IS_ITEM) == 0) {
+        p->depth--;
+        p->last_tag = e->tag;
+    }
+    p->open = e->parent;
+    if (p->open == DICOM_NO_PARENT) {
+        p->limit = f->source.size_bytes;
+        p->in_sequence = false;
+        p->is_implicit = !f->syntax->is_explicit;
+        return;
+    }
+    const struct dicom_element *parent = &f->elements[p->open];
+    p->limit = parent->value_offset + parent->value_bytes;
+    p->in_sequence = (parent->flags & DICOM_IS_ITEM) == 0;
+    p->is_implicit = (parent->flags & DICOM_IS_IMPLICIT) != 0;
+}
+
+static bool is_undefined(const struct parser *p)
+{
+    return p->open != DICOM_NO_PARENT && (p->f->elements[p->open].flags & DICOM_IS_UNDEFINED) != 0;
+}
+
+/* An item, or the delimiter of the sequence; b: 8 bytes. */
+static bool parse_item(struct parser *p, const uint8_t *b, struct pixl_error *err)
+{
+    uint32_t tag = read_tag(b), length = u32(b + 4);
+    if (tag == DICOM_TAG_SEQUENCE_END) {
+        if (!is_undefined(p) || length != 0)
+            return corrupt(p, "a sequence delimiter where none belongs", err);
+        close_one(p, ITEM_HEADER_BYTES);
+        return true;
+    }
+    if (tag != DICOM_TAG_ITEM)
+        return corrupt(p, "no item where one must be", err);
+    if (length != DICOM_UNDEFINED_LENGTH && length > p->limit - p->pos - ITEM_HEADER_BYTES)
+        return corrupt(p, "an item longer than its sequence", err);
+    unsigned flags = DICOM_IS_ITEM | (p->is_implicit ? DICOM_IS_IMPLICIT : 0u);
+    return open_one(p, tag, DICOM_VR_NONE, flags, ITEM_HEADER_BYTES, length, err);
+}
+
+/* Walks the fragments of encapsulated pixel data (PS3.5 section A.4); their headers alone are read. */
+static bool parse_fragments(struct parser *p, uint32_t tag, enum dicom_vr vr, uint32_t header_bytes,
+                            struct pixl_error *err)
+{
+    uint64_t start = p->pos;
+    uint32_t index = p->f->n_elements;
+    if (!add(p, tag, vr, DICOM_IS_UNDEFINED | DICOM_IS_ENCAPSULATED, header_bytes, 0, err))
+        return false;
+    for (;;) {
+        uint8_t b[ITEM_HEADER_BYTES];
+        uint64_t left = p->limit - p->pos;
+        if (left < sizeof b)
+            return corrupt(p, "pixel data without its delimiter", err);
+        const uint8_t *seen = dicom_window_find(p->w, p->pos, sizeof b);
+        if (seen != NULL)
+            memcpy(b, seen, sizeof b);
+        else if (!p->f->source.read(&p->f->source, b, sizeof b, p->pos, err))
+            return false;
+        uint32_t mark = read_tag(b), length = u32(b + 4);
+        left -= sizeof b;
+        if (mark == DICOM_TAG_SEQUENCE_END && length == 0)
+            break;
+        if (mark != DICOM_TAG_ITEM)
+            return corrupt(p, "no fragment of pixel data where one must be", err);
+        if (length > left)
+            return corrupt(p, "a fragment longer than what is left", err);
+        p->pos += sizeof b + (uint64_t)length;
+    }
+    struct dicom_element *e = &p->f->elements[index];
+    e->value_bytes = p->pos - e->value_offset;
+    if (e->value_bytes == 0) {
+        p->pos = start;
+        return corrupt(p, "encapsulated pixel data without an offset table", err);
+    }
+    p->pos += ITEM_HEADER_BYTES;
+    e->next_offset = p->pos;
+    return true;
+}
+
+/* An element of undefined length: a sequence, encapsulated pixel data, or an error. */
+static bool parse_undefined(struct parser *p, uint32_t tag, enum dicom_vr vr, unsigned flags, uint32_t header_bytes,
+                            struct pixl_error *err)
+{
+    if (vr == DICOM_VR_SQ)
+        return open_one(p, tag, vr, flags | DICOM_IS_SEQUENCE, header_bytes, DICOM_UNDEFINED_LENGTH, err);
+    if (vr == DICOM_VR_UN)          /* PS3.5 section 6.2.2, note 2: a sequence in implicit little endian */
+        return open_one(p, tag, vr, flags | DICOM_IS_SEQUENCE | DICOM_IS_IMPLICIT, header_bytes,
+                        DICOM_UNDEFINED_LENGTH, err);
+    bool is_pixels = tag == DICOM_PIXEL_DATA && (vr == DICOM_VR_OB || vr == DICOM_VR_OW);
+    if (!is_pixels || !p->f->syntax->is_encapsulated || p->is_implicit)
+        return corrupt(p, "an undefined length where none may be", err);
+    return parse_fragments(p, tag, vr, header_bytes, err);
+}
+
+/* VR, header size and length of the element at pos, of which 8 bytes are at b. */
+static bool parse_header(struct parser *p, uint32_t tag, const uint8_t *b, enum dicom_vr *vr, uint32_t *header_bytes,
+                         uint32_t *length, struct pixl_error *err)
+{
+    if (p->is_implicit) {
+        *vr = dicom_dict_vr(tag);
+        *header_bytes = 8;
+        *length = u32(b + 4);
+        return true;
+    }
+    if (!dicom_vr_parse((const char[2]){ (char)b[4], (char)b[5] }, vr))
+        return corrupt(p, "an unknown value representation", err);
+    if (!dicom_vr_has_long_header(*vr)) {
+        *header_bytes = 8;
+        *length = u16(b + 6);
+        return true;
+    }
+    if (p->limit - p->pos < 12)
+        return corrupt(p, "a truncated element", err);
+    b = need(p, 12, err);
+    if (b == NULL)
+        return false;
+    *header_bytes = 12;
+    *length = u32(b + 8);
+    return true;
+}
+
+static bool parse_element(struct parser *p, const uint8_t *b, struct pixl_error *err)
+{
+    uint32_t tag = read_tag(b), header_bytes = 0, length = 0;
+    enum dicom_vr vr = DICOM_VR_NONE;
+    if (DICOM_GROUP(tag) == 0xFFFE) {
+        bool is_end = tag == DICOM_TAG_ITEM_END && u32(b + 4) == 0 && is_undefined(p);
+        if (!is_end)
+            return corrupt(p, "an item or delimiter where none belongs", err);
+        close_one(p, ITEM_HEADER_BYTES);
+        return true;
+    }
+    if (DICOM_GROUP(tag) == 0)
+        return corrupt(p, "an element of group 0000", err);
+    if (DICOM_ELEMENT_OF(tag) != 0) {           /* group lengths are retired and stand where they like */
+        if (tag <= p->last_tag)
+            return corrupt(p, "elements out of order", err);
+        p->last_tag = tag;
+    }
+    if (!parse_header(p, tag, b, &vr, &header_bytes, &length, err))
+        return false;
+    if (DICOM_ELEMENT_OF(tag) == 0 && (vr == DICOM_VR_SQ || length == DICOM_UNDEFINED_LENGTH))
+        return corrupt(p, "a group length that is a sequence", err);
+    unsigned flags = p->is_implicit ? DICOM_IS_IMPLICIT : 0u;
+    if (length == DICOM_UNDEFINED_LENGTH)
+        return parse_undefined(p, tag, vr, flags, header_bytes, err);
+    if (length > p->limit - p->pos - header_bytes)
+        return corrupt(p, "a value longer than what is left", err);
+    if (vr == DICOM_VR_SQ)
+        return open_one(p, tag, vr, flags | DICOM_IS_SEQUENCE, header_bytes, length, err);
+    return add_leaf(p, tag, vr, flags, header_bytes, length, err);
+}
+
+/* Steps over what follows the last element when that is zeros to the end, and not too many: *skipped. */
+static bool skip_padding(struct parser *p, bool *skipped, struct pixl_error *err)
+{
+    uint64_t at = p->pos, left = p->limit - p->pos;
+    *skipped = false;
+    if (p->open != DICOM_NO_PARENT || left > PADDING_MAX)
+        return true;
+    while (p->pos < p->limit) {
+        const uint8_t *b = need(p, 1, err);
+        if (b == NULL)
+            return false;
+        uint64_t n = p->block.offset + p->block.n - p->pos;
+        if (b[0] != 0 || memcmp(b, b + 1, (size_t)n - 1) != 0) {
+            p->pos = at;
+            return true;
+        }
+        p->pos += n;
+    }
+    *skipped = true;
+    return true;
+}
+
+static bool parse_data_set(struct parser *p, struct pixl_error *err)
+{
+    for (;;) {
+        while (p->pos == p->limit && p->open != DICOM_NO_PARENT && !is_undefined(p))
+            close_one(p, 0);
+        if (p->open == DICOM_NO_PARENT && (p->pos == p->limit || (p->has_until && p->last_tag >= p->until)))
+            return true;
+        const uint8_t *b = NULL;
+        if (p->limit - p->pos >= ITEM_HEADER_BYTES) {
+            b = need(p, ITEM_HEADER_BYTES, err);
+            if (b == NULL)
+                return false;
+            if (p->in_sequence) {
+                if (!parse_item(p, b, err))
+                    return false;
+                continue;
+            }
+        }
+        if (b == NULL || u32(b) == 0) {
+            bool skipped = false;
+            if (!skip_padding(p, &skipped, err))
+                return false;
+            if (skipped)
+                return true;
+            return corrupt(p, b ? "an element of group 0000" : "a truncated element or a missing delimiter", err);
+        }
+        if (p->has_until && p->open == DICOM_NO_PARENT && read_tag(b) > p->until)
+            return true;
+        if (!parse_element(p, b, err))
+            return false;
+    }
+}
+
+/* File meta: group 0002 at pos, always explicit little endian (PS3.10 section 7.1).  It ends with its group, not where
+ * its group length says: that one is wrong in many files, and nothing of the meta is passed on. */
+static bool parse_meta(struct parser *p, struct pixl_error *err)
+{
+    p->is_implicit = false;
+    while (p->limit - p->pos >= ITEM_HEADER_BYTES) {
+        const uint8_t *b = need(p, ITEM_HEADER_BYTES, err);
+        if (b == NULL)
+            return false;
+        if (u16(b) != 0x0002)
+            break;
+        if (!parse_element(p, b, err))
+            return false;
+        if (p->open != DICOM_NO_PARENT)
+            return corrupt(p, "a sequence in the file meta group", err);
+    }
+    p->f->meta_end = p->f->n_elements;
+    p->f->has_meta = p->f->n_elements > 0;
+    p->last_tag = 0;
+    return true;
+}
+
+/* The coding of a data set whose syntax is not named: two capital letters that are a VR say explicit. */
+static bool guess_syntax(struct parser *p, struct pixl_error *err)
+{
+    if (p->limit - p->pos < ITEM_HEADER_BYTES)
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "not a DICOM file");
+    const uint8_t *b = need(p, ITEM_HEADER_BYTES, err);
+    if (b == NULL)
+        return false;
+    if (u16(b) != 0x0008)
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "not a DICOM file");
+    enum dicom_vr vr;
+    bool is_explicit = dicom_vr_parse((const char[2]){ (char)b[4], (char)b[5] }, &vr);
+    p->f->syntax = dicom_syntax_find(is_explicit ? STR("1.2.840.10008.1.2.1") : STR("1.2.840.10008.1.2"));
+    return true;
+}
+
+static bool find_syntax(struct parser *p, struct pixl_error *err)
+{
+    struct str uid;
+    int64_t i = dicom_find(p->f, DICOM_NO_PARENT, DICOM_META_TRANSFER_SYNTAX);
+    if (i < 0)
+        return guess_syntax(p, err);
+    if (!dicom_value(p->f, (uint32_t)i, &uid, err))
+        return false;
+    uid = dicom_uid_trim(uid);
+    const struct dicom_syntax *s = dicom_syntax_find(uid);
+    if (s == NULL && !dicom_uid_is_plausible(uid))
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "transfer syntax is not a UID");
+    if (s == NULL || s->is_big_endian || s->is_deflated)
+        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "transfer syntax %.*s", STR_ARG(uid));
+    p->f->syntax = s;
+    return true;
+}
+
+static bool parse_all(struct parser *p, struct pixl_error *err)
+{
+    struct dicom_file *f = p->f;
+    if (f->source.size_bytes >= PREAMBLE_BYTES + 4) {
+        p->pos = 0;
+        const uint8_t *b = need(p, PREAMBLE_BYTES + 4, err);
+        if (b == NULL)
+            return false;
+        f->has_preamble = memcmp(b + PREAMBLE_BYTES, "DICM", 4) == 0;
+        p->pos = f->has_preamble ? PREAMBLE_BYTES + 4 : 0;
+    }
+    /* Until the syntax is known, undefined lengths of pixel data are errors: none belongs into the meta. */
+    f->syntax = dicom_syntax_find(STR("1.2.840.10008.1.2.1"));
+    if (!parse_meta(p, err) || !find_syntax(p, err))
+        return false;
+    p->is_implicit = !f->syntax->is_explicit;
+    f->data_offset = p->pos;
+    if (!parse_data_set(p, err))
+        return false;
+    if (!p->has_until && f->n_elements == f->meta_end)
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "no data set in the file");
+    return true;
+}
+
+static bool parse(const struct dicom_source *source, const struct dicom_limits *limits, bool has_until, uint32_t until,
+                  struct arena *arena, struct dicom_file *out, struct pixl_error *err)
+{
+    struct dicom_file f = { .source = *source, .arena = arena, .limits = *limits };
+    if (f.limits.max_depth > UINT16_MAX - 1)
+        f.limits.max_depth = UINT16_MAX - 1;
+    struct parser p = { .f = &f, .limit = source->size_bytes, .open = DICOM_NO_PARENT,
+                        .has_until = has_until, .until = until };
+    if (!dicom_window_new(source, arena, &p.w, err))
+        return false;
+    f.window_ = p.w;
+    if (!parse_all(&p, err))
+        return false;
+    *out = f;
+    return true;
+}
+
+bool dicom_parse(const struct dicom_source *source, const struct dicom_limits *limits, struct arena *arena,
+                 struct dicom_file *out, struct pixl_error *err)
+{
+    return parse(source, limits, false, 0, arena, out, err);
+}
+
+bool dicom_parse_until(const struct dicom_source *source, const struct dicom_limits *limits, uint32_t last_tag,
+                       struct arena *arena, struct dicom_file *out, struct pixl_error *err)
+{
+    return parse(source, limits, true, last_tag, arena, out, err);
+}
+
+int64_t dicom_find(const struct dicom_file *f, uint32_t item, uint32_t tag)
+{
+    uint32_t i, end;
+    if (item != DICOM_NO_PARENT) {
+        assert(item < f->n_elements);
+        i = item + 1;
+        end = f->elements[item].end;
+    } else if (DICOM_GROUP(tag) == 0x0002) {
+        i = 0;
+        end = f->meta_end;
+    } else {
+        i = f->meta_end;
+        end = f->n_elements;
+    }
+    /* Tags ascend, group lengths aside, which may stand anywhere. */
+    bool is_sorted = DICOM_ELEMENT_OF(tag) != 0;
+    for (; i < end; i = f->elements[i].end) {
+        uint32_t t = f->elements[i].tag;
+        if (t == tag)
+            return i;
+        if (t > tag && is_sorted && DICOM_ELEMENT_OF(t) != 0)
+            return -1;
+    }
+    return -1;
+}
+
+bool dicom_value(struct dicom_file *f, uint32_t index, struct str *out, struct pixl_error *err)
+{
+    assert(index < f->n_elements);
+    const struct dicom_element *e = &f->elements[index];
+    if (e->value_bytes == 0) {
+        *out = (struct str){ "", 0 };
+        return true;
+    }
+    const uint8_t *p = dicom_window_find(f->window_, e->value_offset, e->value_bytes);
+    if (p == NULL) {
+        struct dicom_block b;
+        if (e->value_bytes > f->limits.max_value_bytes)
+            return pixl_fail(err, PIXL_E_LIMIT, 0, "a value of %" PRIu64 " bytes is too long", e->value_bytes);
+        if (!dicom_window_load(f->window_, e->value_offset, e->value_bytes, &b, err))
+            return false;
+        p = b.bytes;
+    }
+    *out = (struct str){ (const char *)p, (size_t)e->value_bytes };
+    return true;
+}
+
+bool dicom_text(struct dicom_file *f, uint32_t tag, struct str *out, bool *found, struct pixl_error *err)
+{
+    struct str s = { "", 0 };
+    int64_t i = dicom_find(f, DICOM_NO_PARENT, tag);
+    if (i >= 0 && !dicom_value(f, (uint32_t)i, &s, err))
+        return false;
+    *out = dicom_uid_trim(s);
+    *found = i >= 0;
+    return true;
+}
+
+int64_t dicom_private_creator(const struct dicom_file *f, uint32_t index)
+{
+    assert(index < f->n_elements);
+    const struct dicom_element *e = &f->elements[index];
+    uint32_t block = DICOM_ELEMENT_OF(e->tag) >> 8;
+    if (!dicom_tag_is_private(e->tag) || block < 0x10)
+        return -1;
+    return dicom_find(f, e->parent, DICOM_TAG(DICOM_GROUP(e->tag), block));
+}

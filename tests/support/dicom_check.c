@@ -1,0 +1,110 @@
+#include "dicom_check.h"
+
+static uint64_t end_of_value(const struct dicom_element *e)
+{
+    return e->value_offset + e->value_bytes;
+}
+
+/* The first of the entries above i that does not end with entry i; its ancestors that do end are closed by `at`. */
+static bool close_ended(const struct dicom_file *f, uint32_t i, uint64_t *at)
+{
+    for (uint32_t c = f->elements[i].parent; c != DICOM_NO_PARENT && f->elements[c].end == i + 1;
+         c = f->elements[c].parent) {
+        const struct dicom_element *e = &f->elements[c];
+        uint64_t delimiter = e->flags & DICOM_IS_UNDEFINED ? 8 : 0;
+        if (*at != end_of_value(e) || e->next_offset != *at + delimiter)
+            return false;
+        *at = e->next_offset;
+    }
+    return true;
+}
+
+const char *dcm_check_structure(const struct dicom_file *f)
+{
+    uint64_t at = f->n_elements ? f->elements[0].offset : 0;
+    if (at != (f->has_preamble ? 132u : 0u))
+        return "the first element does not follow the preamble";
+    for (uint32_t i = 0; i < f->n_elements; i++) {
+        const struct dicom_element *e = &f->elements[i];
+        bool is_open = (e->flags & (DICOM_IS_ITEM | DICOM_IS_SEQUENCE)) != 0;
+        if (e->offset != at)
+            return "an entry does not follow the one before";
+        if (e->value_offset - e->offset != 8 && e->value_offset - e->offset != 12)
+            return "a header is neither 8 nor 12 bytes";
+        if (e->value_bytes > f->source.size_bytes - e->value_offset || e->next_offset > f->source.size_bytes)
+            return "a value reaches beyond the source";
+        if (e->end <= i || e->end > f->n_elements || (!is_open && e->end != i + 1))
+            return "an end is wrong";
+        if (e->parent == DICOM_NO_PARENT ? e->depth != 0 : e->parent >= i)
+            return "a parent is wrong";
+        if (e->parent != DICOM_NO_PARENT) {
+            const struct dicom_element *p = &f->elements[e->parent];
+            bool is_item = (e->flags & DICOM_IS_ITEM) != 0;
+            if (i >= p->end || e->end > p->end || e->depth != p->depth + (is_item ? 1 : 0))
+                return "an entry lies outside of its parent";
+            if (((p->flags & DICOM_IS_ITEM) != 0) == is_item)
+                return "items and elements do not alternate";
+        }
+        at = is_open && e->end > i + 1 ? e->value_offset : e->next_offset;
+        if (!is_open && (e->flags & DICOM_IS_ENCAPSULATED) == 0 && e->next_offset != end_of_value(e))
+            return "an element is longer than its value";
+        if (is_open && e->end == i + 1 && e->value_bytes != 0)
+            return "an empty sequence with a value";
+        if (e->end == i + 1 && !close_ended(f, i, &at))
+            return "a sequence or item does not end where its last entry ends";
+    }
+    return f->n_elements > f->meta_end && f->data_offset != f->elements[f->meta_end].offset ? "data_offset is wrong" : NULL;
+}
+
+static struct dicom_coding coding_at(const struct dicom_file *f, uint32_t i)
+{
+    uint32_t parent = f->elements[i].parent;
+    bool is_explicit = i < f->meta_end || f->syntax->is_explicit;
+    if (parent != DICOM_NO_PARENT)
+        is_explicit = (f->elements[parent].flags & DICOM_IS_IMPLICIT) == 0;
+    return (struct dicom_coding){ .is_explicit = is_explicit };
+}
+
+static bool plan_end(const struct dicom_file *f, struct dicom_plan *p, uint32_t i, struct pixl_error *err)
+{
+    const struct dicom_element *e = &f->elements[i];
+    uint32_t tag = e->flags & DICOM_IS_ITEM ? DICOM_TAG_ITEM_END : DICOM_TAG_SEQUENCE_END;
+    return (e->flags & DICOM_IS_UNDEFINED) == 0 || dicom_plan_header(p, coding_at(f, i), tag, DICOM_VR_NONE, 0, err);
+}
+
+bool dcm_plan_again(const struct dicom_file *f, struct dicom_plan *p, struct pixl_error *err)
+{
+    uint64_t at = f->n_elements ? f->elements[0].offset : 0;
+    if (!dicom_plan_range(p, 0, at, err))
+        return false;
+    for (uint32_t i = 0; i < f->n_elements; i++) {
+        const struct dicom_element *e = &f->elements[i];
+        bool is_open = (e->flags & (DICOM_IS_ITEM | DICOM_IS_SEQUENCE)) != 0;
+        uint64_t length = e->flags & DICOM_IS_UNDEFINED ? DICOM_UNDEFINED_LENGTH : e->value_bytes;
+        if (!dicom_plan_header(p, coding_at(f, i), e->tag, e->vr, length, err))
+            return false;
+        if (!is_open && !dicom_plan_range(p, e->value_offset, e->value_bytes, err))
+            return false;
+        if (e->end == i + 1 && !plan_end(f, p, i, err))
+            return false;
+        at = e->next_offset;
+        for (uint32_t c = e->parent; e->end == i + 1 && c != DICOM_NO_PARENT && f->elements[c].end == i + 1;
+             c = f->elements[c].parent) {
+            if (!plan_end(f, p, c, err))
+                return false;
+            at = f->elements[c].next_offset;
+        }
+    }
+    return dicom_plan_range(p, at, f->source.size_bytes - at, err);
+}
+
+static bool collect(void *ctx, const void *bytes, size_t n, struct pixl_error *err)
+{
+    return buf_add(ctx, bytes, n) || pixl_fail(err, PIXL_E_NOMEM, 0, "no memory");
+}
+
+bool dcm_plan_collect(const struct dicom_plan *p, const struct dicom_source *s, struct buf *out, struct pixl_error *err)
+{
+    static char block[4096];
+    return dicom_plan_each(p, s, block, sizeof block, collect, out, err);
+}
