@@ -50,8 +50,8 @@ static bool take_escape(const struct reader *r, char c, char *out, struct pixl_e
     static const char from[] = "\"\\$nt", to[] = "\"\\$\n\t";
     const char *at = c ? strchr(from, c) : NULL;
     if (at == NULL)
-        return pixl_fail(err, PIXL_E_INVALID, 0, "%s:%d: only \\\" \\\\ \\$ \\n and \\t are known between double quotes; "
-                         "a value between single quotes is taken as it stands", r->file, r->line);
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s:%d: only \\\" \\\\ \\$ \\n and \\t are known between double "
+                         "quotes; a value between single quotes is taken as it stands", r->file, r->line);
     *out = to[at - from];
     return true;
 }

@@ -67,7 +67,8 @@ const struct settings_option settings_options[] = {
     { .name = "PIXL_RATE", .type = SETTINGS_DOUBLE, .offset = offsetof(struct settings, rate_per_s), .min = 0,
       .max = 10000, .unit = "studies/s", .help = "Studies asked of the archive per second; 0: stopped." },
     { .name = "LOG_LEVEL", .type = SETTINGS_LEVEL, .offset = offsetof(struct settings, log_level),
-      .default_text = "info", .unit = "", .help = "Least severe event that is logged: debug, info, warn, error or off." },
+      .default_text = "info", .unit = "",
+      .help = "Least severe event that is logged: debug, info, warn, error or off." },
 };
 const size_t settings_options_count = ARRAY_LEN(settings_options);
 
@@ -233,9 +234,11 @@ static bool take_text(struct settings *s, const struct settings_option *o, const
         return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s cannot name itself", place, o->name);
     buf_auto b;
     buf_init(&b, 2 * TEXT_BYTES_MAX);
-    if (!expand(&b, value, s->state_dir))
-        return pixl_fail(err, b.n > TEXT_BYTES_MAX ? PIXL_E_INVALID : PIXL_E_NOMEM, 0, "%s: %s cannot be expanded", place,
-                         o->name);
+    if (!expand(&b, value, s->state_dir)) {
+        if (b.max - b.n > strlen(s->state_dir))         /* it would have fitted */
+            return fail_nomem(err);
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s is too long with PIXL_STATE_DIR put in", place, o->name);
+    }
     *field = arena_cstr(&s->arena_, buf_cstr(&b));
     return *field != NULL || fail_nomem(err);
 }
@@ -277,8 +280,8 @@ static bool take_value(struct settings *s, const struct settings_option *o, cons
     case SETTINGS_LEVEL:
         if (log_level_parse(str_trim(str_of(value)), (enum log_level *)(void *)((char *)s + o->offset)))
             return true;
-        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s: '%s' is none of debug, info, warn, error, off", place, o->name,
-                         problem_show(str_of(value)).text);
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s: '%s' is none of debug, info, warn, error, off", place,
+                         o->name, problem_show(str_of(value)).text);
     }
     return pixl_fail(err, PIXL_E_INTERNAL, 0, "%s: a setting without a type", o->name);
 }

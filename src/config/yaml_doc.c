@@ -145,7 +145,8 @@ static bool has_extras(struct builder *b, const yaml_event_t *ev)
         (void)problem_at(b->ps, place_of_mark(b->file, ev->start_mark),
                          "anchors and aliases (& and *) are not taken: write the value out");
     else if (tag != NULL)
-        (void)problem_at(b->ps, place_of_mark(b->file, ev->start_mark), "tags (!) are not taken: write the plain value");
+        (void)problem_at(b->ps, place_of_mark(b->file, ev->start_mark),
+                         "tags (!) are not taken: write the plain value");
     return anchor != NULL || tag != NULL || ev->type == YAML_ALIAS_EVENT;
 }
 

@@ -1,4 +1,5 @@
-/* yaml_doc.h - a YAML file as a tree that knows the line of everything, and the checks by which values are taken from it.
+/* yaml_doc.h - a YAML file as a tree that knows the line of everything, and the checks by which values are taken
+ * from it.
  *
  * YAML 1.1 gives plain words a meaning that people do not expect (`no` is false, 0010 is 8, 12:30 is 750).  Whoever
  * asks for a text or a number here gets one only when the words look like it to a reader as well; the rest is
@@ -34,8 +35,8 @@ struct yaml_node {
     size_t n;                           /* how many */
 };
 
-/* Parses text; file is what messages call it and must outlive the tree.  NULL when there is no usable tree (told in *ps);
- * a duplicate key is told too, and the first one counts. */
+/* Parses text; file is what messages call it and must outlive the tree.  NULL when there is no usable tree (told in
+ * *ps); a duplicate key is told too, and the first one counts. */
 struct yaml_node *yaml_doc_parse(struct arena *a, const char *file, struct str text, struct problems *ps);
 
 /* The value of key in a map, or NULL. */
@@ -47,7 +48,8 @@ bool yaml_is_null(const struct yaml_node *node);
 bool yaml_check_map(const struct yaml_node *node, const char *what, const char *const *keys, size_t n_keys,
                     struct problems *ps);       /* is a map, with no key but these */
 bool yaml_check_list(const struct yaml_node *node, const char *what, struct problems *ps);
-bool yaml_take_text(const struct yaml_node *node, const char *what, struct str *out, struct problems *ps);  /* not empty */
+/* A text in one line, not empty. */
+bool yaml_take_text(const struct yaml_node *node, const char *what, struct str *out, struct problems *ps);
 /* A path: a text, but not an unquoted `none`. */
 bool yaml_take_path(const struct yaml_node *node, const char *what, struct str *out, struct problems *ps);
 /* A decimal or 0x hexadecimal whole number from min to max. */

@@ -52,6 +52,9 @@ static void test_pattern__nul_is_a_character(void)
     pattern_free(p);
 }
 
+#define TEN(s) s s s s s s s s s s
+#define NESTED TEN("((((((") "a" TEN("))))))")
+
 static void test_pattern__bad_patterns_say_where(void)
 {
     static const struct { const char *name, *pattern, *text; } rows[] = {
@@ -60,8 +63,7 @@ static void test_pattern__bad_patterns_say_where(void)
         { "nothing to repeat", "a|*",       "quantifier does not follow a repeatable item, at offset 2" },
         { "one byte of UTF-8", "a\\Cb",     "offset 3" },
         { "not UTF-8",        "a\xFF",      "UTF-8 error" },
-        { "nesting",          "((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))"
-                              "))))))))))))))))))))))))))))))", "too deeply nested" },
+        { "nesting",          NESTED, "too deeply nested" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s", rows[i].name);

@@ -21,7 +21,7 @@ static size_t index_of(const char *name)
     for (size_t i = 0; i < settings_options_count; i++)
         if (strcmp(settings_options[i].name, name) == 0)
             return i;
-    REQUIRE(!"no such option");
+    REQUIRE(false);                     /* no such option */
     return 0;
 }
 
@@ -126,10 +126,12 @@ static void test_settings__state_dir_is_put_in(void)
 
 static void test_settings__names_of_others_are_left_alone(void)
 {
-    const char *env[] = { "PIXL_DB_HOST=h", "PIXL_DB_PASSWORD=p", "PIXL_IMAGING_API_RATE=1", "PIXL_EXPORT_API_PORT=7006",
+    const char *env[] = { "PIXL_DB_HOST=h", "PIXL_DB_PASSWORD=p", "PIXL_IMAGING_API_RATE=1",
+                          "PIXL_EXPORT_API_PORT=7006",
                           "PIXL_QUERY_TIMEOUT=10", "PIXL_DICOM_TRANSFER_TIMEOUT=240", "PIXL_MAX_MESSAGES_IN_FLIGHT=50",
                           "PIXL_ROOT=/", "PIXL_QUEUE_URL=none:", "PIXL_API_TOKEN=t", "PIXL_SECRET_HASH__KEY=k",
-                          "PIXL_DUCKDB_LIB=/l", "PIXL_SPOOL_KEEP=1", "CLI_PIXL_DB_HOST=h", "ORTHANC_RAW_URL=u", "PIXLATE=1",
+                          "PIXL_DUCKDB_LIB=/l", "PIXL_SPOOL_KEEP=1", "CLI_PIXL_DB_HOST=h", "ORTHANC_RAW_URL=u",
+                          "PIXLATE=1",
                           "NOVALUE", "=x", NULL };
     struct settings s = { 0 };
     struct pixl_error err = { 0 };
@@ -161,7 +163,8 @@ static const struct wrong_row wrong[] = {
     { "name with a digit first", NULL, "1A=1\n", NULL, ".env:1: neither NAME=value nor a comment" },
     { "no name", NULL, "=1\n", NULL, ".env:1: neither NAME=value nor a comment" },
     { "quote left open", NULL, "A=1\nB='x\n", NULL, ".env:2: a quote is opened and not closed in this line" },
-    { "backslash before the quote", NULL, "B=\"x\\\"\n", NULL, ".env:1: a quote is opened and not closed in this line" },
+    { "backslash before the quote", NULL, "B=\"x\\\"\n", NULL,
+      ".env:1: a quote is opened and not closed in this line" },
     { "more behind the quote", NULL, "B='x'y\n", NULL, ".env:1: something stands behind the closing quote" },
     { "unknown escape", NULL, "B=\"\\q\"\n", NULL, ".env:1: only \\\" \\\\" },
     { "no number", "PIXL_WORKERS=abc", NULL, NULL,
@@ -183,7 +186,8 @@ static const struct wrong_row wrong[] = {
       "environment: LOG_LEVEL: 'loud' is none of debug, info, warn, error, off" },
     { "forged line", "PIXL_ARCHIVE_URL=a\nb", NULL, NULL, "environment: PIXL_ARCHIVE_URL holds a control character" },
     { "escape in a value", NULL, "PIXL_ARCHIVE_URL=\"a\\nb\"\n", NULL, ".env:1: PIXL_ARCHIVE_URL holds a control" },
-    { "names itself", "PIXL_STATE_DIR=$PIXL_STATE_DIR/x", NULL, NULL, "environment: PIXL_STATE_DIR cannot name itself" },
+    { "names itself", "PIXL_STATE_DIR=$PIXL_STATE_DIR/x", NULL, NULL,
+      "environment: PIXL_STATE_DIR cannot name itself" },
 };
 
 static void test_settings__mistakes_name_their_place(void)
@@ -214,7 +218,8 @@ static void test_settings__twice_on_the_command_line_is_refused(void)
 static void test_settings__numbers_are_read_exactly(void)
 {
     static const struct { const char *pair; double rate; } rows[] = {
-        { "PIXL_RATE=0", 0 }, { "PIXL_RATE=0.5", 0.5 }, { "PIXL_RATE= 5 ", 5 }, { "PIXL_RATE=1e2", 100 }, { "PIXL_RATE=-0", 0 },
+        { "PIXL_RATE=0", 0 }, { "PIXL_RATE=0.5", 0.5 }, { "PIXL_RATE= 5 ", 5 }, { "PIXL_RATE=1e2", 100 },
+        { "PIXL_RATE=-0", 0 },
         { "PIXL_RATE=10000", 10000 },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -295,7 +300,8 @@ static void test_settings__a_very_long_text_is_refused(void)
     static char many[4000] = "PIXL_ARCHIVE_URL=";
     for (size_t at = strlen(many); at + 16 < sizeof many; at += 15)
         memcpy(many + at, "$PIXL_STATE_DIR", 16);
-    const char *env2[] = { "PIXL_STATE_DIR=/a/folder/with/a/rather/long/name/so/that/the/text/grows/and/grows", many, NULL };
+    const char *env2[] = { "PIXL_STATE_DIR=/a/folder/with/a/rather/long/name/so/that/the/text/grows/and/grows", many,
+                           NULL };
     CHECK_FAILS(settings_load(env2, NULL, NULL, &s, &err), err, PIXL_E_INVALID);
 }
 

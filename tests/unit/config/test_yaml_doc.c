@@ -34,7 +34,8 @@ static void test_yaml_doc__texts_are_what_they_look_like(void)
         { "'  '",            NULL, "f:1:1: v is empty" },
         { "[a]",             NULL, "f:1:1: v must be a text, not a list" },
         { "a: b",            NULL, "f:1:1: v must be a text, not a map" },
-        { "no",              NULL, "f:1:1: v: unquoted no is a truth value in YAML 1.1; put it in quotes when the text is meant" },
+        { "no",              NULL, "f:1:1: v: unquoted no is a truth value in YAML 1.1; put it in quotes when the "
+                                    "text is meant" },
         { "Yes",             NULL, "unquoted Yes is a truth value" },
         { "ON",              NULL, "unquoted ON is a truth value" },
         { "off",             NULL, "unquoted off is a truth value" },
@@ -127,7 +128,8 @@ static void test_yaml_doc__places_count_from_one(void)
 {
     struct arena a;
     struct problems ps = { 0 };
-    struct yaml_node *root = parse(&a, STR("\xEF\xBB\xBF# c\nproject:\n  name: x\n  list:\n    - a\n    - {k: \"v\"}\n"), &ps);
+    struct yaml_node *root = parse(&a, STR("\xEF\xBB\xBF# c\nproject:\n  name: x\n  list:\n    - a\n"
+                                            "    - {k: \"v\"}\n"), &ps);
     REQUIRE(root != NULL && root->kind == YAML_MAP && root->n == 1);
     const struct yaml_node *project = yaml_find(root, "project");
     REQUIRE(project != NULL);

@@ -1,0 +1,137 @@
+#include "config/project_internal.h"
+#include "config/settings.h"
+#include "fault.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+
+static void write_file(const char *name, const char *text)
+{
+    struct pixl_error err = { 0 };
+    REQUIRE_OK(fs_write_whole(test_path(name), str_of(text), 0600, &err), err);
+}
+
+static void lay_out_project(void)
+{
+    REQUIRE(mkdir(test_path("tag-operations"), 0700) == 0 && mkdir(test_path("image-operations"), 0700) == 0);
+    write_file("study-one.yaml", "project: {name: Study One, azure_kv_alias: a, modalities: [CT, MR]}\n"
+               "series_filters: [localizer]\n"
+               "allowed_manufacturers: [{regex: ^ge, exclude_series_numbers: [1, 2]}, {regex: siemens|philips}]\n"
+               "tag_operation_files: {base: [a.yaml, b.yaml], manufacturer_overrides: [o.yaml]}\n"
+               "image_operation_files: {deid_recipes: [us.yaml]}\n"
+               "destination: {dicom: directory, parquet: none, directory: /srv/in}\n");
+    write_file("tag-operations/a.yaml", "- {group: 0x0010, element: 0x0020, op: secure-hash, name: Patient ID}\n");
+    write_file("tag-operations/b.yaml", "- {group: 0x0019, element: 0x10, op: keep, private_creator: \"A\"}\n");
+    write_file("tag-operations/o.yaml", "- {manufacturer: ^ge, tags: [{group: 0x0019, element: 0x100C, op: keep}]}\n");
+    write_file("image-operations/us.yaml", "SequenceOfUltrasoundRegions\n");
+}
+
+static void test_project_load__every_allocation_may_fail(void)
+{
+    lay_out_project();
+    long n = 0;
+    for (;; n++) {
+        struct pixl_error err = { 0 };
+        struct project *p = NULL;
+        test_row("allocation %ld", n);
+        fault_alloc_after(n);
+        bool ok = project_load(test_dir(), STR("study-one"), &p, &err);
+        bool reached = fault_alloc_stop();
+        CHECK(ok == (p != NULL));
+        project_free(p);
+        if (!reached) {
+            CHECK_OK(ok, err);
+            break;
+        }
+        if (!ok && !CHECK_INT(err.code, PIXL_E_NOMEM))
+            printf("    %s\n", err.msg);
+    }
+    printf("    %ld allocations\n", n);
+    CHECK(n > 10);
+}
+
+static void test_project_load__not_found_survives_every_failure(void)
+{
+    lay_out_project();
+    for (long n = 0; ; n++) {
+        struct pixl_error err = { 0 };
+        struct project *p = NULL;
+        test_row("allocation %ld", n);
+        fault_alloc_after(n);
+        bool ok = project_load(test_dir(), STR("study-two"), &p, &err);
+        bool reached = fault_alloc_stop();
+        CHECK(!ok && p == NULL && (err.code == PIXL_E_NOMEM || err.code == PIXL_E_NOT_FOUND));
+        if (!reached) {
+            CHECK_INT(err.code, PIXL_E_NOT_FOUND);
+            CHECK(n > 0);
+            break;
+        }
+    }
+}
+
+static void test_settings_load__every_allocation_may_fail(void)
+{
+    write_file(".env", "PIXL_WORKERS=3\nexport LOG_LEVEL='debug'\nOTHER=\"x\"\n");
+    const char *env[] = { "PIXL_STORE_URL=sqlite:$PIXL_STATE_DIR/a.db", "LOCAL_SALT_VALUE=s", NULL };
+    const char *over[] = { "PIXL_RATE=5", "PIXL_ARCHIVE_URL=orthanc+http://u:p@h/?token=t", NULL };
+    long n = 0;
+    for (;; n++) {
+        struct settings s = { .workers = 4711 };
+        struct pixl_error err = { 0 };
+        test_row("allocation %ld", n);
+        fault_alloc_after(n);
+        bool ok = settings_load(env, test_path(".env"), over, &s, &err);
+        bool reached = fault_alloc_stop();
+        if (ok) {
+            CHECK_INT(s.workers, 3);
+            settings_done(&s);
+        } else {
+            CHECK_INT(s.workers, 4711);
+            CHECK_INT(err.code, PIXL_E_NOMEM);
+        }
+        if (!reached) {
+            CHECK_OK(ok, err);
+            break;
+        }
+    }
+    printf("    %ld allocations\n", n);
+    CHECK(n > 10);
+}
+
+static void test_pattern__every_allocation_may_fail(void)
+{
+    long n = 0;
+    for (;; n++) {
+        struct pattern *p = NULL;
+        struct pixl_error err = { 0 };
+        bool matches = false;
+        test_row("allocation %ld", n);
+        fault_alloc_after(n);
+        bool ok = pattern_new(STR("^(m\xC3\xBCller|ge)+"), &p, &err) &&
+                  pattern_search(p, STR("M\xDCLLER"), &matches, &err);
+        bool reached = fault_alloc_stop();
+        if (!ok)
+            CHECK_INT(err.code, PIXL_E_NOMEM);
+        pattern_free(p);
+        if (!reached) {
+            CHECK(ok && matches);
+            break;
+        }
+    }
+    CHECK(n >= 6);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case tests[] = {
+        TEST(test_project_load__every_allocation_may_fail),
+        TEST(test_project_load__not_found_survives_every_failure),
+        TEST(test_settings_load__every_allocation_may_fail),
+        TEST(test_pattern__every_allocation_may_fail),
+    };
+    return test_main(argc, argv, tests, ARRAY_LEN(tests));
+}
