@@ -18,4 +18,15 @@ struct archive { const struct archive_ops *ops; };       /* first member of ever
 
 extern const struct archive_ops archive_directory;
 
+/* What the last refresh of a directory archive met. */
+struct archive_directory_counts {
+    uint64_t looked_at;              /* files */
+    uint64_t read;                   /* of them opened: new, changed, or unreadable the last time */
+    uint64_t dicom, damaged;         /* instances of a study; says DICOM, but its header breaks */
+    uint64_t unreadable;             /* permission, I/O error, a path too long */
+    uint64_t folders_unreadable;     /* what was known of them is kept */
+    uint64_t links;                  /* not followed */
+};
+struct archive_directory_counts archive_directory_counts(struct archive *a);
+
 #endif

@@ -1,0 +1,96 @@
+#include "archive_identity.h"
+
+#include <string.h>
+
+#include "dicom/file.h"
+
+/* A header of more than this before the series UID is not an image's: a hostile file must not take all memory. */
+static const struct dicom_limits limits = { .max_elements = 200000, .max_depth = 32, .max_value_bytes = 64u << 10 };
+
+static bool take(struct dicom_file *f, uint32_t tag, struct phi_text *out, struct pixl_error *err)
+{
+    struct str value = { 0 };
+    bool found;
+    if (!dicom_text(f, tag, &value, &found, err))
+        return false;
+    *out = phi_text(str_trim(value));
+    return true;
+}
+
+static bool read_until(const struct dicom_source *source, uint32_t last_tag, struct arena *arena,
+                       struct archive_identity *out,
+                       struct pixl_error *err)
+{
+    struct dicom_file f;
+    struct archive_identity who = { .kind = ARCHIVE_IDENTITY_INSTANCE };
+    arena_reset(arena);
+    if (!dicom_parse_until(source, &limits, last_tag, arena, &f, err) ||
+        !take(&f, DICOM_SOP_INSTANCE_UID, &who.sop_uid, err) ||
+        !take(&f, DICOM_ACCESSION_NUMBER, &who.accession_number, err) ||
+        !take(&f, DICOM_PATIENT_ID, &who.patient_id, err) ||
+        !take(&f, DICOM_STUDY_UID, &who.study_uid, err) ||
+        !take(&f, DICOM_SERIES_UID, &who.series_uid, err))
+        return false;
+    *out = who;
+    return true;
+}
+
+static bool read_magic(const struct dicom_source *source, bool *is_dicom, struct pixl_error *err)
+{
+    char head[132] = "";
+    if (source->size_bytes >= sizeof head && !source->read(source, head, sizeof head, 0, err))
+        return false;
+    *is_dicom = memcmp(head + 128, "DICM", 4) == 0;
+    return true;
+}
+
+static bool is_about_content(enum pixl_code code)
+{
+    return code == PIXL_E_CORRUPT || code == PIXL_E_UNSUPPORTED || code == PIXL_E_LIMIT;
+}
+
+/* The header breaks before the series UID. */
+static bool read_damaged(const struct dicom_source *source, struct arena *arena, struct archive_identity *out,
+                         struct pixl_error *err)
+{
+    bool is_dicom = false;
+    struct archive_identity who = { 0 };
+    if (!read_magic(source, &is_dicom, err))
+        return false;
+    if (is_dicom) {
+        /* Perhaps behind the study UID: that study must not go on as if this file were not there. */
+        struct pixl_error e = { 0 };
+        if (!read_until(source, DICOM_STUDY_UID, arena, &who, &e) && !is_about_content(e.code)) {
+            *err = e;
+            return false;
+        }
+        who.kind = ARCHIVE_IDENTITY_DAMAGED;
+    }
+    *out = who;
+    return true;
+}
+
+bool archive_identity_read(int fd, struct arena *arena, struct archive_identity *out, struct pixl_error *err)
+{
+    struct pixl_error e = { 0 };
+    struct dicom_source source;
+    struct archive_identity who = { 0 };
+    bool ok = dicom_source_fd(fd, &source, &e);
+    if (ok && !read_until(&source, DICOM_SERIES_UID, arena, &who, &e)) {
+        ok = is_about_content(e.code);
+        if (ok) {
+            pixl_error_clear(&e);
+            ok = read_damaged(&source, arena, &who, &e);
+        }
+    } else if (ok && (phi_is_empty(who.study_uid) || phi_is_empty(who.sop_uid))) {
+        who = (struct archive_identity){ .kind = ARCHIVE_IDENTITY_STRANGER };
+    }
+    if (!ok && e.code == PIXL_E_NOMEM) {
+        *err = e;
+        return false;
+    }
+    if (!ok)
+        who = (struct archive_identity){ .kind = ARCHIVE_IDENTITY_UNREADABLE };
+    *out = who;
+    return true;
+}
