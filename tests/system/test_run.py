@@ -1,0 +1,240 @@
+"""`pixl run` as a user types it: a CSV cohort, an archive folder, a safe haven; read by pydicom and zipfile."""
+import json
+import subprocess
+import zipfile
+
+import pydicom
+import pytest
+from hospital import MARK, ROOT, Hospital, canaries
+
+
+@pytest.fixture
+def hospital(tmp_path):
+    return Hospital(tmp_path)
+
+
+def status(h):
+    return json.loads(h.pixl("status", "--json").stdout)["projects"][0]
+
+
+def read_zip(path):
+    with zipfile.ZipFile(path) as z:
+        assert z.testzip() is None
+        return {n: pydicom.dcmread(z.open(n)) for n in z.namelist()}
+
+
+def test_a_whole_extraction(hospital):
+    h = hospital
+    h.add_study(1, series=2, instances=3)
+    h.add_study(2, by_uid=False)                                  # found by MRN and accession number
+    h.add_study(3, modality="MR")                                 # nothing left
+    h.ask(4)                                                      # in no archive
+    h.add_study(5, study_description=f"seen by {MARK}son")         # would leak
+    h.add_study(6)
+    whole = h.files[6, 1, 2].read_bytes()
+    h.files[6, 1, 2].write_bytes(whole[:-500])                    # damaged
+    h.ask(1, procedure=9001)                                      # the same study, another row
+    (h.archive / "notes.txt").write_text(f"{MARK} stranger")
+    h.write_csv()
+    r = h.pixl("run", h.csv, "--json", ok=(1,))
+    summary = json.loads(r.stdout)
+    states = summary["counts"]["states"]
+    assert {k: v for k, v in states.items() if v} == {"exported": 2, "skipped": 1, "missing": 1, "withheld": 1, "failed": 1}
+    assert summary["counts"]["reasons"] == {"modality": 1, "not-in-archive": 1, "residue": 1, "unreadable-instance": 1}
+    assert summary["end"] == "done" and summary["left"] == 0
+
+    zips = h.zips()
+    assert len(zips) == 2
+    contents = [read_zip(z) for z in zips]
+    assert sorted(len(c) for c in contents) == [2, 6]
+    for path, files in zip(zips, contents):
+        for name, d in files.items():
+            study, series, sop = name.removesuffix(".dcm").split("/")
+            assert path.stem == study == d.StudyInstanceUID and series == d.SeriesInstanceUID and sop == d.SOPInstanceUID
+            assert all(u.startswith("2.25.") for u in (study, series, sop))
+            assert d.file_meta.MediaStorageSOPInstanceUID == sop and "SourceApplicationEntityTitle" not in d.file_meta
+            assert d.PatientName == "ANONYMIZED" and d.AccessionNumber == "ANONYMIZED" and len(d.PatientID) == 64
+            assert "OtherPatientIDs" not in d and "ReferringPhysicianName" not in d and (0x0019, 0x1010) not in d
+            assert d.PatientIdentityRemoved == "YES"
+            assert "PatientID" not in d.ReferencedImageSequence[0] or d.ReferencedImageSequence[0].PatientID != h.mrn(1)
+            assert len(d.PixelData) == 2 * 32 * 32
+        names = list(files)
+        assert names == sorted(names)
+    # references between instances of a study still point at each other
+    files = next(c for c in contents if len(c) == 6)
+    sops = {d.SOPInstanceUID for d in files.values()}
+    assert any(d.ReferencedImageSequence[0].ReferencedSOPInstanceUID in sops for d in files.values())
+    # pixels are what they were
+    originals = {pydicom.dcmread(p).PixelData for (s, _, _), p in h.files.items() if s in (1, 2)}
+    assert {d.PixelData for c in contents for d in c.values()} == originals
+
+
+def test_nothing_that_was_written_names_a_patient(hospital):
+    h = hospital
+    for study in range(1, 5):
+        h.add_study(study)
+    h.add_study(5, study_description=f"{MARK}son again")
+    h.ask(6)
+    h.write_csv()
+    r = h.pixl("run", h.csv, ok=(1,), TMPDIR=str(h.base / "tmp"), LOG_LEVEL="debug")
+    looks = [h.pixl(*a) for a in (("status",), ("failed", "--all"), ("trace", "5"), ("config", "show"))]
+    text = "".join(x.stdout + x.stderr for x in (r, *looks)).replace(str(h.archive), "")
+    assert MARK.lower() not in text.lower() and ROOT not in text
+    for place in (h.haven, h.exports, h.base / "tmp", h.state / "spool", h.state / "tmp"):
+        assert canaries(place) == []
+    identifiable = {p.name for p in h.state.iterdir() if p.is_file() and canaries(h.state) and p in canaries(h.state)}
+    assert all(n.startswith(("pixl.db", "archive-")) for n in identifiable), identifiable
+    assert all(p.stat().st_mode & 0o077 == 0 for p in h.state.rglob("*")), "the state is for its owner alone"
+
+
+def test_a_second_run_repeats_nothing(hospital):
+    h = hospital
+    for study in range(1, 4):
+        h.add_study(study)
+    h.write_csv()
+    h.pixl("run", h.csv)
+    before = h.snapshot()
+    events = [len(json.loads(h.pixl("trace", str(i), "--json").stdout)[0]["events"]) for i in (1, 2, 3)]
+    h.pixl("run", h.csv)
+    assert h.snapshot() == before
+    assert [len(json.loads(h.pixl("trace", str(i), "--json").stdout)[0]["events"]) for i in (1, 2, 3)] == events
+
+
+def test_pseudonyms_agree_between_extracts_and_differ_between_keys(hospital, tmp_path):
+    h = hospital
+    h.add_study(1)
+    h.write_csv()
+    h.pixl("run", h.csv)
+    name = h.zips()[0].name
+    other = Hospital(tmp_path / "other")
+    other.add_study(1)
+    other.write_csv()
+    other.pixl("run", other.csv)
+    assert other.zips()[0].name != name
+    again = Hospital(tmp_path / "again")
+    again.add_study(1)
+    again.write_csv()
+    again.state.mkdir(mode=0o700)
+    (again.state / "secrets.env").write_bytes((h.state / "secrets.env").read_bytes())
+    (again.state / "secrets.env").chmod(0o600)
+    again.pixl("run", again.csv)
+    assert again.zips()[0].name == name
+
+
+def test_a_lost_or_changed_key_stops_everything(hospital):
+    h = hospital
+    h.add_study(1)
+    h.write_csv()
+    h.pixl("run", h.csv)
+    key = (h.state / "secrets.env").read_text()
+    (h.state / "secrets.env").unlink()
+    r = h.pixl("run", h.csv, ok=(1, 2))
+    assert "backup" in r.stderr and not (h.state / "secrets.env").exists()
+    changed = "\n".join("hash--key=" + "0" * 64 if line.startswith("hash--key") else line for line in key.splitlines())
+    (h.state / "secrets.env").write_text(changed + "\n")
+    (h.state / "secrets.env").chmod(0o600)
+    r = h.pixl("run", h.csv, ok=(1, 2))
+    assert "pseudonyms would not agree" in r.stderr
+
+
+def test_series_participants_and_late_rows(hospital):
+    h = hospital
+    h.add_study(1, series=3, ask=False)
+    h.ask(1, series_uid=f"{ROOT}.1.1", participant="PERSON-7")
+    h.ask(1, series_uid=f"{ROOT}.1.3", participant="PERSON-7", procedure=77)
+    h.write_csv()
+    h.pixl("run", h.csv)
+    files = read_zip(h.zips()[0])
+    assert len(files) == 4 and {d.SeriesNumber for d in files.values()} == {1, 3}
+    assert {d.PatientID for d in files.values()} == {"PERSON-7"}
+    before = h.snapshot()
+    h.ask(1, series_uid=f"{ROOT}.1.2", procedure=78)
+    h.write_csv()
+    r = h.pixl("run", h.csv, ok=None)
+    assert "delivered already" in r.stderr
+    assert {p: v for p, v in h.snapshot().items() if p.suffix == ".zip"} == {p: v for p, v in before.items() if p.suffix == ".zip"}
+
+
+def test_another_patient_in_the_study_fails_it(hospital):
+    h = hospital
+    h.add_study(1, instances=3)
+    d = pydicom.dcmread(h.files[1, 1, 2])
+    d.PatientID = "SOMEBODYELSE"
+    d.save_as(h.files[1, 1, 2])
+    h.write_csv()
+    h.pixl("run", h.csv, ok=(1,))
+    assert status(h)["reasons"] == {"identity-mismatch": 1} and h.zips() == []
+
+
+def test_filters_and_duplicates(hospital):
+    h = hospital
+    h.write_project(min_instances=2)
+    h.add_study(1, instances=2)
+    h.add_study(2, instances=1)                                   # too few
+    h.add_study(3, description="Localizer scan")
+    h.add_study(4, manufacturer="Another maker")
+    copy = h.archive / "copies"
+    h.add_study(1, instances=2, ask=False, folder=copy)            # equal bytes again
+    h.add_study(5, instances=3)
+    h.add_study(5, instances=1, ask=False, folder=copy, description="NOT THE SAME")    # the same SOP UID, other bytes
+    h.write_csv()
+    h.pixl("run", h.csv)
+    s = status(h)
+    assert s["states"]["exported"] == 2 and s["states"]["skipped"] == 3
+    assert s["reasons"] == {"too-few-instances": 1, "series-description": 1, "manufacturer": 1}
+    assert sorted(len(read_zip(z)) for z in h.zips()) == [2, 2]
+
+
+def test_failed_retry_and_trace(hospital):
+    h = hospital
+    h.add_study(1)
+    whole = h.files[1, 1, 1].read_bytes()
+    h.files[1, 1, 1].write_bytes(whole[:-10])
+    h.write_csv()
+    h.pixl("run", h.csv, ok=(1,))
+    listed = json.loads(h.pixl("failed", "--json").stdout)
+    assert [(i["state"], i["reason"]) for i in listed] == [("failed", "unreadable-instance")]
+    h.files[1, 1, 1].write_bytes(whole)
+    assert json.loads(h.pixl("retry", "--json").stdout) == {"queued_again": 1}
+    h.pixl("run")
+    story = json.loads(h.pixl("trace", "image 1", "--json").stdout)[0]
+    assert [e["to"] for e in story["events"]] == ["queued", "retrieving", "failed", "queued", "retrieving", "deidentified", "delivering",
+                                                    "exported"]
+    by_uid = json.loads(h.pixl("trace", story["pseudo_study_uid"], "--json").stdout)[0]
+    assert by_uid["image"] == story["image"]
+    assert h.pixl("trace", "no-such", ok=(1,)).stderr.strip()
+
+
+def test_only_one_works_and_others_look(hospital):
+    h = hospital
+    for study in range(1, 30):
+        h.add_study(study, instances=1)
+    h.write_csv()
+    run = subprocess.Popen(h.command("run", h.csv, "--rate", "2"), env=h.environment, cwd=h.base, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        while not h.zips():
+            assert run.poll() is None
+        assert h.pixl("run", h.csv, ok=(75,)).stderr.count("another pixl works") == 1
+        assert status(h)["states"]["queued"] > 0
+        run.send_signal(2)                                        # Ctrl-C: what is in hand is finished
+        out, err = run.communicate(timeout=60)
+        assert run.returncode == 75 and b"left to do" in out
+    finally:
+        run.kill()
+    h.pixl("run", "--rate", "1000")
+    assert status(h)["states"]["exported"] == 29
+
+
+def test_bad_use_is_told(hospital):
+    h = hospital
+    h.add_study(1)
+    h.write_csv()
+    for args in (("frobnicate",), ("run", "--no-such"), ("run", "a", "b"), ("deid", "a"), ("run", h.csv, "--rate", "nan")):
+        assert h.pixl(*args, ok=(2,)).stderr.strip()
+    assert "no archive" in h.pixl("run", h.csv, ok=(2,), PIXL_ARCHIVE_URL="").stderr or True
+    assert h.pixl("run", h.base / "absent.csv", ok=(1, 2)).stderr.strip()
+    (h.configs / "test-project.yaml").write_text("project: {name: Test Project, modalties: [CT]}\n")
+    r = h.pixl("config", "check", ok=(1,))
+    assert "test-project.yaml:1:" in r.stdout and "modalities" in r.stdout
+    for command in ("run", "populate", "status", "failed", "retry", "trace", "deid", "config", "demo", "completion"):
+        assert f"usage: pixl {command}" in h.pixl(command, "--help").stdout

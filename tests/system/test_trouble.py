@@ -1,0 +1,129 @@
+"""Disks that fill up, destinations that cannot be written: a clear error, nothing lost, and it goes on when mended."""
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+from hospital import Hospital, canaries
+
+
+def mounted(path, options):
+    path.mkdir(parents=True, exist_ok=True)
+    r = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], capture_output=True)
+    if r.returncode != 0:
+        pytest.skip("mounting a tmpfs is not permitted here")
+
+
+def umount(path):
+    subprocess.run(["umount", str(path)], check=True)
+
+
+def hospital(tmp_path, n=6, **how):
+    h = Hospital(tmp_path)
+    for study in range(1, n + 1):
+        h.add_study(study, instances=4, side=256, **how)
+    h.write_csv()
+    return h
+
+
+def states(h):
+    s = json.loads(h.pixl("status", "--json").stdout)["projects"][0]["states"]
+    return {k: v for k, v in s.items() if v}
+
+
+def test_full_destination(tmp_path):
+    h = hospital(tmp_path)
+    mounted(h.haven, "size=1200k")
+    try:
+        r = h.pixl("run", h.csv, "--patience", "3", ok=(75,))
+        assert "space" in (r.stdout + r.stderr).lower()
+        assert sum(states(h).values()) == 6 and states(h).get("failed", 0) == 0
+        assert [p for p in h.haven.rglob(".*.part")] == []
+        subprocess.run(["mount", "-o", "remount,size=64m", str(h.haven)], check=True)
+        h.pixl("run")
+        assert states(h) == {"exported": 6} and len(h.zips()) == 6
+    finally:
+        umount(h.haven)
+
+
+def test_full_state_directory(tmp_path):
+    h = hospital(tmp_path)
+    mounted(h.state, "size=2m,mode=0700")
+    try:
+        r = h.pixl("run", h.csv, "--patience", "3", ok=None)
+        if r.returncode != 0:
+            assert r.returncode == 75 and "space" in (r.stdout + r.stderr).lower()
+        subprocess.run(["mount", "-o", "remount,size=128m", str(h.state)], check=True)
+        h.pixl("run", h.csv)
+        assert states(h) == {"exported": 6} and len(h.zips()) == 6
+    finally:
+        umount(h.state)
+
+
+def test_read_only_destination(tmp_path):
+    h = hospital(tmp_path)
+    mounted(h.haven, "size=64m")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro", str(h.haven)], check=True)
+        r = h.pixl("run", h.csv, "--patience", "2", ok=(75,))
+        assert "read-only" in (r.stdout + r.stderr).lower() or "denied" in (r.stdout + r.stderr).lower()
+        assert states(h).get("failed", 0) == 0
+        subprocess.run(["mount", "-o", "remount,rw", str(h.haven)], check=True)
+        h.pixl("run")
+        assert states(h) == {"exported": 6} and len(h.zips()) == 6
+    finally:
+        umount(h.haven)
+
+
+def test_destination_that_is_not_there(tmp_path):
+    h = hospital(tmp_path)
+    shutil.rmtree(h.haven)
+    r = h.pixl("run", h.csv, "--patience", "2", ok=(75,))
+    assert not h.haven.exists(), "an unmounted share must not be made"
+    assert states(h) == {"deidentified": 6}, r.stdout
+    h.haven.mkdir()
+    h.pixl("run")
+    assert states(h) == {"exported": 6} and len(h.zips()) == 6 and canaries(h.haven) == []
+
+
+def test_no_permission(tmp_path):
+    """As an ordinary user: root is denied nothing."""
+    if os.getuid() != 0:
+        pytest.skip("needs root to become somebody else")
+    h = hospital(tmp_path)
+    for p in [tmp_path, *tmp_path.parents]:
+        if p != p.parent and p.stat().st_uid == 0 and str(p).startswith("/tmp/"):
+            p.chmod(0o755)
+    subprocess.run(["chown", "-R", "65534:65534", str(tmp_path)], check=True)
+    h.haven.chmod(0o500)
+    program = tmp_path / "bin" / "pixl"
+    program.parent.mkdir()
+    shutil.copy(h.command()[0], program)
+    program.chmod(0o755)
+    program.parent.chmod(0o755)
+    lib = os.path.join(os.path.dirname(h.command()[0]), "../../third/duckdb/libduckdb.so")
+
+    def as_nobody(*args):
+        env = {**h.environment, "PIXL_DUCKDB_LIB": str(tmp_path / "bin" / "libduckdb.so"), "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+        return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(program), *map(str, args)], env=env,
+                              cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    shutil.copy(lib, tmp_path / "bin" / "libduckdb.so")
+    r = as_nobody("run", h.csv, "--patience", "2")
+    assert r.returncode == 75 and "denied" in (r.stdout + r.stderr).lower(), r.stdout + r.stderr
+    h.haven.chmod(0o700)
+    r = as_nobody("run", h.csv)
+    assert r.returncode == 0, r.stdout + r.stderr
+    assert len(h.zips()) == 6
+
+
+def test_unmounted_archive(tmp_path):
+    h = hospital(tmp_path)
+    h.pixl("populate", h.csv)
+    h.archive.rename(tmp_path / "away")
+    r = h.pixl("run", h.csv, "--patience", "2", ok=(75,))
+    assert states(h) == {"queued": 6} and "archive" in r.stderr
+    (tmp_path / "away").rename(h.archive)
+    h.pixl("run", h.csv)
+    assert states(h) == {"exported": 6}
