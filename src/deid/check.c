@@ -1,0 +1,120 @@
+/* check.c - the residue check over every value that would pass as it is in the source. */
+#include "study_internal.h"
+
+struct place { const struct dicom_file *f; uint32_t index; };
+
+static void write_place(void *ctx, char out[RESIDUE_WHERE_SIZE])
+{
+    const struct place *p = ctx;
+    if (p->f == NULL)
+        memcpy(out, "(0010,0020)", sizeof "(0010,0020)");
+    else
+        instance_place(p->f, p->index, out);
+}
+
+/* Pixels, overlays, curves, waveforms and lookup tables are samples, not bytes of unknown meaning. */
+static bool is_samples(uint32_t tag)
+{
+    uint16_t group = DICOM_GROUP(tag);
+    return group == 0x7FE0 || group == 0x5400 || group == 0x0028 || (group & 0xFF01) == 0x5000 || (group & 0xFF01) == 0x6000;
+}
+
+/* What of a value is searched; false: nothing of it. */
+static bool form_of(const struct dicom_element *e, enum dicom_vr vr, enum residue_form *form)
+{
+    switch (vr) {
+    case DICOM_VR_CS:
+        *form = RESIDUE_CODE;
+        return true;
+    case DICOM_VR_IS: case DICOM_VR_DS:
+        *form = RESIDUE_NUMBERS;
+        return true;
+    case DICOM_VR_DA: case DICOM_VR_DT:
+        *form = RESIDUE_DATE;
+        return true;
+    case DICOM_VR_UI:
+        *form = RESIDUE_UIDS;
+        return true;
+    case DICOM_VR_TM: case DICOM_VR_AS:
+        return false;
+    case DICOM_VR_UN: case DICOM_VR_OB:
+        *form = RESIDUE_BINARY;
+        return !is_samples(e->tag);
+    case DICOM_VR_OW: case DICOM_VR_OL: case DICOM_VR_OV: case DICOM_VR_OF: case DICOM_VR_OD:
+        *form = RESIDUE_BINARY;
+        return dicom_tag_is_private(e->tag);
+    default:
+        *form = RESIDUE_TEXT;
+        return dicom_vr_is_text(vr);
+    }
+}
+
+/* A value that starts with an item is a sequence whose length hides it from the allow-list: it cannot be judged. */
+static bool is_hidden_sequence(struct str raw)
+{
+    return raw.n >= 8 && memcmp(raw.p, "\xFE\xFF\x00\xE0", 4) == 0;
+}
+
+static bool check_element(struct instance *in, uint32_t i, const struct dicom_charset *set, struct pixl_error *err)
+{
+    struct deid_study *s = in->study;
+    const struct dicom_element *e = &in->f->elements[i];
+    const struct decision *d = &in->decisions[i];
+    enum residue_form form;
+    if (e->value_bytes == 0 || (e->flags & DICOM_IS_ENCAPSULATED) || !form_of(e, (enum dicom_vr)d->vr, &form))
+        return true;
+    struct residue_text t = { .form = form, .is_multi = dicom_vr_is_multi((enum dicom_vr)d->vr), .exempt = d->exempt };
+    if (!dicom_value(in->f, i, &t.text, err))
+        return false;
+    if (e->vr == DICOM_VR_UN && is_hidden_sequence(t.text))
+        return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
+    uint64_t key = study_value_key(s, e->tag ^ d->exempt, set, t.text);
+    if (study_has_seen(s, key))
+        return true;
+    if (form == RESIDUE_TEXT && dicom_vr_has_charset((enum dicom_vr)d->vr) && !instance_text(in, i, set, &t.text, err))
+        return false;
+    struct place place = { in->f, i };
+    if (!residue_check(s->residue, &t, write_place, &place, err))
+        return false;
+    if (residue_hit(s->residue) == NULL)
+        study_remember(s, key);
+    return true;
+}
+
+/* Values that are written without standing in the data set: the SOP class goes into the file meta, and a pseudonym from the
+ * cohort may be no pseudonym at all. */
+static bool check_others(struct instance *in, struct pixl_error *err)
+{
+    struct residue_text class = { .text = in->text[TOP_SOP_CLASS], .form = RESIDUE_UIDS };
+    struct place place = { in->f, (uint32_t)in->top[TOP_SOP_CLASS] };
+    if (in->decisions[in->top[TOP_SOP_CLASS]].what != DECISION_VALUE &&
+        !residue_check(in->study->residue, &class, write_place, &place, err))
+        return false;
+    struct residue_text patient = { .text = in->study->participant, .form = RESIDUE_TEXT };
+    struct place no_place = { NULL, 0 };
+    return patient.text.n == 0 || residue_check(in->study->residue, &patient, write_place, &no_place, err);
+}
+
+bool deid_check(struct instance *in, struct pixl_error *err)
+{
+    const struct dicom_file *f = in->f;
+    struct charset_stack sets;
+    charset_stack_init(&sets);
+    if (!check_others(in, err))
+        return false;
+    for (uint32_t i = f->meta_end; i < f->n_elements;) {
+        const struct dicom_element *e = &f->elements[i];
+        const struct decision *d = &in->decisions[i];
+        if (!charset_stack_see(&sets, in, i, err))
+            return false;
+        if (d->what == DECISION_DROP || d->what == DECISION_VALUE) {
+            i = e->end;
+            continue;
+        }
+        bool is_leaf = (e->flags & (DICOM_IS_ITEM | DICOM_IS_SEQUENCE)) == 0;
+        if (is_leaf && !check_element(in, i, charset_stack_top(&sets, e), err))
+            return false;
+        i++;
+    }
+    return true;
+}

@@ -1,0 +1,423 @@
+#include "deid.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "study_internal.h"
+
+enum { STUDY_ARENA_MAX = 32 << 20, PARTICIPANT_MAX = 64 };
+
+static bool keep_text(struct deid_study *s, struct str from, struct str *to, struct pixl_error *err)
+{
+    struct str copy = arena_str(&s->arena, from);
+    if (copy.p == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "study");
+    *to = copy;
+    return true;
+}
+
+/* It is written into files of any character set, as one value of PatientID. */
+static bool check_participant(struct str id, struct pixl_error *err)
+{
+    bool ok = id.n <= PARTICIPANT_MAX;
+    for (size_t i = 0; ok && i < id.n; i++)
+        ok = id.p[i] >= 0x20 && id.p[i] < 0x7F && id.p[i] != '\\';
+    return ok || pixl_fail(err, PIXL_E_INVALID, 0, "participant_id: at most %d printable ASCII characters, no backslash, can stand for a "
+                           "patient in a DICOM file", PARTICIPANT_MAX);
+}
+
+static bool set_pseudo_uid(struct deid_study *s, struct str adopted, struct pixl_error *err)
+{
+    if (adopted.n > 0 && (s->study_uid.n == 0 || !dicom_uid_is_plausible(adopted)))
+        return pixl_fail(err, PIXL_E_INVALID, 0, "an adopted pseudo study UID must be a UID and stand for a study that is known");
+    if (adopted.n > 0) {
+        memcpy(s->uid, adopted.p, adopted.n);
+        return true;
+    }
+    if (s->study_uid.n == 0 || dicom_uid_is_standard(s->study_uid))
+        return true;                         /* instances of a study with a UID of the standard are refused */
+    return pseudonyms_uid(s->pseudonyms, phi_text(s->study_uid), s->uid, err);
+}
+
+static bool set_patient(struct deid_study *s, struct str mrn, struct pixl_error *err)
+{
+    if (s->participant.n > 0) {
+        memcpy(s->patient, s->participant.p, s->participant.n);
+        s->patient[s->participant.n] = '\0';
+        return true;
+    }
+    s->patient[0] = '\0';
+    return mrn.n == 0 || pseudonyms_text(s->pseudonyms, phi_text(mrn), PSEUDONYM_TEXT_MAX, s->patient, err);
+}
+
+/* The needles that are known before any instance. */
+static bool add_given_needles(struct deid_study *s, struct pixl_error *err)
+{
+    return residue_add_id(s->residue, s->mrn, true, err) && residue_add_id(s->residue, s->accession, true, err) &&
+           residue_add_uid(s->residue, s->study_uid, err);
+}
+
+bool deid_study_new(const struct deid_study_args *a, struct deid_study **out, struct pixl_error *err)
+{
+    PIXL_CLEANUP(deid_study_freep) struct deid_study *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "study");
+    s->policy = a->policy;
+    s->pseudonyms = a->pseudonyms;
+    arena_init(&s->arena, STUDY_ARENA_MAX);
+    s->cache = calloc(DEID_CACHE, sizeof *s->cache);
+    s->uids = calloc(DEID_UID_CACHE, sizeof *s->uids);
+    if (s->cache == NULL || s->uids == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "study");
+    if (!keep_text(s, str_trim(phi_reveal(a->mrn)), &s->mrn, err) ||
+        !keep_text(s, str_trim(phi_reveal(a->accession_number)), &s->accession, err) ||
+        !keep_text(s, str_trim(dicom_uid_trim(phi_reveal(a->study_uid))), &s->study_uid, err) ||
+        !keep_text(s, phi_reveal(a->series_uids), &s->series_uids, err) ||
+        !keep_text(s, str_trim(a->participant_id), &s->participant, err))
+        return false;
+    s->is_adopted = a->pseudo_study_uid.n > 0;
+    if (!check_participant(s->participant, err) || !set_pseudo_uid(s, a->pseudo_study_uid, err) || !set_patient(s, s->mrn, err) ||
+        !hash_random(&s->cache_seed, sizeof s->cache_seed, err) || !residue_new(&s->residue, err) || !add_given_needles(s, err))
+        return false;
+    *out = PIXL_STEAL(&s);
+    return true;
+}
+
+void deid_study_free(struct deid_study *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < DEID_SCHEMES; i++)
+        scheme_free(s->schemes[i].own);
+    residue_free(s->residue);
+    arena_done(&s->arena);
+    free(s->series);
+    free(s->cache);
+    free(s->uids);
+    free(s);
+}
+
+const char *deid_study_uid(const struct deid_study *s)
+{
+    return s->uid;
+}
+
+const char *deid_study_patient(const struct deid_study *s)
+{
+    return s->patient;
+}
+
+bool deid_study_pseudo_uid(const struct deid_study *s, struct phi_text uid, char out[DICOM_UID_MAX + 1], struct pixl_error *err)
+{
+    struct str u = str_trim(dicom_uid_trim(phi_reveal(uid)));
+    if (s->study_uid.n > 0 && str_eq(u, s->study_uid)) {
+        memcpy(out, s->uid, strlen(s->uid) + 1);
+        return true;
+    }
+    return pseudonyms_uid(s->pseudonyms, phi_text(u), out, err);
+}
+
+/* --- what the study is about --- */
+
+bool deid_study_expect_series(struct deid_study *s, struct phi_text series_uid, size_t n_instances, struct pixl_error *err)
+{
+    struct str uid = str_trim(dicom_uid_trim(phi_reveal(series_uid)));
+    for (size_t i = 0; i < s->n_series; i++)
+        if (str_eq(s->series[i].uid, uid)) {
+            s->series[i].n_instances = n_instances;
+            return true;
+        }
+    if (s->n_series == s->cap_series) {
+        size_t cap = s->cap_series ? s->cap_series * 2 : 16;
+        struct deid_series *more = realloc(s->series, cap * sizeof *more);
+        if (more == NULL)
+            return pixl_fail(err, PIXL_E_NOMEM, 0, "%zu series", cap);
+        s->series = more;
+        s->cap_series = cap;
+    }
+    if (!keep_text(s, uid, &uid, err))
+        return false;
+    s->series[s->n_series++] = (struct deid_series){ uid, n_instances };
+    return true;
+}
+
+static bool is_requested(const struct deid_study *s, struct str series_uid)
+{
+    struct str rest = s->series_uids, one;
+    bool more = true;
+    if (str_trim(rest).n == 0)
+        return true;
+    while (more) {
+        more = str_split(rest, '\\', &one, &rest);
+        if (str_eq(str_trim(dicom_uid_trim(one)), series_uid))
+            return true;
+    }
+    return false;
+}
+
+void deid_study_series_wanted(const struct deid_study *s, struct phi_text series_uid, enum study_reason *why)
+{
+    struct str uid = str_trim(dicom_uid_trim(phi_reveal(series_uid)));
+    *why = STUDY_WHY_NONE;
+    if (!is_requested(s, uid)) {
+        *why = STUDY_WHY_SERIES_NOT_REQUESTED;
+        return;
+    }
+    int64_t least = s->policy->project->min_instances_per_series;
+    for (size_t i = 0; least > 1 && i < s->n_series; i++)
+        if (str_eq(s->series[i].uid, uid) && s->series[i].n_instances < (uint64_t)least)
+            *why = STUDY_WHY_TOO_FEW_INSTANCES;
+}
+
+/* --- one instance: who it is --- */
+
+static const uint32_t top_tags[TOP_COUNT] = {
+#define X(symbol, tag) [TOP_##symbol] = tag,
+    TOP_ELEMENTS(X)
+#undef X
+};
+
+static bool find_top(struct instance *in, struct pixl_error *err)
+{
+    for (size_t t = 0; t < TOP_COUNT; t++)
+        in->top[t] = -1;
+    for (uint32_t i = in->f->meta_end; i < in->f->n_elements; i = in->f->elements[i].end) {
+        uint32_t tag = in->f->elements[i].tag;
+        for (size_t t = 0; t < TOP_COUNT; t++)
+            if (top_tags[t] == tag)
+                in->top[t] = i;
+    }
+    struct dicom_charset set = dicom_charset_parse((struct str){ 0 });
+    for (size_t t = 0; t < TOP_COUNT; t++) {
+        if (in->top[t] < 0 || t == TOP_PIXELS)
+            continue;
+        if (in->f->elements[in->top[t]].flags & DICOM_IS_SEQUENCE)
+            continue;                        /* none of them is one: as if it were absent */
+        if (!instance_text(in, (uint32_t)in->top[t], &set, &in->text[t], err))
+            return false;
+        if (t == TOP_CHARSET)
+            set = dicom_charset_parse(in->text[t]);
+        in->text[t] = str_trim(dicom_uid_trim(in->text[t]));
+    }
+    return true;
+}
+
+/* Patient and study must be the ones that were asked for; then the three UIDs and the SOP class must be there. */
+static bool check_identity(const struct instance *in, struct deid_result *res)
+{
+    const struct deid_study *s = in->study;
+    res->verdict = DEID_MISMATCH;
+    res->why = STUDY_WHY_IDENTITY_MISMATCH;
+    if (s->mrn.n > 0 && !str_eq(in->text[TOP_PATIENT], s->mrn))
+        return false;
+    if (s->study_uid.n > 0 && in->text[TOP_STUDY].n > 0 && !str_eq(in->text[TOP_STUDY], s->study_uid))
+        return false;
+    res->verdict = DEID_REFUSED;
+    static const enum top_element needed[] = { TOP_SOP_CLASS, TOP_SOP, TOP_STUDY, TOP_SERIES };
+    for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
+        struct str uid = in->text[needed[i]];
+        bool is_class = needed[i] == TOP_SOP_CLASS;
+        bool is_strange = is_class ? !dicom_uid_is_plausible(uid) : dicom_uid_is_standard(uid);
+        if (uid.n > 0 && !is_strange)
+            continue;
+        res->why = uid.n == 0 ? STUDY_WHY_MISSING_ATTRIBUTE : STUDY_WHY_UNSUPPORTED_VALUE;
+        (void)snprintf(res->where, sizeof res->where, "(%04X,%04X)", DICOM_GROUP(top_tags[needed[i]]),
+                       DICOM_ELEMENT_OF(top_tags[needed[i]]));
+        return false;
+    }
+    return true;
+}
+
+/* --- the project's filters, in the order of the reference --- */
+
+static enum study_reason filter_series(const struct instance *in, const struct project_manufacturer *m)
+{
+    const struct project *p = in->study->policy->project;
+    struct str description = in->text[TOP_DESCRIPTION];
+    for (size_t i = 0; in->top[TOP_DESCRIPTION] >= 0 && i < p->n_series_filters; i++) {
+        struct str filter = str_of(p->series_filters[i]);
+        for (size_t at = 0; at + filter.n <= description.n; at++)
+            if (str_eq_nocase((struct str){ description.p + at, filter.n }, filter))
+                return STUDY_WHY_SERIES_DESCRIPTION;
+    }
+    if (m->n_exclude == 0)
+        return STUDY_WHY_NONE;
+    struct str number = in->text[TOP_NUMBER];
+    int64_t n;
+    if (number.n > 0 && number.p[0] == '+')
+        number = (struct str){ number.p + 1, number.n - 1 };
+    if (!str_to_i64(number, &n))
+        return STUDY_WHY_SERIES_NUMBER;
+    for (size_t i = 0; i < m->n_exclude; i++)
+        if (m->exclude_series_numbers[i] == n)
+            return STUDY_WHY_SERIES_NUMBER;
+    return STUDY_WHY_NONE;
+}
+
+static bool filter(const struct instance *in, enum study_reason *why, struct pixl_error *err)
+{
+    const struct project *p = in->study->policy->project;
+    deid_study_series_wanted(in->study, phi_text(in->text[TOP_SERIES]), why);
+    if (*why != STUDY_WHY_NONE)
+        return true;
+    const struct project_manufacturer *found = NULL;
+    for (size_t i = 0; found == NULL && in->text[TOP_MANUFACTURER].n > 0 && i < p->n_manufacturers; i++) {
+        bool matches = false;
+        if (!pattern_search(p->manufacturers[i].pattern, in->text[TOP_MANUFACTURER], &matches, err))
+            return pixl_wrap(err, "allowed_manufacturers[%zu]", i);
+        if (matches)
+            found = &p->manufacturers[i];
+    }
+    *why = found == NULL ? STUDY_WHY_MANUFACTURER : filter_series(in, found);
+    if (*why != STUDY_WHY_NONE)
+        return true;
+    *why = STUDY_WHY_MODALITY;
+    for (size_t i = 0; i < p->n_modalities; i++)
+        if (str_eq(in->text[TOP_MODALITY], str_of(p->modalities[i])))
+            *why = STUDY_WHY_NONE;
+    return true;
+}
+
+/* --- the scheme for a manufacturer --- */
+
+static bool build_scheme(struct deid_study *s, struct str manufacturer, struct scheme **out, struct pixl_error *err)
+{
+    const struct project *p = s->policy->project;
+    bool *applies = calloc(p->n_overrides, sizeof *applies);
+    if (applies == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "overrides");
+    bool any = false, ok = true;
+    for (size_t i = 0; ok && i < p->n_overrides; i++) {
+        ok = pattern_search(p->overrides[i].manufacturer, manufacturer, &applies[i], err);
+        any = any || (ok && applies[i]);
+    }
+    struct scheme *own = NULL;
+    ok = ok && (!any || scheme_new(p, applies, &own, err));
+    free(applies);
+    if (ok)
+        *out = own;
+    return ok;
+}
+
+static bool choose_scheme(struct instance *in, struct pixl_error *err)
+{
+    struct deid_study *s = in->study;
+    struct str manufacturer = in->text[TOP_MANUFACTURER];
+    in->scheme = s->policy->base;
+    if (s->policy->project->n_overrides == 0 || manufacturer.n == 0)
+        return true;
+    for (size_t i = 0; i < DEID_SCHEMES; i++)
+        if (s->schemes[i].is_used && str_eq(s->schemes[i].manufacturer, manufacturer)) {
+            in->scheme = s->schemes[i].own ? s->schemes[i].own : s->policy->base;
+            return true;
+        }
+    struct scheme *own = NULL;
+    struct str name;
+    if (!keep_text(s, manufacturer, &name, err) || !build_scheme(s, manufacturer, &own, err))
+        return false;
+    struct deid_scheme_slot *slot = &s->schemes[s->next_scheme];
+    s->next_scheme = (s->next_scheme + 1) % DEID_SCHEMES;
+    scheme_free(slot->own);
+    *slot = (struct deid_scheme_slot){ name, own, true };
+    in->scheme = own ? own : s->policy->base;
+    return true;
+}
+
+/* --- all of it --- */
+
+/* Without a patient or study given, each instance brings its own; when they change, another person's study begins, whose
+ * texts have nothing to do with the names before. */
+static bool open_study(struct instance *in, struct pixl_error *err)
+{
+    struct deid_study *s = in->study;
+    residue_clear_hit(s->residue);
+    if (s->mrn.n > 0 && s->study_uid.n > 0)
+        return true;
+    const struct dicom_charset none = { .is_known = true };
+    uint64_t key = study_value_key(s, 1, &none, in->text[TOP_PATIENT]) ^ study_value_key(s, 2, &none, in->text[TOP_STUDY]);
+    if (key == s->open_key)
+        return true;
+    s->open_key = 0;
+    if (!residue_reset(s->residue, err) || !add_given_needles(s, err) ||
+        !set_patient(s, s->mrn.n > 0 ? s->mrn : in->text[TOP_PATIENT], err))
+        return false;
+    s->open_key = key;
+    return true;
+}
+
+static bool map_identity(struct instance *in, struct pixl_error *err)
+{
+    struct deid_study *s = in->study;
+    in->patient = s->patient;
+    return study_map_uid(s, in->text[TOP_STUDY], in->study_uid, err) &&
+           study_map_uid(s, in->text[TOP_SERIES], in->series_uid, err) && study_map_uid(s, in->text[TOP_SOP], in->sop_uid, err);
+}
+
+static void refused(const struct instance *in, struct deid_result *res)
+{
+    res->verdict = DEID_REFUSED;
+    res->why = in->why;
+    if (in->at != DICOM_NO_PARENT)
+        instance_place(in->f, in->at, res->where);
+}
+
+/* true when nothing was found; false: verdict and place are in res. */
+static bool is_clean(const struct instance *in, struct deid_result *res)
+{
+    const char *hit = residue_hit(in->study->residue);
+    if (hit == NULL)
+        return true;
+    res->verdict = DEID_RESIDUE;
+    res->why = STUDY_WHY_RESIDUE;
+    (void)snprintf(res->where, sizeof res->where, "%s", hit);
+    return false;
+}
+
+static bool decide_and_emit(struct instance *in, struct deid_result *res, struct pixl_error *err)
+{
+    in->decisions = arena_calloc(in->arena, in->f->n_elements, sizeof *in->decisions);
+    if (in->decisions == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "decisions for %u elements", (unsigned)in->f->n_elements);
+    if (!deid_harvest(in, err) || !deid_decide(in, err) || !deid_check(in, err)) {
+        if (!in->is_refused)
+            return false;
+        refused(in, res);
+        return true;
+    }
+    if (!is_clean(in, res))
+        return true;
+    if (!deid_emit(in, &res->plan, err))
+        return false;
+    res->verdict = DEID_EMIT;
+    res->pixels_compressed = in->f->syntax->is_encapsulated && in->top[TOP_PIXELS] >= 0 &&
+                             in->decisions[in->top[TOP_PIXELS]].what == DECISION_KEEP;
+    memcpy(res->series_uid, in->series_uid, sizeof res->series_uid);
+    memcpy(res->sop_uid, in->sop_uid, sizeof res->sop_uid);
+    return true;
+}
+
+bool deid_instance(struct deid_study *s, struct dicom_file *f, struct arena *arena, struct deid_result *out, struct pixl_error *err)
+{
+    struct instance in = { .study = s, .f = f, .arena = arena, .at = DICOM_NO_PARENT };
+    struct deid_result res = { .why = STUDY_WHY_NONE };
+    if (f->limits.max_depth > DEID_DEPTH_MAX)
+        return pixl_fail(err, PIXL_E_LIMIT, 0, "sequences nested deeper than %d", DEID_DEPTH_MAX);
+    if (!find_top(&in, err))
+        return false;
+    if (!check_identity(&in, &res)) {
+        *out = res;
+        return true;
+    }
+    res.why = STUDY_WHY_NONE;
+    if (!filter(&in, &res.why, err))
+        return false;
+    if (res.why != STUDY_WHY_NONE) {
+        res.verdict = DEID_FILTERED;
+        *out = res;
+        return true;
+    }
+    if (!open_study(&in, err) || !choose_scheme(&in, err) || !map_identity(&in, err) || !decide_and_emit(&in, &res, err))
+        return false;
+    *out = res;
+    return true;
+}

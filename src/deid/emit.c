@@ -1,0 +1,133 @@
+/* emit.c - the plan of an instance: a new preamble and file meta, unchanged runs as ranges of the source, changed parts and
+ * markers from memory.  Lengths that were defined stay defined, undefined ones stay undefined. */
+#include "deid/profile.h"
+#include "study_internal.h"
+
+struct emitter {
+    const struct instance *in;
+    struct dicom_plan *plan;
+};
+
+static bool emit_range(const struct emitter *m, uint64_t from, uint64_t to, struct pixl_error *err)
+{
+    return dicom_plan_range(m->plan, from, to - from, err);
+}
+
+/* The header of a sequence or item as it was, but for a defined length. */
+static bool emit_opening(const struct emitter *m, uint32_t i, struct pixl_error *err)
+{
+    const struct dicom_element *e = &m->in->f->elements[i];
+    if (e->flags & DICOM_IS_UNDEFINED)
+        return emit_range(m, e->offset, e->value_offset, err);
+    uint64_t length = m->in->decisions[i].bytes - (e->value_offset - e->offset);
+    const uint8_t bytes[4] = { (uint8_t)length, (uint8_t)(length >> 8), (uint8_t)(length >> 16), (uint8_t)(length >> 24) };
+    return emit_range(m, e->offset, e->value_offset - sizeof bytes, err) && dicom_plan_bytes(m->plan, bytes, sizeof bytes, err);
+}
+
+static bool emit_run(const struct emitter *m, uint32_t first, uint32_t end, struct pixl_error *err);
+
+static bool emit_one(const struct emitter *m, uint32_t i, struct pixl_error *err)
+{
+    const struct dicom_element *e = &m->in->f->elements[i];
+    const struct decision *d = &m->in->decisions[i];
+    struct dicom_coding coding = { .is_explicit = !(e->flags & DICOM_IS_IMPLICIT) };
+    switch ((enum decision_what)d->what) {
+    case DECISION_DROP:
+        return true;
+    case DECISION_KEEP:
+        return emit_range(m, e->offset, e->next_offset, err);
+    case DECISION_VALUE:
+        return dicom_plan_element(m->plan, coding, e->tag, (enum dicom_vr)d->vr, d->value, err);
+    case DECISION_CHANGED:
+        return emit_opening(m, i, err) && emit_run(m, i + 1, e->end, err) &&
+               (!(e->flags & DICOM_IS_UNDEFINED) || emit_range(m, e->value_offset + e->value_bytes, e->next_offset, err));
+    }
+    return true;
+}
+
+/* Recursion as deep as the reader lets sequences nest (dicom_limits.max_depth). */
+static bool emit_run(const struct emitter *m, uint32_t first, uint32_t end, struct pixl_error *err)
+{
+    for (uint32_t i = first; i < end; i = m->in->f->elements[i].end)
+        if (!emit_one(m, i, err))
+            return false;
+    return true;
+}
+
+/* PS3.16 CID 7050, De-identification Method. */
+struct method { unsigned option; const char *code, *meaning; };
+static const struct method methods[] = {
+    { PROFILE_DATES, "113106", "Retain Longitudinal Temporal Information Full Dates Option" },
+    { PROFILE_PATIENT, "113108", "Retain Patient Characteristics Option" },
+    { PROFILE_DEVICE, "113109", "Retain Device Identity Option" },
+    { PROFILE_UIDS, "113110", "Retain UIDs Option" },
+    { PROFILE_PRIVATE, "113111", "Retain Safe Private Option" },
+    { PROFILE_INSTITUTION, "113112", "Retain Institution Identity Option" },
+};
+
+static bool emit_method(const struct emitter *m, const char *code, const char *meaning, struct pixl_error *err)
+{
+    struct dicom_coding c = dicom_coding_of(m->in->f->syntax);
+    return dicom_plan_header(m->plan, c, DICOM_TAG_ITEM, DICOM_VR_NONE, DICOM_UNDEFINED_LENGTH, err) &&
+           dicom_plan_element(m->plan, c, 0x00080100, DICOM_VR_SH, str_of(code), err) &&
+           dicom_plan_element(m->plan, c, 0x00080102, DICOM_VR_SH, STR("DCM"), err) &&
+           dicom_plan_element(m->plan, c, 0x00080104, DICOM_VR_LO, str_of(meaning), err) &&
+           dicom_plan_header(m->plan, c, DICOM_TAG_ITEM_END, DICOM_VR_NONE, 0, err);
+}
+
+/* 113100 only where the rules satisfy the basic profile; an option only where something was retained under it. */
+static bool emit_codes(const struct emitter *m, struct pixl_error *err)
+{
+    struct dicom_coding c = dicom_coding_of(m->in->f->syntax);
+    bool is_basic = m->in->study->policy->is_basic_profile;
+    if (!is_basic && m->in->options == 0)
+        return true;
+    if (!dicom_plan_header(m->plan, c, DICOM_DEIDENTIFICATION_METHOD_CODES, DICOM_VR_SQ, DICOM_UNDEFINED_LENGTH, err) ||
+        (is_basic && !emit_method(m, "113100", "Basic Application Confidentiality Profile", err)))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+        if ((m->in->options & methods[i].option) && !emit_method(m, methods[i].code, methods[i].meaning, err))
+            return false;
+    return dicom_plan_header(m->plan, c, DICOM_TAG_SEQUENCE_END, DICOM_VR_NONE, 0, err);
+}
+
+enum { N_MARKERS = 4 };
+static const uint32_t marker_tags[N_MARKERS] = { DICOM_PATIENT_IDENTITY_REMOVED, DICOM_DEIDENTIFICATION_METHOD,
+                                                 DICOM_DEIDENTIFICATION_METHOD_CODES, DICOM_LONGITUDINAL_TEMPORAL_MODIFIED };
+
+static bool emit_marker(const struct emitter *m, size_t which, struct pixl_error *err)
+{
+    struct dicom_coding c = dicom_coding_of(m->in->f->syntax);
+    switch (which) {
+    case 0:  return dicom_plan_element(m->plan, c, marker_tags[0], DICOM_VR_CS, STR("YES"), err);
+    case 1:  return dicom_plan_element(m->plan, c, marker_tags[1], DICOM_VR_LO, STR("pixl\\project rules\\residue check"), err);
+    case 2:  return emit_codes(m, err);
+    default: return dicom_plan_element(m->plan, c, marker_tags[3], DICOM_VR_CS,
+                                       m->in->dates_kept ? STR("UNMODIFIED") : STR("REMOVED"), err);
+    }
+}
+
+bool deid_emit(struct instance *in, struct dicom_plan *plan, struct pixl_error *err)
+{
+    const struct dicom_file *f = in->f;
+    struct emitter m = { in, plan };
+    dicom_plan_init(plan, in->arena);
+    const struct decision *class = &in->decisions[in->top[TOP_SOP_CLASS]];
+    struct str sop_class = class->what == DECISION_VALUE ? class->value : in->text[TOP_SOP_CLASS];
+    if (!dicom_plan_meta(plan, sop_class, str_of(in->sop_uid), str_of(f->syntax->uid), err))
+        return false;
+    size_t marker = 0;
+    for (uint32_t i = f->meta_end; i < f->n_elements; i = f->elements[i].end) {
+        if (DICOM_ELEMENT_OF(f->elements[i].tag) == 0)
+            continue;            /* dropped, and they stand where they like */
+        for (; marker < N_MARKERS && marker_tags[marker] < f->elements[i].tag; marker++)
+            if (!emit_marker(&m, marker, err))
+                return false;
+        if (!emit_one(&m, i, err))
+            return false;
+    }
+    for (; marker < N_MARKERS; marker++)
+        if (!emit_marker(&m, marker, err))
+            return false;
+    return true;
+}

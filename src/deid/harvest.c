@@ -1,0 +1,70 @@
+/* harvest.c - takes from an instance what must not be left of it: names, ids, birth date, UIDs.
+ *
+ * Every PN of the file counts, at any depth and also where its element is dropped: what a technician typed into a kept
+ * description is what stands in a dropped name.  Ids and dates count by the meaning of their tag. */
+#include "study_internal.h"
+
+static bool add_values(struct deid_study *s, struct str text, bool is_short_needle, struct pixl_error *err)
+{
+    struct str one;
+    bool more = true;
+    while (more) {
+        more = str_split(text, '\\', &one, &text);
+        if (!residue_add_id(s->residue, one, is_short_needle, err))
+            return false;
+    }
+    return true;
+}
+
+/* A Study ID of three characters identifies nobody, and "1" is in every file. */
+enum { TAG_STUDY_ID = 0x00200010 };
+
+static bool harvest_one(struct instance *in, uint32_t i, unsigned kind, const struct dicom_charset *set, struct pixl_error *err)
+{
+    struct deid_study *s = in->study;
+    const struct dicom_element *e = &in->f->elements[i];
+    struct str raw, text;
+    if (!dicom_value(in->f, i, &raw, err))
+        return false;
+    uint64_t key = study_value_key(s, e->tag ^ 0x80000000u, set, raw);
+    if (study_has_seen(s, key))
+        return true;
+    if (!instance_text(in, i, set, &text, err))
+        return false;
+    bool ok = true;
+    switch (kind) {
+    case IDENTITY_ID:   ok = add_values(s, text, e->tag != TAG_STUDY_ID, err); break;
+    case IDENTITY_DATE: ok = residue_add_birth_date(s->residue, text, err); break;
+    default:            ok = residue_add_name(s->residue, text, (enum identity)kind, err); break;
+    }
+    if (ok)
+        study_remember(s, key);
+    return ok;
+}
+
+bool deid_harvest(struct instance *in, struct pixl_error *err)
+{
+    struct deid_study *s = in->study;
+    const struct dicom_file *f = in->f;
+    if (!residue_add_uid(s->residue, in->text[TOP_STUDY], err) || !residue_add_uid(s->residue, in->text[TOP_SERIES], err) ||
+        !residue_add_uid(s->residue, in->text[TOP_SOP], err))
+        return false;
+    struct charset_stack sets;
+    charset_stack_init(&sets);
+    for (uint32_t i = f->meta_end; i < f->n_elements; i++) {
+        const struct dicom_element *e = &f->elements[i];
+        if (!charset_stack_see(&sets, in, i, err))
+            return false;
+        if (e->value_bytes == 0 || (e->flags & (DICOM_IS_ITEM | DICOM_IS_SEQUENCE)) || dicom_tag_is_private(e->tag))
+            continue;
+        enum dicom_vr vr = e->vr == DICOM_VR_UN ? instance_vr(e) : (enum dicom_vr)e->vr;
+        unsigned kind = 0;
+        if (vr == DICOM_VR_PN || DICOM_GROUP(e->tag) <= 0x0038)
+            kind = scheme_identity_of(e->tag);
+        if (kind == 0 && vr == DICOM_VR_PN)
+            kind = IDENTITY_PERSON;
+        if (kind != 0 && dicom_vr_is_text(vr) && !harvest_one(in, i, kind, charset_stack_top(&sets, e), err))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,15 @@
+/* policy.h - what a compiled policy holds; the functions are declared in deid.h.
+ * Owns: the scheme of the base rules.  Threads: immutable. */
+#ifndef PIXL_DEID_POLICY_H
+#define PIXL_DEID_POLICY_H
+
+#include "deid/deid.h"
+#include "deid/scheme.h"
+
+struct deid_policy {
+    const struct project *project;
+    struct scheme *base;
+    bool is_basic_profile;
+};
+
+#endif

@@ -1,0 +1,63 @@
+/* residue.h - is a trace of somebody's identity left in what would be written?
+ *
+ * Needles are what must not be left; texts are what would be written.  Both are cut into the same tokens (token.h) and meet in
+ * one table of keyed hashes, so that a needle that comes late is also compared with every text seen before.
+ *
+ *   ids      joined form as a whole run, compound or value; 2 or 3 runs in a row; shorter than 4: only as a whole value
+ *   names    words of 3 or more (2 ideographs), hyphenated words joined, first two words in a row either way round;
+ *            outside a short list of words that pages and anatomy use; shorter than 3: only as a whole value
+ *   dates    the birth date as 19700131, 31.01.1970, 1/31/1970, 31 Jan 1970, January 31, 1970 ...
+ *   UIDs     whole, or as the beginning of a longer one
+ * Owns: its table; no text.  Never: names a value.  Threads: one. */
+#ifndef PIXL_DEID_RESIDUE_H
+#define PIXL_DEID_RESIDUE_H
+
+#include "base/error.h"
+#include "base/str.h"
+#include "deid/scheme.h"
+
+enum { RESIDUE_WHERE_SIZE = 96, RESIDUE_MAX_TOKENS = 200000 };
+
+struct residue;
+
+/* Given: residue_free(). */
+PIXL_MUST_CHECK bool residue_new(struct residue **out, struct pixl_error *err);
+void residue_free(struct residue *r);
+PIXL_DEFINE_CLEANUP(residue, residue_free)
+/* Forgets needles, texts and hits: another person's study begins. */
+PIXL_MUST_CHECK bool residue_reset(struct residue *r, struct pixl_error *err);
+
+/* Needles, as UTF-8 (or Latin-1); empty ones are let pass.  When a text seen before holds one, residue_hit() tells where.
+ * Fails: NOMEM, LIMIT. */
+PIXL_MUST_CHECK bool residue_add_id(struct residue *r, struct str id, bool is_short_needle, struct pixl_error *err);
+/* who: IDENTITY_PATIENT or IDENTITY_PERSON (whose words count from 4 letters and have more exceptions). */
+PIXL_MUST_CHECK bool residue_add_name(struct residue *r, struct str name, enum identity who, struct pixl_error *err);
+PIXL_MUST_CHECK bool residue_add_birth_date(struct residue *r, struct str da, struct pixl_error *err);
+PIXL_MUST_CHECK bool residue_add_uid(struct residue *r, struct str uid, struct pixl_error *err);
+
+enum residue_form {
+    RESIDUE_TEXT,                /* free text, possibly many values */
+    RESIDUE_CODE,                /* CS: no names */
+    RESIDUE_NUMBERS,             /* IS, DS: whole numbers of 4 digits or more as ids */
+    RESIDUE_DATE,                /* DA, DT: dates only */
+    RESIDUE_UIDS,                /* UI; the standard's own are let pass */
+    RESIDUE_BINARY,              /* bytes of unknown meaning: whatever is printable in them */
+};
+struct residue_text {
+    struct str text;
+    enum residue_form form;
+    bool is_multi;               /* '\' separates values */
+    unsigned exempt;             /* enum identity that may be left here */
+};
+/* where: called at most once, to write the place when something new is seen.
+ * Fails: NOMEM; LIMIT when a study holds more distinct tokens than can be kept for later needles. */
+PIXL_MUST_CHECK bool residue_check(struct residue *r, const struct residue_text *t,
+                                   void (*where)(void *ctx, char out[RESIDUE_WHERE_SIZE]), void *ctx, struct pixl_error *err);
+
+/* The place of the first hit since the last residue_clear_hit(); NULL: none. */
+const char *residue_hit(const struct residue *r);
+void residue_clear_hit(struct residue *r);
+/* Grows with each hit: what was remembered as clean before is not clean for sure any more. */
+unsigned residue_generation(const struct residue *r);
+
+#endif

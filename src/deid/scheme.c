@@ -1,0 +1,146 @@
+#include "scheme.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "deid/profile.h"
+#include "dicom/tag.h"
+
+unsigned scheme_identity_of(uint32_t tag)
+{
+    switch (tag) {
+    case DICOM_PATIENT_ID: case DICOM_OTHER_PATIENT_IDS: case DICOM_ACCESSION_NUMBER:
+    case 0x00200010:             /* Study ID */
+    case 0x00380010:             /* Admission ID */
+    case 0x00101090:             /* Medical Record Locator */
+        return IDENTITY_ID;
+    case DICOM_PATIENT_NAME: case DICOM_OTHER_PATIENT_NAMES: case DICOM_PATIENT_BIRTH_NAME:
+    case 0x00101060:             /* Patient's Mother's Birth Name */
+        return IDENTITY_PATIENT;
+    case DICOM_PATIENT_BIRTH_DATE:
+        return IDENTITY_DATE;
+    default:
+        return 0;
+    }
+}
+
+bool scheme_op_replaces(enum project_tag_op op)
+{
+    return op == PROJECT_OP_REPLACE || op == PROJECT_OP_EMPTY_OR_REPLACE || op == PROJECT_OP_DELETE_OR_REPLACE ||
+           op == PROJECT_OP_DELETE_OR_EMPTY_OR_REPLACE;
+}
+
+bool scheme_op_empties(enum project_tag_op op)
+{
+    return op == PROJECT_OP_EMPTY || op == PROJECT_OP_DELETE_OR_EMPTY;
+}
+
+bool scheme_goes_with_pixels(uint32_t tag)
+{
+    switch (tag) {
+    case 0x00280002: case 0x00280004: case DICOM_PLANAR_CONFIGURATION: case DICOM_NUMBER_OF_FRAMES:
+    case 0x00280010: case 0x00280011: case 0x00280100: case 0x00280101: case 0x00280102: case 0x00280103:
+    case DICOM_EXTENDED_OFFSET_TABLE: case DICOM_EXTENDED_OFFSET_LENGTHS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static uint32_t slot_of(uint32_t tag)
+{
+    return (tag * 2654435769u) >> 7;
+}
+
+/* What follows from keeping an element: the needles that its own value is, and the profile's options that it uses. */
+static struct scheme_entry entry_of(uint32_t tag, enum project_tag_op op)
+{
+    struct scheme_entry e = { .tag = tag, .op = (uint8_t)op };
+    if (op != PROJECT_OP_KEEP)
+        return e;
+    const struct dicom_dict_entry *d = dicom_dict_find(tag);
+    const struct profile_row *row = profile_find(tag);
+    unsigned exempt = scheme_identity_of(tag);
+    if (d != NULL && d->vr == DICOM_VR_PN && exempt == 0)
+        exempt = IDENTITY_PERSON;
+    if (d != NULL && d->vr == DICOM_VR_UI && row != NULL)
+        exempt |= IDENTITY_UID;
+    e.exempt = (uint8_t)exempt;
+    e.options = row != NULL && !dicom_tag_is_private(tag) ? row->options : 0;
+    return e;
+}
+
+static void put(struct scheme *s, const struct project_tag_rule *r)
+{
+    if (r->private_creator != NULL) {
+        struct scheme_creator_rule new = {
+            .group = r->group, .low = (uint8_t)r->element, .creator = str_of(r->private_creator),
+            .entry = entry_of(DICOM_TAG(r->group, r->element & 0xFF), r->op),
+        };
+        size_t i = 0;
+        while (i < s->n_creators && !(s->creators[i].group == new.group && s->creators[i].low == new.low &&
+                                      str_eq(s->creators[i].creator, new.creator)))
+            i++;
+        s->creators[i] = new;
+        if (i == s->n_creators)
+            s->n_creators++;
+        return;
+    }
+    uint32_t tag = DICOM_TAG(r->group, r->element);
+    uint32_t i = slot_of(tag) & s->mask;
+    while (s->slots[i].tag != 0 && s->slots[i].tag != tag)
+        i = (i + 1) & s->mask;
+    s->slots[i] = entry_of(tag, r->op);
+}
+
+bool scheme_new(const struct project *p, const bool *applies, struct scheme **out, struct pixl_error *err)
+{
+    size_t n = p->n_base_rules;
+    for (size_t i = 0; applies != NULL && i < p->n_overrides; i++)
+        n += applies[i] ? p->overrides[i].n_rules : 0;
+    size_t n_slots = 64;
+    while (n_slots < 2 * n + 2)
+        n_slots *= 2;
+    PIXL_CLEANUP(scheme_freep) struct scheme *s = calloc(1, sizeof *s);
+    if (s == NULL || (s->slots = calloc(n_slots, sizeof *s->slots)) == NULL ||
+        (s->creators = calloc(n + 1, sizeof *s->creators)) == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "tag scheme of %zu rules", n);
+    s->mask = (uint32_t)n_slots - 1;
+    for (size_t i = 0; i < p->n_base_rules; i++)
+        put(s, &p->base_rules[i]);
+    for (size_t i = 0; applies != NULL && i < p->n_overrides; i++)
+        for (size_t j = 0; applies[i] && j < p->overrides[i].n_rules; j++)
+            put(s, &p->overrides[i].rules[j]);
+    *out = PIXL_STEAL(&s);
+    return true;
+}
+
+void scheme_free(struct scheme *s)
+{
+    if (s == NULL)
+        return;
+    free(s->slots);
+    free(s->creators);
+    free(s);
+}
+
+const struct scheme_entry *scheme_find(const struct scheme *s, uint32_t tag)
+{
+    uint32_t i = slot_of(tag) & s->mask;
+    while (s->slots[i].tag != tag) {
+        if (s->slots[i].tag == 0)
+            return NULL;
+        i = (i + 1) & s->mask;
+    }
+    return &s->slots[i];
+}
+
+const struct scheme_entry *scheme_find_private(const struct scheme *s, uint32_t tag, struct str creator)
+{
+    for (size_t i = 0; i < s->n_creators; i++) {
+        const struct scheme_creator_rule *r = &s->creators[i];
+        if (r->group == DICOM_GROUP(tag) && r->low == (uint8_t)tag && str_eq(r->creator, creator))
+            return &r->entry;
+    }
+    return scheme_find(s, tag);
+}

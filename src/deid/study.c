@@ -1,0 +1,178 @@
+/* study.c - what one study's instances share: caches of checked values and mapped UIDs, places, character sets. */
+#include "study_internal.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+
+bool instance_refuse(struct instance *in, enum study_reason why, uint32_t at)
+{
+    in->is_refused = true;
+    in->why = why;
+    in->at = at;
+    return false;
+}
+
+/* Which item of its sequence an item is. */
+static uint32_t item_number(const struct dicom_file *f, uint32_t item)
+{
+    uint32_t n = 0;
+    for (uint32_t i = f->elements[item].parent + 1; i < item; i = f->elements[i].end)
+        n++;
+    return n;
+}
+
+void instance_place(const struct dicom_file *f, uint32_t index, char out[DEID_WHERE_SIZE])
+{
+    /* Written from the end: where it does not fit, the innermost tags are the ones worth having. */
+    size_t at = DEID_WHERE_SIZE - 1;
+    char text[DEID_WHERE_SIZE] = "";
+    bool is_cut = false;
+    for (uint32_t i = index; i != DICOM_NO_PARENT && !is_cut; i = f->elements[i].parent) {
+        const struct dicom_element *e = &f->elements[i];
+        char one[32];
+        int n = e->flags & DICOM_IS_ITEM
+            ? snprintf(one, sizeof one, "[%u]%s", (unsigned)item_number(f, i), i == index ? "" : ".")
+            : snprintf(one, sizeof one, "(%04X,%04X)", DICOM_GROUP(e->tag), DICOM_ELEMENT_OF(e->tag));
+        is_cut = (size_t)n + 3 > at;
+        if (is_cut)
+            (void)snprintf(one, sizeof one, "...");
+        n = is_cut ? 3 : n;
+        at -= (size_t)n;
+        memcpy(text + at, one, (size_t)n);
+    }
+    memcpy(out, text + at, DEID_WHERE_SIZE - at);
+}
+
+enum dicom_vr instance_vr(const struct dicom_element *e)
+{
+    if (e->vr != DICOM_VR_UN || dicom_tag_is_private(e->tag) || dicom_dict_find(e->tag) == NULL)
+        return (enum dicom_vr)e->vr;
+    return dicom_dict_vr(e->tag);
+}
+
+static bool is_plain_ascii(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80 || s.p[i] == 0x1B)
+            return false;
+    return true;
+}
+
+bool instance_text(struct instance *in, uint32_t index, const struct dicom_charset *set, struct str *out, struct pixl_error *err)
+{
+    struct str raw, text;
+    if (!dicom_value(in->f, index, &raw, err))
+        return false;
+    if (is_plain_ascii(raw) && dicom_charset_is_ascii_compatible(set)) {
+        *out = raw;
+        return true;
+    }
+    bool clean = false;
+    if (!dicom_charset_decode(set, in->arena, raw, &text, &clean, err))
+        return false;
+    *out = clean ? text : raw;
+    return true;
+}
+
+void charset_stack_init(struct charset_stack *c)
+{
+    c->at[0] = dicom_charset_parse((struct str){ 0 });
+}
+
+/* Elements of an item stand one deeper than the sequence; each item starts with what holds around it. */
+bool charset_stack_see(struct charset_stack *c, struct instance *in, uint32_t index, struct pixl_error *err)
+{
+    const struct dicom_element *e = &in->f->elements[index];
+    if ((e->flags & DICOM_IS_ITEM) && e->depth > 0)
+        c->at[e->depth] = c->at[e->depth - 1];
+    struct str value;
+    if (e->tag != DICOM_SPECIFIC_CHARACTER_SET)
+        return true;
+    if (!dicom_value(in->f, index, &value, err))
+        return false;
+    c->at[e->depth] = dicom_charset_parse(value);
+    return true;
+}
+
+const struct dicom_charset *charset_stack_top(const struct charset_stack *c, const struct dicom_element *e)
+{
+    return &c->at[e->depth];
+}
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    __extension__ unsigned __int128 m = (unsigned __int128)(a ^ 0x9E3779B97F4A7C15u) * (b ^ 0xD6E8FEB86659FD93u);
+    return (uint64_t)m ^ (uint64_t)(m >> 64);
+}
+
+static uint64_t hash_bytes(uint64_t seed, struct str s)
+{
+    uint64_t h = mix(seed, s.n), word;
+    for (; s.n >= sizeof word; s.p += sizeof word, s.n -= sizeof word) {
+        memcpy(&word, s.p, sizeof word);
+        h = mix(h, word);
+    }
+    word = 0;
+    if (s.n > 0)
+        memcpy(&word, s.p, s.n);
+    return mix(h, word ^ seed);
+}
+
+uint64_t study_value_key(const struct deid_study *s, uint32_t salt, const struct dicom_charset *set, struct str bytes)
+{
+    uint64_t terms = set->n;
+    for (unsigned i = 0; i < set->n && i < sizeof set->terms; i++)
+        terms = terms * 257 + set->terms[i];
+    return hash_bytes(mix(s->cache_seed, terms << 32 | salt), bytes) | 1;
+}
+
+bool study_has_seen(struct deid_study *s, uint64_t key)
+{
+    if (s->cache_generation != residue_generation(s->residue)) {
+        memset(s->cache, 0, DEID_CACHE * sizeof *s->cache);
+        s->cache_generation = residue_generation(s->residue);
+    }
+    return s->cache[(key >> 1) % DEID_CACHE] == key;
+}
+
+void study_remember(struct deid_study *s, uint64_t key)
+{
+    s->cache[(key >> 1) % DEID_CACHE] = key;
+}
+
+static void copy_text(char *out, struct str s)
+{
+    memcpy(out, s.p, s.n);
+    out[s.n] = '\0';
+}
+
+bool study_map_uid(struct deid_study *s, struct str uid, char out[DICOM_UID_MAX + 1],
+                   struct pixl_error *err)
+{
+    if (dicom_uid_is_standard(uid) && uid.n <= DICOM_UID_MAX) {
+        copy_text(out, uid);
+        return true;
+    }
+    if (s->study_uid.n > 0 && str_eq(uid, s->study_uid)) {
+        copy_text(out, str_of(s->uid));
+        return true;
+    }
+
+    struct deid_uid_slot *slot = NULL;
+    if (uid.n <= sizeof slot->from) {
+        slot = &s->uids[hash_bytes(s->cache_seed, uid) % DEID_UID_CACHE];
+        if (slot->n == uid.n && memcmp(slot->from, uid.p, uid.n) == 0) {
+            copy_text(out, str_of(slot->to));
+            return true;
+        }
+    }
+    if (!pseudonyms_uid(s->pseudonyms, phi_text(uid), out, err))
+        return false;
+    if (slot != NULL) {
+        slot->n = uid.n;
+        memcpy(slot->from, uid.p, uid.n);
+        copy_text(slot->to, str_of(out));
+    }
+    return true;
+}

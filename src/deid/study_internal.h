@@ -1,0 +1,110 @@
+/* study_internal.h - what deciding one instance shares: the study's memory and the decisions under construction.
+ *
+ * An instance goes through four steps, each in a file of its own:
+ *   harvest.c   what must not be left: needles from the file
+ *   decide.c    for each element: drop, keep as it is, another value, or (sequences) changed inside
+ *   check.c     the residue check over what is kept as it is
+ *   emit.c      the plan: new meta, ranges of the source, changed parts, markers
+ * Internal convention: a step that returns false has either set *err or, when the instance itself is at fault, noted a
+ * refusal (instance_refuse). */
+#ifndef PIXL_DEID_STUDY_INTERNAL_H
+#define PIXL_DEID_STUDY_INTERNAL_H
+
+#include "deid/policy.h"
+#include "deid/residue.h"
+#include "deid/scheme.h"
+#include "dicom/charset.h"
+
+enum { DEID_CACHE = 4096, DEID_UID_CACHE = 512, DEID_SCHEMES = 8, DEID_DEPTH_MAX = 64 };
+
+struct deid_series { struct str uid; size_t n_instances; };
+struct deid_uid_slot { size_t n; char from[DICOM_UID_MAX], to[DICOM_UID_MAX + 1]; };
+/* The scheme for one text of Manufacturer; own: NULL when no override holds and the policy's is used. */
+struct deid_scheme_slot { struct str manufacturer; struct scheme *own; bool is_used; };
+
+struct deid_study {
+    const struct deid_policy *policy;
+    const struct pseudonyms *pseudonyms;
+    struct arena arena;                      /* texts of the arguments, series */
+    struct str mrn, accession, study_uid, series_uids, participant;
+    bool is_adopted;
+    char uid[DICOM_UID_MAX + 1];
+    char patient[PSEUDONYM_TEXT_MAX + 1];
+    struct deid_series *series; size_t n_series, cap_series;
+    struct deid_scheme_slot schemes[DEID_SCHEMES]; unsigned next_scheme;
+    struct residue *residue;
+    uint64_t cache_seed;
+    unsigned cache_generation;
+    uint64_t *cache;                         /* hashes of values that were checked or harvested already; DEID_CACHE */
+    struct deid_uid_slot *uids;              /* DEID_UID_CACHE, by a hash of the UID */
+    uint64_t open_key;                       /* of patient and study, when neither is given (see open_study) */
+};
+
+enum decision_what { DECISION_DROP, DECISION_KEEP, DECISION_VALUE, DECISION_CHANGED };
+struct decision {
+    uint8_t what, vr, exempt;
+    uint64_t bytes;                          /* of the whole element in the output; of KEEP: not set */
+    struct str value;                        /* of VALUE, not padded */
+};
+
+/* Elements of the main data set that are asked for by name. */
+#define TOP_ELEMENTS(X)                                                                                             \
+    X(CHARSET, DICOM_SPECIFIC_CHARACTER_SET) X(SOP_CLASS, DICOM_SOP_CLASS_UID) X(SOP, DICOM_SOP_INSTANCE_UID)        \
+    X(MODALITY, DICOM_MODALITY) X(MANUFACTURER, DICOM_MANUFACTURER) X(DESCRIPTION, DICOM_SERIES_DESCRIPTION)         \
+    X(PATIENT, DICOM_PATIENT_ID) X(STUDY, DICOM_STUDY_UID) X(SERIES, DICOM_SERIES_UID) X(NUMBER, DICOM_SERIES_NUMBER) \
+    X(PIXELS, DICOM_PIXEL_DATA)
+enum top_element {
+#define X(symbol, tag) TOP_##symbol,
+    TOP_ELEMENTS(X)
+#undef X
+    TOP_COUNT
+};
+
+struct instance {
+    struct deid_study *study;
+    struct dicom_file *f;
+    struct arena *arena;
+    const struct scheme *scheme;
+    struct decision *decisions;              /* one for each element of f */
+    int64_t top[TOP_COUNT];                  /* index, or -1 */
+    struct str text[TOP_COUNT];              /* trimmed, UTF-8; of PIXELS: not read */
+    char study_uid[DICOM_UID_MAX + 1], series_uid[DICOM_UID_MAX + 1], sop_uid[DICOM_UID_MAX + 1];
+    const char *patient;                     /* pseudonym; "" when there is no PatientID */
+    unsigned options;                        /* enum profile_option: what was really retained */
+    bool dates_kept;
+    bool is_refused;
+    enum study_reason why;
+    uint32_t at;                             /* element of the refusal; DICOM_NO_PARENT: none */
+};
+
+/* Notes why this instance is left out; returns false. */
+bool instance_refuse(struct instance *in, enum study_reason why, uint32_t at);
+/* "(0040,A730)[3].(0040,A160)", items from 0, as dcmodify writes paths. */
+void instance_place(const struct dicom_file *f, uint32_t index, char out[DEID_WHERE_SIZE]);
+/* The VR that a value has: the one written, or for UN the dictionary's (PS3.5 section 6.2.2). */
+enum dicom_vr instance_vr(const struct dicom_element *e);
+/* The text of a value as UTF-8; what cannot be decoded comes back as it is.  Fails: as dicom_value. */
+PIXL_MUST_CHECK bool instance_text(struct instance *in, uint32_t index, const struct dicom_charset *set, struct str *out,
+                                   struct pixl_error *err);
+
+/* The character set that holds at each depth while elements are gone through in file order. */
+struct charset_stack { struct dicom_charset at[DEID_DEPTH_MAX + 1]; };
+void charset_stack_init(struct charset_stack *c);
+/* To be called for every element, before its text is read. */
+PIXL_MUST_CHECK bool charset_stack_see(struct charset_stack *c, struct instance *in, uint32_t index, struct pixl_error *err);
+const struct dicom_charset *charset_stack_top(const struct charset_stack *c, const struct dicom_element *e);
+
+/* Was this very value seen before, since the last hit?  Remembers it otherwise when told so. */
+uint64_t study_value_key(const struct deid_study *s, uint32_t salt, const struct dicom_charset *set, struct str bytes);
+bool study_has_seen(struct deid_study *s, uint64_t key);
+void study_remember(struct deid_study *s, uint64_t key);
+/* uid: trimmed, not empty.  The standard's own come back as they are. */
+PIXL_MUST_CHECK bool study_map_uid(struct deid_study *s, struct str uid, char out[DICOM_UID_MAX + 1],
+                                   struct pixl_error *err);
+
+PIXL_MUST_CHECK bool deid_harvest(struct instance *in, struct pixl_error *err);
+PIXL_MUST_CHECK bool deid_decide(struct instance *in, struct pixl_error *err);
+PIXL_MUST_CHECK bool deid_check(struct instance *in, struct pixl_error *err);
+PIXL_MUST_CHECK bool deid_emit(struct instance *in, struct dicom_plan *plan, struct pixl_error *err);
+
+#endif

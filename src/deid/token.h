@@ -1,0 +1,53 @@
+/* token.h - cuts text into what the residue check compares: hashes of folded words, ids, sequences and UIDs.
+ *
+ * Folding: case and Latin diacritics go ("Müller" = "MULLER"); ill-formed UTF-8 is read as Latin-1.  A *run* is a maximal run of
+ * letters and digits.  Texts are never kept: a token is 64 bits of a keyed hash.
+ *
+ *   "AB-12 345"   RUN ab, 12, 345    COMPOUND ab12    GRAM2 ab|12, 12|345    GRAM3 ab|12|345    JOINED ab12345
+ * Owns: nothing.  Never: decides what is identity.  Threads: any. */
+#ifndef PIXL_DEID_TOKEN_H
+#define PIXL_DEID_TOKEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+
+enum token_kind {
+    TOKEN_RUN,                   /* one run */
+    TOKEN_LETTERS,               /* letters inside a run that also holds digits; 5 or more: "smith1970" */
+    TOKEN_COMPOUND,              /* two or more runs with one of - . / _ : ' + # between them, joined */
+    TOKEN_GRAM2, TOKEN_GRAM3,    /* two or three runs in a row, whatever stands between; another hash than any run's */
+    TOKEN_JOINED,                /* all runs of one value, joined; runs tells how many */
+    TOKEN_UID,                   /* a UID or a UID's beginning that ends before a '.'; another hash than any run's */
+};
+
+struct token {
+    enum token_kind kind;
+    uint64_t hash;               /* equal kinds of text give equal hashes: RUN, LETTERS, COMPOUND, JOINED share theirs */
+    uint32_t n;                  /* characters after folding; ideographs count twice */
+    uint32_t runs;               /* of JOINED, COMPOUND */
+    bool has_letter, has_digit;
+};
+
+enum token_options {
+    TOKEN_WITH_UIDS   = 1u << 0,
+    TOKEN_WITH_GRAMS  = 1u << 1,
+    TOKEN_MULTI       = 1u << 2, /* '\' separates values */
+};
+
+/* Gives every token of text to sink, in order; false: sink said stop. */
+PIXL_MUST_CHECK bool token_each(struct str text, uint64_t seed, unsigned options, bool (*sink)(void *ctx, const struct token *t),
+                                void *ctx);
+
+/* The hashes that token_each would give. */
+uint64_t token_hash_run(uint64_t seed, const char *folded);
+uint64_t token_hash_gram2(uint64_t a, uint64_t b);
+uint64_t token_hash_gram3(uint64_t a, uint64_t b, uint64_t c);
+uint64_t token_hash_uid(uint64_t seed, struct str uid);
+/* Of a short value that only counts when it is a whole value; made of the JOINED hash. */
+uint64_t token_hash_short(uint64_t joined);
+
+#endif
