@@ -208,7 +208,8 @@ bool fs_read_whole(struct arena *a, const char *path, size_t max, struct str *ou
     if (!S_ISREG(st.st_mode))
         return pixl_fail(err, PIXL_E_INVALID, 0, "read a file: it is not a regular file");
     if (st.st_size < 0 || (uint64_t)st.st_size > max)
-        return pixl_fail(err, PIXL_E_LIMIT, 0, "read a file: it has %lld bytes, more than %zu", (long long)st.st_size, max);
+        return pixl_fail(err, PIXL_E_LIMIT, 0, "read a file: it has %lld bytes, more than %zu", (long long)st.st_size,
+                         max);
     size_t n = (size_t)st.st_size;
     char *p = n < SIZE_MAX ? arena_alloc(a, n + 1) : NULL;
     if (p == NULL)
@@ -372,7 +373,7 @@ static void dir_closep(DIR **d)
         (void)closedir(*d);
 }
 
-/* Removes what is in the folder name of at_fd, then the folder; depth ends a recursion that somebody built to end us. */
+/* Removes what is in the folder name of at_fd, then the folder; depth ends a recursion that was built to end us. */
 static bool remove_dir_at(int at_fd, const char *name, int depth, struct pixl_error *err)
 {
     if (depth > TREE_DEPTH_MAX)

@@ -28,7 +28,8 @@ bool handover_new(size_t slots, struct handover **out, struct pixl_error *err)
     size_t bytes;
     if (slots == 0)
         return pixl_fail(err, PIXL_E_INVALID, 0, "hand-over without slots");
-    if (__builtin_mul_overflow(slots, sizeof(void *), &bytes) || __builtin_add_overflow(bytes, sizeof(struct handover), &bytes))
+    if (__builtin_mul_overflow(slots, sizeof(void *), &bytes) ||
+        __builtin_add_overflow(bytes, sizeof(struct handover), &bytes))
         return pixl_fail(err, PIXL_E_NOMEM, 0, "hand-over of %zu slots", slots);
     struct handover *h = calloc(1, bytes);
     if (h == NULL)

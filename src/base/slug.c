@@ -54,8 +54,10 @@ static const char *find_sign(uint32_t point)
 
 static bool refuse(uint32_t point, struct pixl_error *err)
 {
-    return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "slug: U+%04X belongs to a script that pixl cannot write in Latin letters; "
-                     "choose a slug by hand (project.slug)", (unsigned)point);
+    return pixl_fail(err, PIXL_E_UNSUPPORTED, 0,
+                     "slug: U+%04X belongs to a script that pixl cannot write in Latin letters; "
+                     "choose a slug by hand (project.slug)",
+                     (unsigned)point);
 }
 
 /* The next character of well-formed UTF-8. */
@@ -129,7 +131,10 @@ static void decode_names(struct str s, struct buf *out)
 
 static int digit_of(char c, unsigned base)
 {
-    int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : 99;
+    int d = c >= '0' && c <= '9'   ? c - '0'
+            : c >= 'a' && c <= 'f' ? c - 'a' + 10
+            : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                   : 99;
     return d < (int)base ? d : -1;
 }
 

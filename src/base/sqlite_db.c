@@ -42,8 +42,10 @@ static enum pixl_code code_of(int rc, int sys)
     case SQLITE_NOLFS:                                              return PIXL_E_UNSUPPORTED;
     case SQLITE_INTERRUPT:                                          return PIXL_E_CANCELLED;
     case SQLITE_IOERR: case SQLITE_CANTOPEN:
-        return sys == ENOSPC || sys == EDQUOT ? PIXL_E_NO_SPACE : sys == EACCES || sys == EPERM || sys == EROFS ? PIXL_E_DENIED
-             : sys == ENOENT || sys == ENOTDIR ? PIXL_E_NOT_FOUND : PIXL_E_IO;
+        return sys == ENOSPC || sys == EDQUOT                  ? PIXL_E_NO_SPACE
+               : sys == EACCES || sys == EPERM || sys == EROFS ? PIXL_E_DENIED
+               : sys == ENOENT || sys == ENOTDIR               ? PIXL_E_NOT_FOUND
+                                                               : PIXL_E_IO;
     default:                                                        return PIXL_E_INTERNAL;
     }
 }
@@ -94,7 +96,8 @@ static bool set_up(struct sqlite_db *db, int busy_ms, struct pixl_error *err)
         return fail(db, rc, "open", err);
     if (!is_wal)
         return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "database: this file system cannot hold a write-ahead log");
-    static const char *const pragma[] = { "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "PRAGMA trusted_schema=OFF" };
+    static const char *const pragma[] = { "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON",
+                                          "PRAGMA trusted_schema=OFF" };
     for (size_t i = 0; i < ARRAY_LEN(pragma); i++)
         if ((rc = run_pragma(db->conn, pragma[i], NULL, NULL)) != SQLITE_OK)
             return fail(db, rc, "open", err);
@@ -106,7 +109,8 @@ bool sqlite_db_open(const char *path, int busy_ms, struct sqlite_db **out, struc
     if (path[0] == '\0' || path[0] == ':')
         return pixl_fail(err, PIXL_E_INVALID, 0, "database: not a file name");
     if (fs_is_network(path))
-        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "database: it lies on a network file system, whose locks cannot be "
+        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0,
+                         "database: it lies on a network file system, whose locks cannot be "
                          "trusted; choose a local disk");
     /* mknod() makes the file 0600 without ever opening it: closing a descriptor of ours would drop the locks that
      * another connection of this process holds on it. */
@@ -115,7 +119,8 @@ bool sqlite_db_open(const char *path, int busy_ms, struct sqlite_db **out, struc
     sqlite_db_auto *db = calloc(1, sizeof *db);
     if (db == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "database");
-    int rc = sqlite3_open_v2(path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    int rc =
+        sqlite3_open_v2(path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (rc != SQLITE_OK)
         return fail(db, rc, "open", err);
     if (!set_up(db, busy_ms, err))

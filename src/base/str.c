@@ -114,6 +114,8 @@ bool str_to_double(struct str s, double *out)
 
 bool str_is_utf8(struct str s)
 {
+    if (s.n == 0)
+        return true;
     const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
     while (p < end) {
         unsigned c = *p++;
@@ -159,13 +161,15 @@ static bool reserve(struct buf *b, size_t n)
 {
     if (b->failed)
         return false;
-    if (n > b->max - b->n)
+    if (n > b->max - b->n || n >= SIZE_MAX - b->n)
         return !(b->failed = true);
     if (b->p != NULL && n < b->cap - b->n)
         return true;
     size_t cap = b->cap < 64 ? 64 : b->cap;
     while (cap - b->n <= n)
         cap = cap > SIZE_MAX / 2 ? SIZE_MAX : cap * 2;
+    if (cap > b->max && b->max < SIZE_MAX)
+        cap = b->max + 1;                       /* the ceiling holds for the memory too */
     char *p = realloc(b->p, cap);
     if (p == NULL)
         return !(b->failed = true);

@@ -213,7 +213,8 @@ static void test_fs__copy_range_takes_the_middle_also_into_a_pipe(void)
 {
     struct pixl_error err = { 0 };
     REQUIRE_OK(fs_write_whole(test_path("x"), STR("0123456789"), 0600, &err), err);
-    int in = open(test_path("x"), O_RDONLY | O_CLOEXEC), out = open(test_path("y"), O_RDWR | O_CREAT | O_CLOEXEC, 0600), p[2];
+    int in = open(test_path("x"), O_RDONLY | O_CLOEXEC), out = open(test_path("y"), O_RDWR | O_CREAT | O_CLOEXEC, 0600),
+        p[2];
     REQUIRE(in >= 0 && out >= 0 && pipe2(p, O_CLOEXEC) == 0);
     CHECK_OK(fs_write_all(out, "ab", 2, &err), err);
     CHECK_OK(fs_copy_range(in, 3, 4, out, &err), err);

@@ -107,7 +107,8 @@ static void test_log__a_log_that_cannot_be_written_stops_nothing(void)
 static void *write_many(void *arg)
 {
     for (int i = 0; i < 500; i++)
-        log_event(LOG_INFO, "t", "who=%s pad=%s end=1", (const char *)arg, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+        log_event(LOG_INFO, "t", "who=%s pad=%s end=1", (const char *)arg,
+                  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
     return NULL;
 }
 
@@ -131,9 +132,17 @@ static void test_log__lines_of_threads_are_never_torn(void)
 
 static void test_log__levels_are_parsed_in_any_case(void)
 {
-    static const struct { const char *text; bool ok; enum log_level want; } rows[] = {
-        { "debug", true, LOG_DEBUG }, { "INFO", true, LOG_INFO }, { "Warn", true, LOG_WARN }, { "WARNING", true, LOG_WARN },
-        { "error", true, LOG_ERROR }, { "off", true, LOG_OFF }, { "", false, 0 }, { "loud", false, 0 }, { "infos", false, 0 },
+    static const struct { const char *text; bool ok; enum log_level want;
+    } rows[] = {
+        { "debug", true, LOG_DEBUG },
+        { "INFO", true, LOG_INFO },
+        { "Warn", true, LOG_WARN },
+        { "WARNING", true, LOG_WARN },
+        { "error", true, LOG_ERROR },
+        { "off", true, LOG_OFF },
+        { "", false, 0 },
+        { "loud", false, 0 },
+        { "infos", false, 0 },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("'%s'", rows[i].text);

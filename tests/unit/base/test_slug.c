@@ -7,7 +7,8 @@
 
 static void test_slug__names_become_what_the_vectors_say(void)
 {
-    static const struct { const char *in, *want; } rows[] = {
+    static const struct { const char *in, *want;
+    } rows[] = {
         { "Test Extract - UCLH OMOP CDM", "test-extract-uclh-omop-cdm" },
         { "Really great cool project", "really-great-cool-project" },
         { "Cr\u00e8me Br\u00fbl\u00e9e", "creme-brulee" },
@@ -28,7 +29,8 @@ static void test_slug__names_become_what_the_vectors_say(void)
         { "2020-06-10T18:00:00.123456+00:00", "2020-06-10t18-00-00-123456-00-00" },
         /* The same letter composed and decomposed. */
         { "e\u0301te\u0301", "ete" },
-        { "\u0152uvre \u00c6sir \u00de\u00f3rr \u0141\u00f3d\u017a \u0110\u00f4ng \u0131", "oeuvre-aesir-thorr-lodz-dong-i" },
+        { "\u0152uvre \u00c6sir \u00de\u00f3rr \u0141\u00f3d\u017a \u0110\u00f4ng \u0131",
+          "oeuvre-aesir-thorr-lodz-dong-i" },
         { "\u0391\u03b8\u03ae\u03bd\u03b1 \u03a8\u03c5\u03c7\u03ae", "athena-psukhe" },
         { "\u1f08\u03b8\u1fc6\u03bd\u03b1\u03b9", "athenai" },
         { "\u0429\u0443\u043a\u0430 \u0451\u0436 \u0457", "shchuka-ezh-i" },
@@ -43,7 +45,9 @@ static void test_slug__names_become_what_the_vectors_say(void)
         { "&amp;#67;", "c" },
         { "&#99999999999999999999; a", "99999999999999999999-a" },
         { "&#; &#x; &#xG; &", "x-xg" },
-        { "a\tb\nc\x01" "d", "a-b-c-d" },
+        { "a\tb\nc\x01"
+          "d",
+          "a-b-c-d" },
     };
     struct arena a;
     arena_init(&a, 1 << 20);
@@ -116,14 +120,14 @@ static void test_slug__every_character_has_an_answer(void)
         bool ok = slug_make(&a, (struct str){ s, n }, &out, &err);
         if (ok ? !slug_is_valid(out) || out.p[0] != 'a' || out.p[out.n - 1] != 'b' : err.code != PIXL_E_UNSUPPORTED) {
             test_row("U+%04X", (unsigned)c);
-            CHECK(!"a valid slug or a refusal");
+            CHECK(false && "a valid slug or a refusal");
         }
         refused += !ok;
         pixl_error_clear(&err);
         int len = snprintf(entity, sizeof entity, "a&#%u;b", (unsigned)c);
         if (slug_make(&a, (struct str){ entity, (size_t)len }, &out, &err) != ok || (ok && !slug_is_valid(out))) {
             test_row("U+%04X as an entity", (unsigned)c);
-            CHECK(!"the same answer as for the character");
+            CHECK(false && "the same answer as for the character");
         }
         arena_reset(&a);
     }

@@ -1,0 +1,5 @@
+/* EXPECT: format */
+#include "base/error.h"
+#include "base/phi.h"
+bool wrong(struct phi_text mrn, struct pixl_error *err);
+bool wrong(struct phi_text mrn, struct pixl_error *err) { return pixl_fail(err, PIXL_E_IO, 0, "patient %s", mrn); }
