@@ -83,8 +83,8 @@ bool bucket_take(struct bucket *b, int64_t now_us, int64_t *wait_us)
         *wait_us = 0;
         return true;
     }
-    /* Nothing is settled here: credits smaller than a double can add would be lost one by one to a taker that asks often.
-     * Counted from at_us, which may lie ahead of now within the skew. */
+    /* Nothing is settled here: credits smaller than a double can add would be lost one by one to a taker that asks
+     * often. Counted from at_us, which may lie ahead of now within the skew. */
     int64_t wait = wait_for(b, 1 - b->tokens), until;
     if (wait == INT64_MAX || __builtin_add_overflow(b->at_us, wait, &until)) {
         *wait_us = INT64_MAX;
@@ -108,8 +108,8 @@ bool bucket_reserve(struct bucket *b, int64_t now_us, int64_t *wait_us)
         *wait_us = 0;
         return true;
     }
-    /* Counted from now also when at_us lies ahead: a wait that was longer by the skew would end up beside those of later
-     * reservations, once the bucket has followed the clock. */
+    /* Counted from now also when at_us lies ahead: a wait that was longer by the skew would end up beside those of
+     * later reservations, once the bucket has followed the clock. */
     int64_t wait = wait_for(b, -left);
     if (wait == INT64_MAX)
         return false;                           /* so slow that its time never comes: as good as stopped */
@@ -118,8 +118,9 @@ bool bucket_reserve(struct bucket *b, int64_t now_us, int64_t *wait_us)
     return true;
 }
 
-/* A reservation ahead has a moment of its own.  When others wait behind this one their moments do not move, so the token
- * would be used a second time at one of them: it is given back only when nobody else waits.  Safe, and a slot lost at most. */
+/* A reservation ahead has a moment of its own.  When others wait behind this one their moments do not move, so the
+ * token would be used a second time at one of them: it is given back only when nobody else waits.  Safe, and a slot
+ * lost at most. */
 void bucket_refund(struct bucket *b, int64_t now_us)
 {
     settle(b, now_us);
@@ -127,13 +128,14 @@ void bucket_refund(struct bucket *b, int64_t now_us)
         b->tokens = b->tokens + 1 < b->capacity ? b->tokens + 1 : b->capacity;
 }
 
-/* The generic cell rate algorithm: one word holds the moment at which the bucket would be full again.  A token moves it on
- * by a step; it may run ahead of now by (capacity - 1) steps.  Steps are whole nanoseconds, rounded up: never faster than
- * the rate.  The ceilings keep every sum of a time until 2128, a burst and a step within 64 bits. */
+/* The generic cell rate algorithm: one word holds the moment at which the bucket would be full again.  A token moves
+ * it on by a step; it may run ahead of now by (capacity - 1) steps.  Steps are whole nanoseconds, rounded up: never
+ * faster than the rate.  The ceilings keep every sum of a time until 2128, a burst and a step within 64 bits. */
 #define STEP_MAX_NS INT64_C(2000000000000000000)
 #define NOW_MAX_US  INT64_C(5000000000000000)
 
-bool bucket_shared_init(struct bucket_shared *b, double rate_per_s, double capacity, int64_t now_us, struct pixl_error *err)
+bool bucket_shared_init(struct bucket_shared *b, double rate_per_s, double capacity, int64_t now_us,
+                        struct pixl_error *err)
 {
     if (!check(rate_per_s, capacity, err))
         return false;

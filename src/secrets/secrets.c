@@ -130,7 +130,8 @@ bool secrets_get(struct secrets *s, struct str name, struct secret *out, struct 
     return ok;
 }
 
-static bool create_locked(struct secrets *s, struct str name, struct str value, struct secret *out, struct pixl_error *err)
+static bool create_locked(struct secrets *s, struct str name, struct str value, struct secret *out,
+                          struct pixl_error *err)
 {
     const struct secrets_kept *k = kept_locked(s, name);
     if (k != NULL)
@@ -157,7 +158,8 @@ bool secrets_create(struct secrets *s, struct str name, struct str value, struct
     if (!secrets_is_name(name))
         return pixl_fail(err, PIXL_E_INVALID, 0, "name of a secret: must be letters, digits and '-'");
     if (value.n == 0 || value.n > SECRETS_VALUE_MAX)
-        return pixl_fail(err, PIXL_E_INVALID, 0, "secret %.*s: a value has 1 to %d bytes", STR_ARG(name), SECRETS_VALUE_MAX);
+        return pixl_fail(err, PIXL_E_INVALID, 0, "secret %.*s: a value has 1 to %d bytes", STR_ARG(name),
+                         SECRETS_VALUE_MAX);
     lock(s);
     bool ok = create_locked(s, name, value, out, err);
     unlock(s);

@@ -3,8 +3,9 @@
  *   # a comment
  *   hash--key=0f3c...
  *
- * The value is all that follows '=', as it stands.  The file is read again for each name that is not kept yet, as another
- * process may have added it.  Messages hold the file, the line's number and the name, never anything else of a line. */
+ * The value is all that follows '=', as it stands.  The file is read again for each name that is not kept yet, as
+ * another process may have added it.  Messages hold the file, the line's number and the name, never anything else of
+ * a line. */
 #include "secrets_backend.h"
 
 #include <assert.h>
@@ -22,7 +23,8 @@
 
 enum { FILE_MAX = 256 * 1024, LOCK_WAIT_US = 10 * 1000 * 1000, LOCK_PAUSE_NS = 5 * 1000 * 1000 };
 
-static const char first_line[] = "# Secrets of pixl. Keep a copy in a safe place: without them pseudonyms cannot be made again.\n";
+static const char first_line[] =
+    "# Secrets of pixl. Keep a copy in a safe place: without them pseudonyms cannot be made again.\n";
 
 struct file_secrets {
     struct secrets base;
@@ -64,11 +66,14 @@ static bool check_access(const struct file_secrets *f, const struct stat *st, st
     if (!S_ISREG(st->st_mode))
         return pixl_fail(err, PIXL_E_DENIED, 0, "secrets file %s: not a regular file", f->path);
     if (st->st_uid != geteuid())
-        return pixl_fail(err, PIXL_E_DENIED, 0, "secrets file %s: must belong to the user that runs pixl (uid %lu, not %lu); "
-                         "chown it", f->path, (unsigned long)geteuid(), (unsigned long)st->st_uid);
+        return pixl_fail(err, PIXL_E_DENIED, 0,
+                         "secrets file %s: must belong to the user that runs pixl (uid %lu, not %lu); "
+                         "chown it",
+                         f->path, (unsigned long)geteuid(), (unsigned long)st->st_uid);
     if (mode != 0600 && mode != 0400)
-        return pixl_fail(err, PIXL_E_DENIED, 0, "secrets file %s: its mode is %04o and others could read it; run: chmod 600 %s",
-                         f->path, (unsigned)mode, f->path);
+        return pixl_fail(err, PIXL_E_DENIED, 0,
+                         "secrets file %s: its mode is %04o and others could read it; run: chmod 600 %s", f->path,
+                         (unsigned)mode, f->path);
     if (st->st_size > FILE_MAX)
         return pixl_fail(err, PIXL_E_INVALID, 0, "secrets file %s: larger than %d bytes", f->path, FILE_MAX);
     return true;
@@ -83,7 +88,8 @@ static bool read_content(const struct file_secrets *f, struct content *out, stru
         return true;
     }
     if (fd < 0 && errno == ELOOP)
-        return pixl_fail(err, PIXL_E_DENIED, ELOOP, "secrets file %s: is a symbolic link; name the file itself", f->path);
+        return pixl_fail(err, PIXL_E_DENIED, ELOOP, "secrets file %s: is a symbolic link; name the file itself",
+                         f->path);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0)
         return pixl_fail_errno(err, errno, "secrets file %s", f->path);
@@ -109,7 +115,8 @@ static bool parse_line(struct str line, struct str *name, struct str *value)
     if (!str_split(line, '=', name, value) || !secrets_is_name(*name) || value->n > SECRETS_VALUE_MAX)
         return false;
     for (size_t i = 0; i < value->n; i++)
-        if ((unsigned char)value->p[i] < 0x20 || value->p[i] == 0x7F)   /* a CR of another system is no part of a password */
+        /* A carriage return from another system is no part of a password. */
+        if ((unsigned char)value->p[i] < 0x20 || value->p[i] == 0x7F)
             return false;
     return true;
 }
@@ -127,8 +134,8 @@ static bool is_repeated(const struct content *c, const char *here, struct str wa
 }
 
 /* Checks every line and finds one name; *value borrows from c. */
-static bool search(const struct file_secrets *f, const struct content *c, struct str wanted, bool *got, struct str *value,
-                   struct pixl_error *err)
+static bool search(const struct file_secrets *f, const struct content *c, struct str wanted, bool *got,
+                   struct str *value, struct pixl_error *err)
 {
     struct str rest = { c->p, c->n }, line, name, v, found_value = { 0 };
     bool found = false;
@@ -188,11 +195,13 @@ static bool write_content(const struct file_secrets *f, const struct content *ol
               (old->mode != 0 || fs_write_all(n.fd, first_line, sizeof first_line - 1, err)) &&
               fs_write_all(n.fd, old->p, old->n, err) && fs_write_all(n.fd, "\n", needs_newline, err) &&
               fs_write_all(n.fd, name.p, name.n, err) && fs_write_all(n.fd, "=", 1, err) &&
-              fs_write_all(n.fd, value.p, value.n, err) && fs_write_all(n.fd, "\n", 1, err) && fs_new_file_commit(&n, err);
+              fs_write_all(n.fd, value.p, value.n, err) && fs_write_all(n.fd, "\n", 1, err) &&
+              fs_new_file_commit(&n, err);
     return ok || pixl_wrap(err, "secrets file %s", f->path);
 }
 
-static bool file_create(struct secrets *s, struct str name, struct str value, struct secret *out, struct pixl_error *err)
+static bool file_create(struct secrets *s, struct str name, struct str value, struct secret *out,
+                        struct pixl_error *err)
 {
     struct file_secrets *f = file_of(s);
     struct str there;
@@ -207,8 +216,10 @@ static bool file_create(struct secrets *s, struct str name, struct str value, st
     if (found)                  /* somebody was first */
         return secret_set(out, there, err);
     if (c.mode == 0400)
-        return pixl_fail(err, PIXL_E_DENIED, 0, "secrets file %s: is read-only (mode 0400); to let pixl add secret %.*s, run: "
-                         "chmod 600 %s", f->path, STR_ARG(name), f->path);
+        return pixl_fail(err, PIXL_E_DENIED, 0,
+                         "secrets file %s: is read-only (mode 0400); to let pixl add secret %.*s, run: "
+                         "chmod 600 %s",
+                         f->path, STR_ARG(name), f->path);
     secret_auto copy = { 0 };
     if (!secret_set(&copy, value, err) || !write_content(f, &c, name, value, err))
         return false;
@@ -271,5 +282,10 @@ static const char *file_place(const struct secrets *s)
 }
 
 const struct secrets_ops secrets_file = {
-    .scheme = "file", .open = file_open, .find = file_find, .create = file_create, .place = file_place, .close = file_close,
+    .scheme = "file",
+    .open = file_open,
+    .find = file_find,
+    .create = file_create,
+    .place = file_place,
+    .close = file_close,
 };

@@ -74,7 +74,8 @@ bool study_retry_target(enum study_state state, enum study_state failed_from, en
         *target = failed_from == STUDY_DELIVERING ? STUDY_DEIDENTIFIED : STUDY_QUEUED;
         break;
     case STUDY_HELD:            /* failed_from: where it was when it was purged */
-        *target = failed_from == STUDY_DEIDENTIFIED || failed_from == STUDY_DELIVERING ? STUDY_DEIDENTIFIED : STUDY_QUEUED;
+        *target =
+            failed_from == STUDY_DEIDENTIFIED || failed_from == STUDY_DELIVERING ? STUDY_DEIDENTIFIED : STUDY_QUEUED;
         break;
     case STUDY_MISSING: case STUDY_SKIPPED: case STUDY_WITHHELD: case STUDY_ADOPTED:
         *target = STUDY_QUEUED;
@@ -116,7 +117,7 @@ enum study_outcome study_outcome_of(enum pixl_code code)
     case PIXL_CODE_COUNT:
         break;
     }
-    assert(!"an outcome was asked for without an error");
+    assert(false && "an outcome was asked for without an error");
     return STUDY_OUT_RETRY;
 }
 

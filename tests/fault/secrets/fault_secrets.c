@@ -13,8 +13,8 @@ static const char *url(void)
     return text;
 }
 
-/* The whole life: open, create, get.  Each allocation fails once; afterwards the secret is there with the value that was
- * given or it is not there, and no half file lies about. */
+/* The whole life: open, create, get.  Each allocation fails once; afterwards the secret is there with the value that
+ * was given or it is not there, and no half file lies about. */
 static bool live(struct secret *out, struct pixl_error *err)
 {
     secrets_auto *s = NULL;

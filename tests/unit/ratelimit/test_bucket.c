@@ -33,7 +33,7 @@ static bool is_near(double a, double b)
     return fabs(a - b) < 1e-9;
 }
 
-/* CORE-TOK-01, 03, 04, 05 of the system that pixl replaces, in our words. */
+/* The first four are what the system that pixl replaces promises of its bucket. */
 static void test_bucket__a_fresh_one_is_full(void)
 {
     struct bucket b = bucket(5, 5);
@@ -216,8 +216,8 @@ static void test_bucket__extreme_times_do_not_overflow(void)
     CHECK(!bucket_take(&b, T0 + SECOND, &wait) && wait == INT64_MAX);
 }
 
-/* The property itself: of all the moments at which tokens were used, no window holds more than rate * t + capacity, but for
- * the one microsecond to which moments are rounded. */
+/* The property itself: of all the moments at which tokens were used, no window holds more than rate * t + capacity,
+ * but for the one microsecond to which moments are rounded. */
 static int compare(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -231,8 +231,9 @@ static void check_windows(int64_t *at, size_t n, double rate, double capacity)
         for (size_t j = i; j < n; j++) {
             double allowed = rate * (double)(at[j] - at[i] + 1) / 1e6 + capacity;
             if ((double)(j - i + 1) > allowed + 1e-6) {
-                test_row("%zu tokens in %lld us at rate %g, capacity %g", j - i + 1, (long long)(at[j] - at[i]), rate, capacity);
-                CHECK(!"too many tokens in a window");
+                test_row("%zu tokens in %lld us at rate %g, capacity %g", j - i + 1, (long long)(at[j] - at[i]), rate,
+                         capacity);
+                CHECK(false && "too many tokens in a window");
                 return;
             }
         }
@@ -252,7 +253,8 @@ static void test_bucket__no_window_holds_too_many_whatever_the_sequence(void)
     static int64_t at[N];
     uint64_t seed = 88172645463325252u;
     for (int round = 0; round < 200; round++) {
-        double rate = (double)(1 + next_random(&seed) % 5000) / 100, capacity = 1 + (double)(next_random(&seed) % 40) / 4;
+        double rate = (double)(1 + next_random(&seed) % 5000) / 100,
+               capacity = 1 + (double)(next_random(&seed) % 40) / 4;
         struct bucket b = bucket(rate, capacity);
         /* now: true time; the bucket sees it as a clock shows it that somebody sets back now and then. */
         int64_t now = T0, back = 0, waiting[4];
@@ -289,7 +291,9 @@ static void test_bucket__no_window_holds_too_many_whatever_the_sequence(void)
 
 static void test_bucket__the_shared_one_agrees_with_the_stored_one(void)
 {
-    static const struct { double rate, capacity; } rows[] = { { 5, 5 }, { 1, 1 }, { 100, 3 }, { 0.5, 2.5 }, { 1e6, 1 } };
+    static const struct {
+        double rate, capacity;
+    } rows[] = { { 5, 5 }, { 1, 1 }, { 100, 3 }, { 0.5, 2.5 }, { 1e6, 1 } };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("rate %g capacity %g", rows[i].rate, rows[i].capacity);
         struct pixl_error err = { 0 };

@@ -111,7 +111,8 @@ static void test_secrets__only_a_file_can_be_added_to(void)
 
 static void test_secrets__bad_urls_are_refused_and_not_shown(void)
 {
-    static const char *const urls[] = { "", "file", "file:", "env:x", "vault:CANARY", "CANARY", ":CANARY", "fileCANARY:x" };
+    static const char *const urls[] = { "",       "file",    "file:",       "env:x", "vault:CANARY",
+                                        "CANARY", ":CANARY", "fileCANARY:x" };
     for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
         test_row("'%s'", urls[i]);
         struct pixl_error err = { 0 };
@@ -221,8 +222,12 @@ static void test_secrets__lines_that_were_there_stay_as_they_were(void)
 
 static void test_secrets__values_that_would_break_the_file_are_refused(void)
 {
-    static const struct { const char *name; struct str value; } rows[] = {
-        { "empty", { "", 0 } }, { "line feed", { "a\nhash--key=x", 13 } }, { "NUL", { "a\0b", 3 } }, { "CR", { "a\r", 2 } },
+    static const struct { const char *name; struct str value;
+    } rows[] = {
+        { "empty", { "", 0 } },
+        { "line feed", { "a\nhash--key=x", 13 } },
+        { "NUL", { "a\0b", 3 } },
+        { "CR", { "a\r", 2 } },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s", rows[i].name);
@@ -264,10 +269,11 @@ static void test_secrets__processes_that_create_at_once_agree(void)
             struct pixl_error err = { 0 };
             struct secrets *s = NULL;
             secret_auto v = { 0 }, own = { 0 };
-            char mine[16], name[16];
+            char mine[24], name[24];
             (void)snprintf(mine, sizeof mine, "value-%d", i);
             (void)snprintf(name, sizeof name, "own-%d", i);
-            bool ok = secrets_open(file_url(), &s, &err) && secrets_create(s, STR("hash--key"), str_of(mine), &v, &err) &&
+            bool ok = secrets_open(file_url(), &s, &err) &&
+                      secrets_create(s, STR("hash--key"), str_of(mine), &v, &err) &&
                       secrets_create(s, str_of(name), str_of(mine), &own, &err) && v.n == 7 &&
                       write(p[1], secret_reveal(&v).p, 7) == 7;
             if (!ok)
@@ -291,7 +297,7 @@ static void test_secrets__processes_that_create_at_once_agree(void)
     secrets_auto *s = NULL;
     REQUIRE_OK(secrets_open(file_url(), &s, &err), err);
     for (int i = 0; i < N; i++) {
-        char name[16];
+        char name[24];
         secret_auto v = { 0 };
         (void)snprintf(name, sizeof name, "own-%d", i);
         CHECK_OK(secrets_get(s, str_of(name), &v, &err), err);      /* nobody's line was lost */
@@ -305,10 +311,10 @@ static void *get_and_create(void *arg)
     struct pixl_error err = { 0 };
     for (int i = 0; i < 20; i++) {
         secret_auto a = { 0 }, b = { 0 };
-        char name[16];
+        char name[24];
         (void)snprintf(name, sizeof name, "n-%d", i);
-        if (!secrets_create(shared, str_of(name), str_of(arg), &a, &err) || !secrets_get(shared, str_of(name), &b, &err) ||
-            !str_eq(secret_reveal(&a), secret_reveal(&b)))
+        if (!secrets_create(shared, str_of(name), str_of(arg), &a, &err) ||
+            !secrets_get(shared, str_of(name), &b, &err) || !str_eq(secret_reveal(&a), secret_reveal(&b)))
             return NULL;
     }
     return arg;

@@ -10,8 +10,12 @@
 static struct study_request request(void)
 {
     return (struct study_request){
-        .project = STR("my-project"), .mrn = phi_text(STR("987654321")), .accession_number = phi_text(STR("AA12345601")),
-        .study_uid = phi_text(STR("1.2.840.1")), .priority = 3, .extract_time = STR("2023-12-07T14:08:58"),
+        .project = STR("my-project"),
+        .mrn = phi_text(STR("987654321")),
+        .accession_number = phi_text(STR("AA12345601")),
+        .study_uid = phi_text(STR("1.2.840.1")),
+        .priority = 3,
+        .extract_time = STR("2023-12-07T14:08:58"),
     };
 }
 
