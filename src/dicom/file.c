@@ -30,6 +30,7 @@ struct parser {
     uint32_t last_tag;              /* in the innermost data set, group lengths aside */
     uint32_t until;
     uint16_t depth;
+    bool in_meta;
     bool in_sequence;               /* items are expected, not elements */
     bool is_implicit;
     bool has_until;
@@ -288,8 +289,8 @@ static bool parse_element(struct parser *p, const uint8_t *b, struct pixl_error 
         close_one(p, ITEM_HEADER_BYTES);
         return true;
     }
-    if (DICOM_GROUP(tag) == 0)
-        return corrupt(p, "an element of group 0000", err);
+    if (DICOM_GROUP(tag) == 0 || (DICOM_GROUP(tag) == 0x0002 && !p->in_meta))
+        return corrupt(p, "an element of a group that belongs into no data set", err);
     if (DICOM_ELEMENT_OF(tag) != 0) {           /* group lengths are retired and stand where they like */
         if (tag <= p->last_tag)
             return corrupt(p, "elements out of order", err);
@@ -355,7 +356,7 @@ static bool parse_data_set(struct parser *p, struct pixl_error *err)
                 return false;
             if (skipped)
                 return true;
-            return corrupt(p, b ? "an element of group 0000" : "a truncated element or a missing delimiter", err);
+            return corrupt(p, b ? "an element of tag (0000,0000)" : "a truncated element or a missing delimiter", err);
         }
         if (p->has_until && p->open == DICOM_NO_PARENT && read_tag(b) > p->until)
             return true;
@@ -369,6 +370,7 @@ static bool parse_data_set(struct parser *p, struct pixl_error *err)
 static bool parse_meta(struct parser *p, struct pixl_error *err)
 {
     p->is_implicit = false;
+    p->in_meta = true;
     while (p->limit - p->pos >= ITEM_HEADER_BYTES) {
         const uint8_t *b = need(p, ITEM_HEADER_BYTES, err);
         if (b == NULL)
@@ -380,6 +382,7 @@ static bool parse_meta(struct parser *p, struct pixl_error *err)
         if (p->open != DICOM_NO_PARENT)
             return corrupt(p, "a sequence in the file meta group", err);
     }
+    p->in_meta = false;
     p->f->meta_end = p->f->n_elements;
     p->f->has_meta = p->f->n_elements > 0;
     p->last_tag = 0;

@@ -1,13 +1,16 @@
-/* dcm-structure FILE... - prints what the reader sees, a line for each element: tag, VR, depth, length, offset.
+/* dcm-structure [--text] FILE... - prints what the reader sees, a line for each element: tag, VR, depth, length, offset.
  *   (0008,0060) CS 0 2 350
  * Items are lines of tag (FFFE,E000) and VR "--"; an undefined length is "u".  A file that is refused gives
- * "error <code> <text>".  With several files each begins with "file <index>".  Compared with other people's readers
+ * "error <code> <text>".  With --text: tag and value in UTF-8 of the main data set's elements whose bytes follow
+ * Specific Character Set, and "?" before the tag where the decoder has doubts.  With several files each begins with "file <index>".  Compared with other people's readers
  * in tests/system/test_dicom_reader.py. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "dicom/charset.h"
 #include "dicom/file.h"
 
 static void print_file(const struct dicom_file *f)
@@ -24,20 +27,43 @@ static void print_file(const struct dicom_file *f)
     }
 }
 
+static bool print_text(struct dicom_file *f, struct pixl_error *err)
+{
+    struct str value;
+    bool found, clean;
+    if (!dicom_text(f, DICOM_SPECIFIC_CHARACTER_SET, &value, &found, err))
+        return false;
+    struct dicom_charset c = dicom_charset_parse(value);
+    for (uint32_t i = f->meta_end; i < f->n_elements; i++) {
+        const struct dicom_element *e = &f->elements[i];
+        if (e->depth > 0 || !dicom_vr_has_charset(e->vr))
+            continue;
+        if (!dicom_value(f, i, &value, err) || !dicom_charset_decode(&c, f->arena, value, &value, &clean, err))
+            return false;
+        printf("%s(%04X,%04X) %.*s\n", clean ? "" : "?", (unsigned)DICOM_GROUP(e->tag),
+               (unsigned)DICOM_ELEMENT_OF(e->tag), STR_ARG(value));
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) {
+    bool is_text = argc > 1 && strcmp(argv[1], "--text") == 0;
+    for (int i = is_text ? 2 : 1; i < argc; i++) {
         struct pixl_error err = { 0 };
         struct dicom_source s;
         struct dicom_file f;
         struct arena a;
         arena_init(&a, (size_t)1 << 30);
-        if (argc > 2)
+        if (argc > 2 && !is_text)
             printf("file %d\n", i - 1);
         int fd = open(argv[i], O_RDONLY | O_CLOEXEC);
-        if (dicom_source_fd(fd, &s, &err) && dicom_parse(&s, &DICOM_LIMITS_DEFAULT, &a, &f, &err))
+        bool ok = dicom_source_fd(fd, &s, &err) && dicom_parse(&s, &DICOM_LIMITS_DEFAULT, &a, &f, &err);
+        if (ok && is_text)
+            ok = print_text(&f, &err);
+        else if (ok)
             print_file(&f);
-        else
+        if (!ok)
             printf("error %s %s\n", pixl_code_name(err.code), err.msg);
         if (fd >= 0)
             (void)close(fd);

@@ -125,6 +125,19 @@ def test_structure_is_that_of_dcmdump(path):
     assert [(tag, depth) for tag, _, depth, _ in mine] == dcmdump(path)
 
 
+def charset_samples():
+    return sorted(p for p in (DATA / "charset_files").glob("*.dcm") if not p.name.startswith("chrSQ"))
+
+
+@pytest.mark.parametrize("path", charset_samples(), ids=lambda p: p.name)
+def test_names_are_decoded_as_by_pydicom(path):
+    out = subprocess.run([DCM_STRUCTURE, "--text", path], check=True, capture_output=True).stdout.decode("utf-8")
+    name = re.search(r"^(\??)\(0010,0010\) (.*)$", out, re.MULTILINE)
+    ds = pydicom.dcmread(path)
+    ds.decode()
+    assert name[2].rstrip("= ") == str(ds.PatientName) and not name[1]
+
+
 def test_exceptions_are_samples():
     names = {p.name for p in samples()}
     assert not set(REFUSED) - names

@@ -493,6 +493,20 @@ static void bad_group_length_sequence(struct dcm *d)
     dcm_seq_begin(d, 0x00080000, true);
     dcm_seq_end(d);
 }
+static void bad_meta_behind(struct dcm *d)
+{
+    ok_rich_implicit(d);
+    dcm_u32(d, DICOM_META_GROUP_LENGTH, 0);         /* group lengths stand where they like, but not this one */
+}
+static void bad_meta_in_item(struct dcm *d)
+{
+    dcm_begin(d, true);
+    dcm_seq_begin(d, 0x00081140, true);
+    dcm_item_begin(d, true);
+    dcm_text(d, DICOM_META_TRANSFER_SYNTAX, DICOM_VR_UI, DCM_EXPLICIT_BE);
+    dcm_item_end(d);
+    dcm_seq_end(d);
+}
 static void bad_syntax_text(struct dcm *d) { dcm_begin_syntax(d, "explicit", "1.2", "1.2.3.4"); build_rich(d, true); }
 
 static void test_file__damage_is_refused(void)
@@ -516,6 +530,7 @@ static void test_file__damage_is_refused(void)
         { "undefined item cut by its SQ", bad_undefined_item_in_defined_sequence },
         { "explicit called implicit", bad_explicit_called_implicit },
         { "implicit called explicit", bad_implicit_called_explicit }, { "SQ in meta", bad_meta_sequence },
+        { "meta behind the data set", bad_meta_behind }, { "meta in an item", bad_meta_in_item },
         { "group length as SQ", bad_group_length_sequence }, { "syntax is no UID", bad_syntax_text },
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
