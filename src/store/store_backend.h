@@ -1,0 +1,69 @@
+/* store_backend.h - what a tracking database must provide; for this room and its tests only.  All slots required.
+ *
+ * Each slot has the contract of the function of store.h with its name.  The front door holds the lock around every call, so
+ * that a backend needs none, and checks that errors and results agree, so that no backend has to be trusted with it. */
+#ifndef PIXL_STORE_STORE_BACKEND_H
+#define PIXL_STORE_STORE_BACKEND_H
+
+#include <pthread.h>
+
+#include "store/store.h"
+
+struct store_ops {
+    const char *scheme;
+    bool (*open)(const char *rest, struct store **out, struct pixl_error *err);         /* rest: behind "scheme:" */
+    void (*close)(struct store *s);
+
+    bool (*populate_begin)(struct store *s, bool dry, struct store_populate **out, struct pixl_error *err);
+    bool (*populate_add)(struct store_populate *p, const struct study_request *r, int64_t now_us, enum store_added *what,
+                         bool *participant_differs, struct pixl_error *err);
+    bool (*populate_end)(struct store_populate *p, struct pixl_error *err);
+
+    bool (*claim_next)(struct store *s, const struct store_claim *c, struct arena *a, bool *got, struct store_image *out,
+                       struct pixl_error *err);
+    bool (*renew_claims)(struct store *s, const char *owner, int64_t lease_until_us, struct pixl_error *err);
+    bool (*recover_claims)(struct store *s, const char *owner, bool all_others, int64_t now_us, int64_t *n,
+                           struct pixl_error *err);
+    bool (*next_due)(struct store *s, enum store_work work, int64_t *due_us, struct pixl_error *err);
+    bool (*resolve)(struct store *s, int64_t image, int64_t fence, const struct phi_text *uids, size_t n, int64_t now_us,
+                    int64_t *mine, struct pixl_error *err);
+    bool (*move)(struct store *s, const struct store_move *m, bool *widened, struct pixl_error *err);
+
+    bool (*each_image)(struct store *s, const struct store_filter *f,
+                       bool (*each)(void *ctx, const struct store_image *image), void *ctx, struct pixl_error *err);
+    bool (*get_image)(struct store *s, int64_t id, struct arena *a, bool *got, struct store_image *out,
+                      struct pixl_error *err);
+    bool (*find_images)(struct store *s, struct phi_text ref, struct arena *a, int64_t **ids, size_t *n,
+                        struct pixl_error *err);
+    bool (*each_event)(struct store *s, int64_t image, bool (*each)(void *ctx, const struct store_event *e), void *ctx,
+                       struct pixl_error *err);
+    bool (*count)(struct store *s, struct str project, struct store_counts *out, struct pixl_error *err);
+    bool (*projects)(struct store *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
+    bool (*retry)(struct store *s, const struct store_filter *f, const int64_t *images, size_t n_images, int64_t now_us,
+                  int64_t *n, struct pixl_error *err);
+
+    bool (*each_outcome)(struct store *s, struct str project, struct str extract_time,
+                         bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err);
+    bool (*extract_times)(struct store *s, struct str project, struct arena *a, struct str **out, size_t *n,
+                          struct pixl_error *err);
+
+    bool (*change_bucket)(struct store *s, const char *name, bool (*change)(void *ctx, struct store_bucket *b), void *ctx,
+                          struct pixl_error *err);
+    bool (*meta_get)(struct store *s, const char *key, struct arena *a, struct str *out, bool *got, struct pixl_error *err);
+    bool (*meta_put_if_absent)(struct store *s, const char *key, struct str value, struct arena *a, struct str *out,
+                               struct pixl_error *err);
+};
+
+/* First member of every backend. */
+struct store {
+    const struct store_ops *ops;
+    pthread_mutex_t lock;        /* guards all of the backend's object; the front door makes and takes it */
+};
+/* First member of every backend's populate. */
+struct store_populate {
+    struct store *store;
+};
+
+extern const struct store_ops store_sqlite_ops;
+
+#endif

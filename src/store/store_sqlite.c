@@ -1,0 +1,466 @@
+/* The SQLite store: opening, rows and their moves. */
+#include "store_sqlite.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "store/series.h"
+
+enum { BUSY_MS = 10 * 1000 };
+
+struct store_sqlite *store_sqlite_of(struct store *s)
+{
+    assert(s->ops == &store_sqlite_ops);
+    return (struct store_sqlite *)s;
+}
+
+/* --- open ------------------------------------------------------------------------------------------------------ */
+
+/* The file holds identities.  A new one is made 0600, and SQLite gives its own files the same mode; one that somebody copied
+ * here with a wider mode is narrowed before anything is read. */
+static bool narrow_mode(const char *path, struct pixl_error *err)
+{
+    static const char *const suffix[] = { "", "-wal", "-shm" };
+    for (size_t i = 0; i < ARRAY_LEN(suffix); i++) {
+        buf_auto name;
+        buf_init(&name, 8192);
+        (void)buf_add_cstr(&name, path);
+        if (!buf_add_cstr(&name, suffix[i]))
+            return pixl_fail(err, name.n < 8000 ? PIXL_E_NOMEM : PIXL_E_INVALID, 0, "store: file name");
+        struct stat st;
+        if (stat(buf_cstr(&name), &st) != 0)
+            continue;                           /* not there yet; opening tells what else is wrong */
+        if (S_ISREG(st.st_mode) && (st.st_mode & 077) != 0 && chmod(buf_cstr(&name), 0600) != 0)
+            return pixl_fail_errno(err, errno, "store: make the file readable to its owner only");
+    }
+    return true;
+}
+
+static void sqlite_close(struct store *s)
+{
+    struct store_sqlite *me = store_sqlite_of(s);
+    sqlite_db_close(me->db);
+    free(me);
+}
+
+static bool sqlite_open(const char *path, struct store **out, struct pixl_error *err)
+{
+    if (path[0] == '\0')
+        return pixl_fail(err, PIXL_E_INVALID, 0, "store: \"sqlite:\" must be followed by a file name");
+    sqlite_db_auto *db = NULL;
+    if (!narrow_mode(path, err) || !sqlite_db_open(path, BUSY_MS, &db, err) || !store_sqlite_migrate(db, err))
+        return false;
+    struct store_sqlite *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "store");
+    s->base.ops = &store_sqlite_ops;
+    s->db = PIXL_STEAL(&db);
+    *out = &s->base;
+    return true;
+}
+
+/* --- rows ------------------------------------------------------------------------------------------------------ */
+
+bool store_sqlite_parse_state(struct str name, enum study_state *out, struct pixl_error *err)
+{
+    return study_state_parse(name, out) || pixl_fail(err, PIXL_E_CORRUPT, 0, "store: a row has an unknown state");
+}
+
+bool store_sqlite_parse_reason(struct str name, enum study_reason *out, struct pixl_error *err)
+{
+    return study_reason_parse(name, out) || pixl_fail(err, PIXL_E_CORRUPT, 0, "store: a row has an unknown reason");
+}
+
+bool store_sqlite_get_row(struct store_sqlite *s, int64_t id, struct store_row *out, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    bool got;
+    if (!sqlite_db_prepare(s->db, "SELECT extract_id, fence, series_version, state, failed_from, attempts, crashes, priority,"
+                           " zip_digest <> '', merged_into IS NOT NULL, owner FROM image WHERE image_id = ?1", &q, err))
+        return false;
+    sqlite_bind_i64(q, 1, id);
+    if (!sqlite_step(q, &got, err))
+        return false;
+    if (!got)
+        return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "store: there is no image %lld", (long long)id);
+    struct store_row r = { .id = id, .extract_id = sqlite_col_i64(q, 0), .fence = sqlite_col_i64(q, 1),
+        .series_version = sqlite_col_i64(q, 2), .failed_from = STUDY_QUEUED, .attempts = (int)sqlite_col_i64(q, 5),
+        .crashes = (int)sqlite_col_i64(q, 6), .priority = (int)sqlite_col_i64(q, 7), .has_zip = sqlite_col_i64(q, 8) != 0,
+        .is_merged = sqlite_col_i64(q, 9) != 0 };
+    struct str owner = sqlite_col_str(q, 10);
+    if (owner.n >= sizeof r.owner)
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "store: image %lld has an owner that is too long", (long long)id);
+    if (owner.n > 0)
+        memcpy(r.owner, owner.p, owner.n);
+    if (!store_sqlite_parse_state(sqlite_col_str(q, 3), &r.state, err) ||
+        (!sqlite_col_is_null(q, 4) && !store_sqlite_parse_state(sqlite_col_str(q, 4), &r.failed_from, err)))
+        return false;
+    *out = r;
+    return true;
+}
+
+/* --- moves ----------------------------------------------------------------------------------------------------- */
+
+static bool is_claimed(enum study_state s)
+{
+    return s == STUDY_RETRIEVING || s == STUDY_DELIVERING;
+}
+
+static bool is_waiting(enum study_state s)
+{
+    return s == STUDY_QUEUED || s == STUDY_DEIDENTIFIED;
+}
+
+/* Where failed_from tells retry the way back. */
+static bool has_way_back(enum study_state s)
+{
+    return s == STUDY_FAILED || s == STUDY_HELD;
+}
+
+/* States in which a zip of this study may lie in the spool or at the destination. */
+static bool may_have_zip(enum study_state s)
+{
+    return s == STUDY_DEIDENTIFIED || s == STUDY_DELIVERING || s == STUDY_EXPORTED || s == STUDY_KEPT || has_way_back(s);
+}
+
+struct store_change store_sqlite_change_of(const struct store_row *row, enum study_state to, int64_t now_us)
+{
+    return (struct store_change){ .row = row, .to = to, .now_us = now_us, .fence = row->fence, .attempts = row->attempts,
+        .crashes = row->crashes, .zip_bytes = -1, .instances_found = -1, .instances_delivered = -1, .instances_skipped = -1 };
+}
+
+static void bind_cstr_if(struct sqlite_stmt *q, int i, const char *s)
+{
+    if (s != NULL)
+        sqlite_bind_str(q, i, str_of(s));
+}
+
+static void bind_i64_if(struct sqlite_stmt *q, int i, int64_t v)
+{
+    if (v >= 0)
+        sqlite_bind_i64(q, i, v);
+}
+
+static struct str state_str(enum study_state s)
+{
+    return str_of(study_state_name(s));
+}
+
+/* Parameters that are not bound are NULL: COALESCE then keeps what is there.  ?21 drops what belongs to a zip. */
+static const char change_sql[] =
+    "UPDATE image SET state = ?4, failed_from = ?5, reason = ?6, detail = ?7, attempts = ?8, crashes = ?9, fence = ?10,"
+    " owner = ?11, lease_until_us = ?12, not_before_us = ?13, updated_us = ?14,"
+    " exported_at = CASE ?4 WHEN 'exported' THEN max(?14, 1) ELSE exported_at END,"
+    " pseudo_study_uid = coalesce(?15, pseudo_study_uid),"
+    " zip_digest = coalesce(?16, CASE WHEN ?21 THEN '' ELSE zip_digest END),"
+    " zip_bytes = coalesce(?17, CASE WHEN ?21 THEN 0 ELSE zip_bytes END),"
+    " instances_found = coalesce(?18, CASE WHEN ?21 THEN 0 ELSE instances_found END),"
+    " instances_delivered = coalesce(?19, CASE WHEN ?21 THEN 0 ELSE instances_delivered END),"
+    " instances_skipped = coalesce(?20, CASE WHEN ?21 THEN 0 ELSE instances_skipped END)"
+    " WHERE image_id = ?1 AND state = ?2 AND fence = ?3";
+
+static bool update_row(struct store_sqlite *s, const struct store_change *c, struct pixl_error *err)
+{
+    const struct store_row *r = c->row;
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(s->db, change_sql, &q, err))
+        return false;
+    sqlite_bind_i64(q, 1, r->id);
+    sqlite_bind_str(q, 2, state_str(r->state));
+    sqlite_bind_i64(q, 3, r->fence);
+    sqlite_bind_str(q, 4, state_str(c->to));
+    if (has_way_back(c->to))
+        sqlite_bind_str(q, 5, state_str(r->state));
+    sqlite_bind_str(q, 6, str_of(study_reason_name(c->reason)));
+    sqlite_bind_str(q, 7, c->detail);
+    sqlite_bind_i64(q, 8, c->attempts);
+    sqlite_bind_i64(q, 9, c->crashes);
+    sqlite_bind_i64(q, 10, c->fence);
+    sqlite_bind_str(q, 11, c->owner);
+    sqlite_bind_i64(q, 12, c->lease_until_us);
+    sqlite_bind_i64(q, 13, is_waiting(c->to) && c->not_before_us > 0 ? c->not_before_us : 0);
+    sqlite_bind_i64(q, 14, c->now_us);
+    bind_cstr_if(q, 15, c->pseudo_study_uid);
+    bind_cstr_if(q, 16, c->zip_digest);
+    bind_i64_if(q, 17, c->zip_bytes);
+    bind_i64_if(q, 18, c->instances_found);
+    bind_i64_if(q, 19, c->instances_delivered);
+    bind_i64_if(q, 20, c->instances_skipped);
+    sqlite_bind_i64(q, 21, !may_have_zip(c->to));
+    if (!sqlite_run(q, err)) {
+        if (err->code != PIXL_E_EXISTS)
+            return pixl_wrap(err, "image %lld", (long long)r->id);
+        pixl_error_clear(err);                  /* the one unique rule that this statement can break */
+        return pixl_fail(err, PIXL_E_EXISTS, 0, "store: another image has the pseudo study UID of image %lld", (long long)r->id);
+    }
+    if (sqlite_db_changes(s->db) != 1)
+        return pixl_fail(err, PIXL_E_STALE, 0, "store: image %lld was claimed anew", (long long)r->id);
+    return true;
+}
+
+static bool insert_event(struct store_sqlite *s, const struct store_change *c, struct pixl_error *err)
+{
+    const struct store_row *r = c->row;
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(s->db, "INSERT INTO image_event (image_id, event_no, at_us, from_state, to_state, fence, attempt,"
+                           " reason, detail, owner) SELECT ?1, 1 + max(event_no), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
+                           " FROM image_event WHERE image_id = ?1", &q, err))
+        return false;
+    sqlite_bind_i64(q, 1, r->id);
+    sqlite_bind_i64(q, 2, c->now_us);
+    sqlite_bind_str(q, 3, state_str(r->state));
+    sqlite_bind_str(q, 4, state_str(c->to));
+    sqlite_bind_i64(q, 5, c->fence);
+    sqlite_bind_i64(q, 6, c->attempts);
+    sqlite_bind_str(q, 7, str_of(study_reason_name(c->reason)));
+    sqlite_bind_str(q, 8, c->detail);
+    sqlite_bind_str(q, 9, c->owner.n > 0 ? c->owner : str_of(r->owner));
+    return sqlite_run(q, err);
+}
+
+bool store_sqlite_change(struct store_sqlite *s, const struct store_change *c, struct pixl_error *err)
+{
+    const struct store_row *r = c->row;
+    if (!study_can_move(r->state, c->to))
+        return pixl_fail(err, PIXL_E_INTERNAL, 0, "store: image %lld cannot go from %s to %s", (long long)r->id,
+                         study_state_name(r->state), study_state_name(c->to));
+    if (is_claimed(c->to) != (c->owner.n > 0))
+        return pixl_fail(err, PIXL_E_INTERNAL, 0, "store: image %lld: only a claim leads to %s", (long long)r->id,
+                         study_state_name(c->to));
+    return update_row(s, c, err) && insert_event(s, c, err);
+}
+
+static bool move_in(struct store_sqlite *s, const struct store_move *m, bool *widened, struct pixl_error *err)
+{
+    struct store_row r;
+    if (!store_sqlite_get_row(s, m->image, &r, err))
+        return false;
+    if (r.fence != m->fence)
+        return pixl_fail(err, PIXL_E_STALE, 0, "store: image %lld was claimed anew", (long long)m->image);
+    if (!study_can_move(r.state, m->to))        /* told also when the row would only be queued again */
+        return pixl_fail(err, PIXL_E_INTERNAL, 0, "store: image %lld cannot go from %s to %s", (long long)m->image,
+                         study_state_name(r.state), study_state_name(m->to));
+    *widened = m->series_version >= 0 && m->series_version != r.series_version;
+    struct store_change c = store_sqlite_change_of(&r, *widened ? STUDY_QUEUED : m->to, m->now_us);
+    if (m->reset_attempts)
+        c.attempts = c.crashes = 0;
+    if (*widened)                               /* what was done does not count: the work begins anew, at once */
+        return store_sqlite_change(s, &c, err);
+    c.attempts += m->count_attempt;
+    c.crashes += m->count_crash;
+    c.reason = m->reason;
+    c.detail = str_of(m->detail);
+    c.not_before_us = m->not_before_us;
+    c.pseudo_study_uid = m->pseudo_study_uid;
+    c.zip_digest = m->zip_digest;
+    c.zip_bytes = m->zip_bytes;
+    c.instances_found = m->instances_found;
+    c.instances_delivered = m->instances_delivered;
+    c.instances_skipped = m->instances_skipped;
+    return store_sqlite_change(s, &c, err);
+}
+
+static bool sqlite_move(struct store *store, const struct store_move *m, bool *widened, struct pixl_error *err)
+{
+    struct store_sqlite *s = store_sqlite_of(store);
+    bool back = false;
+    bool ok = sqlite_db_begin(s->db, err) && move_in(s, m, &back, err) && sqlite_db_commit(s->db, err);
+    if (!ok)
+        sqlite_db_rollback(s->db);
+    else
+        *widened = back;
+    return ok;
+}
+
+/* --- retry ----------------------------------------------------------------------------------------------------- */
+
+static bool retry_row(struct store_sqlite *s, const struct store_row *r, int64_t now_us, int64_t *n, struct pixl_error *err)
+{
+    enum study_state target;
+    if (r->is_merged || !study_retry_target(r->state, r->failed_from, &target))
+        return true;
+    if (target == STUDY_DEIDENTIFIED && !r->has_zip)
+        target = STUDY_QUEUED;
+    struct store_change c = store_sqlite_change_of(r, target, now_us);
+    c.attempts = c.crashes = 0;
+    c.fence = r->fence + 1;                     /* whoever once claimed it has nothing to say any more */
+    ++*n;
+    return store_sqlite_change(s, &c, err);
+}
+
+static bool is_wanted(const struct store_row *r, const struct store_filter *f, int64_t extract_id)
+{
+    return (f->project.n == 0 || r->extract_id == extract_id) && (f->states == 0 || (f->states >> r->state & 1) != 0);
+}
+
+/* The number after `after` of a row in a state that the filter may mean; a query for each, as the rows change between them. */
+static bool next_end_row(struct store_sqlite *s, int64_t after, int64_t *id, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    bool got;
+    if (!sqlite_db_prepare(s->db, "SELECT image_id FROM image WHERE image_id > ?1 AND state IN ('missing', 'skipped', 'failed',"
+                           " 'withheld', 'held', 'adopted') ORDER BY image_id LIMIT 1", &q, err))
+        return false;
+    sqlite_bind_i64(q, 1, after);
+    if (!sqlite_step(q, &got, err))
+        return false;
+    *id = got ? sqlite_col_i64(q, 0) : 0;
+    return true;
+}
+
+static bool retry_in(struct store_sqlite *s, const struct store_filter *f, const int64_t *images, size_t n_images,
+                     int64_t now_us, int64_t *n, struct pixl_error *err)
+{
+    static const struct store_filter all = { .states = 0 };
+    if (f == NULL)
+        f = &all;
+    int64_t extract_id = 0, id = 0;
+    if (f->project.n > 0 && !store_sqlite_find_extract(s, f->project, &extract_id, err))
+        return false;
+    for (size_t i = 0; images == NULL || i < n_images; i++) {
+        if (images == NULL && !next_end_row(s, id, &id, err))
+            return false;
+        if (images != NULL)
+            id = images[i];
+        else if (id == 0)
+            return true;
+        struct store_row r;
+        if (!store_sqlite_get_row(s, id, &r, err))
+            return false;
+        if (is_wanted(&r, f, extract_id) && !retry_row(s, &r, now_us, n, err))
+            return false;
+    }
+    return true;
+}
+
+static bool sqlite_retry(struct store *store, const struct store_filter *f, const int64_t *images, size_t n_images,
+                         int64_t now_us, int64_t *n, struct pixl_error *err)
+{
+    struct store_sqlite *s = store_sqlite_of(store);
+    int64_t moved = 0;
+    bool ok = sqlite_db_begin(s->db, err) && retry_in(s, f, images, n_images, now_us, &moved, err) &&
+              sqlite_db_commit(s->db, err);
+    if (!ok)
+        sqlite_db_rollback(s->db);
+    else
+        *n = moved;
+    return ok;
+}
+
+/* --- buckets and facts ----------------------------------------------------------------------------------------- */
+
+static bool read_bucket(struct store_sqlite *s, const char *name, struct store_bucket *out, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    bool got;
+    if (!sqlite_db_prepare(s->db, "SELECT rate_per_s, capacity, tokens, at_us FROM bucket WHERE name = ?1", &q, err))
+        return false;
+    sqlite_bind_str(q, 1, str_of(name));
+    if (!sqlite_step(q, &got, err))
+        return false;
+    *out = got ? (struct store_bucket){ sqlite_col_double(q, 0), sqlite_col_double(q, 1), sqlite_col_double(q, 2),
+                                        sqlite_col_i64(q, 3), false }
+               : (struct store_bucket){ .is_new = true };
+    return true;
+}
+
+static bool write_bucket(struct store_sqlite *s, const char *name, const struct store_bucket *b, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(s->db, "INSERT INTO bucket VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE SET"
+                           " rate_per_s = ?2, capacity = ?3, tokens = ?4, at_us = ?5", &q, err))
+        return false;
+    sqlite_bind_str(q, 1, str_of(name));
+    sqlite_bind_double(q, 2, b->rate_per_s);
+    sqlite_bind_double(q, 3, b->capacity);
+    sqlite_bind_double(q, 4, b->tokens);
+    sqlite_bind_i64(q, 5, b->at_us);
+    return sqlite_run(q, err);
+}
+
+static bool sqlite_change_bucket(struct store *store, const char *name, bool (*change)(void *ctx, struct store_bucket *b),
+                                 void *ctx, struct pixl_error *err)
+{
+    struct store_sqlite *s = store_sqlite_of(store);
+    struct store_bucket b;
+    bool ok = sqlite_db_begin(s->db, err) && read_bucket(s, name, &b, err) &&
+              (!change(ctx, &b) || write_bucket(s, name, &b, err)) && sqlite_db_commit(s->db, err);
+    if (!ok)
+        sqlite_db_rollback(s->db);
+    return ok;
+}
+
+static bool sqlite_meta_get(struct store *store, const char *key, struct arena *a, struct str *out, bool *got,
+                            struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    bool there;
+    if (!sqlite_db_prepare(store_sqlite_of(store)->db, "SELECT value FROM meta WHERE key = ?1", &q, err))
+        return false;
+    sqlite_bind_str(q, 1, str_of(key));
+    if (!sqlite_step(q, &there, err))
+        return false;
+    struct str value = there ? arena_str(a, sqlite_col_str(q, 0)) : (struct str){ 0 };
+    if (there && value.p == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "store: a fact");
+    *out = value;
+    *got = there;
+    return true;
+}
+
+static bool put_meta(struct store_sqlite *s, const char *key, struct str value, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(s->db, "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING", &q, err))
+        return false;
+    sqlite_bind_str(q, 1, str_of(key));
+    sqlite_bind_str(q, 2, value);
+    return sqlite_run(q, err);
+}
+
+static bool sqlite_meta_put_if_absent(struct store *store, const char *key, struct str value, struct arena *a,
+                                      struct str *out, struct pixl_error *err)
+{
+    struct store_sqlite *s = store_sqlite_of(store);
+    struct str stored = { 0 };
+    bool got = false;
+    bool ok = sqlite_db_begin(s->db, err) && put_meta(s, key, value, err) &&
+              sqlite_meta_get(store, key, a, &stored, &got, err) && sqlite_db_commit(s->db, err);
+    if (!ok) {
+        sqlite_db_rollback(s->db);
+        return false;
+    }
+    assert(got);
+    *out = stored;
+    return true;
+}
+
+const struct store_ops store_sqlite_ops = {
+    .scheme = "sqlite",
+    .open = sqlite_open,
+    .close = sqlite_close,
+    .populate_begin = store_sqlite_populate_begin,
+    .populate_add = store_sqlite_populate_add,
+    .populate_end = store_sqlite_populate_end,
+    .claim_next = store_sqlite_claim_next,
+    .renew_claims = store_sqlite_renew_claims,
+    .recover_claims = store_sqlite_recover_claims,
+    .next_due = store_sqlite_next_due,
+    .resolve = store_sqlite_resolve,
+    .move = sqlite_move,
+    .each_image = store_sqlite_each_image,
+    .get_image = store_sqlite_get_image,
+    .find_images = store_sqlite_find_images,
+    .each_event = store_sqlite_each_event,
+    .count = store_sqlite_count,
+    .projects = store_sqlite_projects,
+    .retry = sqlite_retry,
+    .each_outcome = store_sqlite_each_outcome,
+    .extract_times = store_sqlite_extract_times,
+    .change_bucket = sqlite_change_bucket,
+    .meta_get = sqlite_meta_get,
+    .meta_put_if_absent = sqlite_meta_put_if_absent,
+};

@@ -1,0 +1,256 @@
+/* The SQLite store: who works on what. */
+#include "store_sqlite.h"
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "store_sqlite_read.h"
+
+static enum study_state waiting_state(enum store_work w)
+{
+    return w == STORE_WORK_RETRIEVE ? STUDY_QUEUED : STUDY_DEIDENTIFIED;
+}
+
+static enum study_state claimed_state(enum store_work w)
+{
+    return w == STORE_WORK_RETRIEVE ? STUDY_RETRIEVING : STUDY_DELIVERING;
+}
+
+/* --- claim ----------------------------------------------------------------------------------------------------- */
+
+/* The first due row of one project.  A planner that cannot use the index makes this fail instead of slow. */
+#define FIRST_DUE(index, state) \
+    "SELECT image_id, priority, study_date FROM image INDEXED BY " index " WHERE state = '" state "' AND not_before_us = 0" \
+    " AND extract_id = ?1 AND (crashes > 0) = ?2 ORDER BY priority DESC, study_date, image_id LIMIT 1"
+static const char *const first_due[] = {
+    [STORE_WORK_RETRIEVE] = FIRST_DUE("image_queued", "queued"),
+    [STORE_WORK_DELIVER]  = FIRST_DUE("image_deidentified", "deidentified"),
+};
+
+struct candidate {
+    int64_t id, priority, study_date;            /* id 0: none */
+};
+
+static bool is_before(const struct candidate *a, const struct candidate *b)
+{
+    if (a->id == 0 || b->id == 0)
+        return a->id != 0;
+    if (a->priority != b->priority)
+        return a->priority > b->priority;
+    if (a->study_date != b->study_date)
+        return a->study_date < b->study_date;
+    return a->id < b->id;
+}
+
+static bool find_in_project(struct store_sqlite *s, const struct store_claim *c, int64_t extract_id, struct candidate *out,
+                            struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    bool got;
+    if (!sqlite_db_prepare(s->db, first_due[c->work], &q, err))
+        return false;
+    sqlite_bind_i64(q, 1, extract_id);
+    sqlite_bind_i64(q, 2, c->suspects);
+    if (!sqlite_step(q, &got, err))
+        return false;
+    *out = got ? (struct candidate){ sqlite_col_i64(q, 0), sqlite_col_i64(q, 1), sqlite_col_i64(q, 2) }
+               : (struct candidate){ 0 };
+    return true;
+}
+
+static bool is_left_out(const struct store_claim *c, struct str slug)
+{
+    for (size_t i = 0; i < c->n_without; i++)
+        if (str_eq(slug, c->without_projects[i]))
+            return true;
+    return false;
+}
+
+/* Project by project, so that the rows of one that is left out are never passed over. */
+static bool find_first(struct store_sqlite *s, const struct store_claim *c, int64_t *id, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    struct candidate best = { 0 };
+    bool got;
+    if (!sqlite_db_prepare(s->db, "SELECT extract_id, slug FROM extract", &q, err))
+        return false;
+    for (;;) {
+        if (!sqlite_step(q, &got, err))
+            return false;
+        if (!got)
+            break;
+        if (is_left_out(c, sqlite_col_str(q, 1)))
+            continue;
+        struct candidate one;
+        if (!find_in_project(s, c, sqlite_col_i64(q, 0), &one, err))
+            return false;
+        if (is_before(&one, &best))
+            best = one;
+    }
+    *id = best.id;
+    return true;
+}
+
+/* A look without the write lock: most of the time there is nothing to do, and writers shall not queue up for that. */
+static bool is_anything_due(struct store_sqlite *s, const struct store_claim *c, bool *any, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(s->db, "SELECT 1 FROM image INDEXED BY image_waiting WHERE state = ?1 AND not_before_us > 0"
+                           " AND not_before_us <= ?2 LIMIT 1", &q, err))
+        return false;
+    sqlite_bind_str(q, 1, str_of(study_state_name(waiting_state(c->work))));
+    sqlite_bind_i64(q, 2, c->now_us);
+    int64_t id;
+    if (!sqlite_step(q, any, err))
+        return false;
+    if (*any)
+        return true;
+    if (!find_first(s, c, &id, err))
+        return false;
+    *any = id != 0;
+    return true;
+}
+
+/* Puts the rows whose time has come among those that are due. */
+static bool end_waiting(struct store_sqlite *s, const struct store_claim *c, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(s->db, "UPDATE image INDEXED BY image_waiting SET not_before_us = 0 WHERE state = ?1"
+                           " AND not_before_us > 0 AND not_before_us <= ?2", &q, err))
+        return false;
+    sqlite_bind_str(q, 1, str_of(study_state_name(waiting_state(c->work))));
+    sqlite_bind_i64(q, 2, c->now_us);
+    return sqlite_run(q, err);
+}
+
+static bool claim_in(struct store_sqlite *s, const struct store_claim *c, struct arena *a, bool *got, struct store_image *out,
+                     struct pixl_error *err)
+{
+    int64_t id;
+    if (!end_waiting(s, c, err) || !find_first(s, c, &id, err))
+        return false;
+    *got = id != 0;
+    if (!*got)
+        return true;
+    struct store_row r;
+    if (!store_sqlite_get_row(s, id, &r, err))
+        return false;
+    struct store_change change = store_sqlite_change_of(&r, claimed_state(c->work), c->now_us);
+    change.fence = r.fence + 1;
+    change.owner = str_of(c->owner);
+    change.lease_until_us = c->now_us + c->lease_us;
+    return store_sqlite_change(s, &change, err) && store_sqlite_read_image(s, id, a, got, out, err);
+}
+
+bool store_sqlite_claim_next(struct store *store, const struct store_claim *c, struct arena *a, bool *got,
+                             struct store_image *out, struct pixl_error *err)
+{
+    struct store_sqlite *s = store_sqlite_of(store);
+    bool any;
+    if (!is_anything_due(s, c, &any, err))
+        return false;
+    if (!any) {
+        *got = false;
+        return true;
+    }
+    bool found = false;
+    struct store_image image;
+    bool ok = sqlite_db_begin(s->db, err) && claim_in(s, c, a, &found, &image, err) && sqlite_db_commit(s->db, err);
+    if (!ok) {
+        sqlite_db_rollback(s->db);
+        return false;
+    }
+    if (found)
+        *out = image;
+    *got = found;
+    return true;
+}
+
+bool store_sqlite_next_due(struct store *store, enum store_work work, int64_t *due_us, struct pixl_error *err)
+{
+    static const char *const sql[] = {
+        [STORE_WORK_RETRIEVE] = "SELECT EXISTS (SELECT 1 FROM image WHERE state = 'queued' AND not_before_us = 0),"
+                                " (SELECT min(not_before_us) FROM image WHERE state = 'queued' AND not_before_us > 0)",
+        [STORE_WORK_DELIVER]  = "SELECT EXISTS (SELECT 1 FROM image WHERE state = 'deidentified' AND not_before_us = 0),"
+                                " (SELECT min(not_before_us) FROM image WHERE state = 'deidentified' AND not_before_us > 0)",
+    };
+    stmt_auto *q = NULL;
+    bool got;
+    if (!sqlite_db_prepare(store_sqlite_of(store)->db, sql[work], &q, err) || !sqlite_step(q, &got, err))
+        return false;
+    assert(got);
+    *due_us = sqlite_col_i64(q, 0) != 0 ? 0 : sqlite_col_is_null(q, 1) ? INT64_MAX : sqlite_col_i64(q, 1);
+    return true;
+}
+
+/* --- leases ---------------------------------------------------------------------------------------------------- */
+
+bool store_sqlite_renew_claims(struct store *store, const char *owner, int64_t lease_until_us, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(store_sqlite_of(store)->db, "UPDATE image SET lease_until_us = ?2 WHERE owner = ?1 AND owner <> ''",
+                           &q, err))
+        return false;
+    sqlite_bind_str(q, 1, str_of(owner));
+    sqlite_bind_i64(q, 2, lease_until_us);
+    return sqlite_run(q, err);
+}
+
+/* A claim of another; *id 0: none.  Each one that was given back is no longer among them. */
+static bool next_lost(struct store_sqlite *s, const char *owner, int64_t ended_before_us, int64_t *id, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    bool got;
+    if (!sqlite_db_prepare(s->db, "SELECT image_id FROM image INDEXED BY image_claimed WHERE owner <> '' AND owner <> ?1"
+                           " AND lease_until_us < ?2 LIMIT 1", &q, err))
+        return false;
+    sqlite_bind_str(q, 1, str_of(owner));
+    sqlite_bind_i64(q, 2, ended_before_us);
+    if (!sqlite_step(q, &got, err))
+        return false;
+    *id = got ? sqlite_col_i64(q, 0) : 0;
+    return true;
+}
+
+static bool recover_in(struct store_sqlite *s, const char *owner, int64_t ended_before_us, int64_t now_us, int64_t *n,
+                       struct pixl_error *err)
+{
+    for (;;) {
+        int64_t id;
+        struct store_row r;
+        if (!next_lost(s, owner, ended_before_us, &id, err))
+            return false;
+        if (id == 0)
+            return true;
+        if (!store_sqlite_get_row(s, id, &r, err))
+            return false;
+        bool retrieving = r.state == STUDY_RETRIEVING;
+        struct store_change c = store_sqlite_change_of(&r, retrieving ? STUDY_QUEUED : STUDY_DEIDENTIFIED, now_us);
+        c.reason = STUDY_WHY_LEASE_LOST;
+        c.crashes += retrieving;
+        c.fence = r.fence + 1;                  /* the lost worker, should it still live, hears STALE */
+        if (!store_sqlite_change(s, &c, err))
+            return false;
+        ++*n;
+    }
+}
+
+bool store_sqlite_recover_claims(struct store *store, const char *owner, bool all_others, int64_t now_us, int64_t *n,
+                                 struct pixl_error *err)
+{
+    struct store_sqlite *s = store_sqlite_of(store);
+    int64_t id, moved = 0, ended_before_us = all_others ? INT64_MAX : now_us;
+    if (!next_lost(s, owner, ended_before_us, &id, err))
+        return false;
+    if (id == 0) {                              /* the usual case needs no write lock */
+        *n = 0;
+        return true;
+    }
+    bool ok = sqlite_db_begin(s->db, err) && recover_in(s, owner, ended_before_us, now_us, &moved, err) &&
+              sqlite_db_commit(s->db, err);
+    if (!ok)
+        sqlite_db_rollback(s->db);
+    else
+        *n = moved;
+    return ok;
+}

@@ -1,0 +1,429 @@
+/* The SQLite store: requests of a cohort come in.
+ *
+ * Rows go in by transactions of BATCH; the number is large because the hash indexes take each row to another page, and a
+ * transaction writes each page that it touched once.  An error rolls back what is not committed and breaks the populate:
+ * every later call tells the first error, so that no half-stored row is ever committed. */
+#include "store_sqlite.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/key_hash.h"
+#include "store/series.h"
+
+enum { BATCH = 50000, NAME_MAX_BYTES = 4096 };
+
+struct populate {
+    struct store_populate base;
+    struct store_sqlite *s;
+    bool dry, broken;
+    struct pixl_error why;       /* when broken */
+    int64_t n_rows;              /* in the open transaction */
+    struct buf slug, time;       /* the last project and time, and their rows: cohorts come sorted enough */
+    int64_t extract_id, extract_time_id;
+    struct buf series;           /* of the request at hand, as a set */
+    int64_t *ids;                /* images that the request at hand asks for */
+    size_t n_ids, ids_room;
+};
+
+static void free_populate(struct populate *p)
+{
+    buf_done(&p->slug);
+    buf_done(&p->time);
+    buf_done(&p->series);
+    free(p->ids);
+    free(p);
+}
+
+/* A populate is worth much cache and few checkpoints; all other work is not.  Page cache as sizes in KiB, negative. */
+static bool tune(struct store_sqlite *s, bool populating, struct pixl_error *err)
+{
+    return sqlite_db_exec(s->db, populating ? "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 50000"
+                                            : "PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 1000;"
+                                              " PRAGMA shrink_memory", err);
+}
+
+bool store_sqlite_populate_begin(struct store *store, bool dry, struct store_populate **out, struct pixl_error *err)
+{
+    struct store_sqlite *s = store_sqlite_of(store);
+    struct populate *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "store: populate");
+    p->base.store = store;
+    p->s = s;
+    p->dry = dry;
+    buf_init(&p->slug, NAME_MAX_BYTES);
+    buf_init(&p->time, NAME_MAX_BYTES);
+    buf_init(&p->series, STORE_SERIES_MAX);
+    if (!tune(s, true, err) || !sqlite_db_begin(s->db, err)) {
+        free_populate(p);
+        return false;
+    }
+    *out = &p->base;
+    return true;
+}
+
+/* --- project and time ------------------------------------------------------------------------------------------ */
+
+static bool remember(struct buf *b, struct str s)
+{
+    buf_clear(b);
+    return buf_add_str(b, s);
+}
+
+static bool insert_extract(struct populate *p, struct str slug, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(p->s->db, "INSERT INTO extract (slug) VALUES (?1)", &q, err))
+        return false;
+    sqlite_bind_str(q, 1, slug);
+    if (!sqlite_run(q, err))
+        return false;
+    p->extract_id = sqlite_db_last_id(p->s->db);
+    return true;
+}
+
+static bool enter_project(struct populate *p, struct str slug, struct pixl_error *err)
+{
+    if (p->extract_id != 0 && str_eq(buf_str(&p->slug), slug))
+        return true;
+    p->extract_id = p->extract_time_id = 0;
+    if (!remember(&p->slug, slug))
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "store: populate");
+    return store_sqlite_find_extract(p->s, slug, &p->extract_id, err) && (p->extract_id != 0 || insert_extract(p, slug, err));
+}
+
+static bool enter_time(struct populate *p, struct str time, struct pixl_error *err)
+{
+    if (p->extract_time_id != 0 && str_eq(buf_str(&p->time), time))
+        return true;
+    p->extract_time_id = 0;
+    if (!remember(&p->time, time))
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "store: populate");
+    stmt_auto *insert = NULL, *q = NULL;
+    bool got;
+    if (!sqlite_db_prepare(p->s->db, "INSERT INTO extract_time (extract_id, extract_time) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                           &insert, err) ||
+        !sqlite_db_prepare(p->s->db, "SELECT extract_time_id FROM extract_time WHERE extract_id = ?1 AND extract_time = ?2",
+                           &q, err))
+        return false;
+    sqlite_bind_i64(insert, 1, p->extract_id);
+    sqlite_bind_str(insert, 2, time);
+    sqlite_bind_i64(q, 1, p->extract_id);
+    sqlite_bind_str(q, 2, time);
+    if (!sqlite_run(insert, err) || !sqlite_step(q, &got, err))
+        return false;
+    assert(got);
+    p->extract_time_id = sqlite_col_i64(q, 0);
+    return true;
+}
+
+/* --- requests -------------------------------------------------------------------------------------------------- */
+
+/* Stored: changing it needs a migration. */
+static uint64_t hash_of_request(const struct populate *p, const struct study_request *r)
+{
+    char time[STORE_KEY_NUMBER], procedure[STORE_KEY_NUMBER];
+    struct str parts[] = { store_key_number(p->extract_time_id, time), store_key_number(r->procedure_occurrence_id, procedure),
+        phi_reveal(r->mrn), phi_reveal(r->accession_number), phi_reveal(r->study_uid), buf_str(&p->series) };
+    return store_key_hash(parts, ARRAY_LEN(parts));
+}
+
+static bool is_request(struct sqlite_stmt *q, const struct populate *p, const struct study_request *r)
+{
+    return sqlite_col_i64(q, 1) == p->extract_time_id && sqlite_col_i64(q, 2) == r->procedure_occurrence_id &&
+           str_eq(sqlite_col_str(q, 3), phi_reveal(r->mrn)) && str_eq(sqlite_col_str(q, 4), phi_reveal(r->accession_number)) &&
+           str_eq(sqlite_col_str(q, 5), phi_reveal(r->study_uid)) && str_eq(sqlite_col_str(q, 6), buf_str(&p->series));
+}
+
+static bool find_request(struct populate *p, const struct study_request *r, int64_t *id, uint64_t *free_hash,
+                         struct pixl_error *err)
+{
+    for (uint64_t hash = hash_of_request(p, r);; hash++) {
+        stmt_auto *q = NULL;
+        bool got;
+        if (!sqlite_db_prepare(p->s->db, "SELECT request_id, extract_time_id, procedure_occurrence_id, mrn, accession_number,"
+                               " study_uid, series_uids FROM request WHERE key_hash = ?1", &q, err))
+            return false;
+        sqlite_bind_i64(q, 1, (int64_t)hash);
+        if (!sqlite_step(q, &got, err))
+            return false;
+        if (got && !is_request(q, p, r))
+            continue;
+        *id = got ? sqlite_col_i64(q, 0) : 0;
+        *free_hash = hash;
+        return true;
+    }
+}
+
+static bool insert_request(struct populate *p, const struct study_request *r, uint64_t hash, int64_t now_us, int64_t *id,
+                           struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(p->s->db, "INSERT INTO request (extract_time_id, key_hash, procedure_occurrence_id, study_date,"
+                           " priority, created_us, mrn, accession_number, study_uid, series_uids, participant_id)"
+                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)", &q, err))
+        return false;
+    sqlite_bind_i64(q, 1, p->extract_time_id);
+    sqlite_bind_i64(q, 2, (int64_t)hash);
+    sqlite_bind_i64(q, 3, r->procedure_occurrence_id);
+    sqlite_bind_i64(q, 4, r->study_date);
+    sqlite_bind_i64(q, 5, r->priority);
+    sqlite_bind_i64(q, 6, now_us);
+    sqlite_bind_str(q, 7, phi_reveal(r->mrn));
+    sqlite_bind_str(q, 8, phi_reveal(r->accession_number));
+    sqlite_bind_str(q, 9, phi_reveal(r->study_uid));
+    sqlite_bind_str(q, 10, buf_str(&p->series));
+    sqlite_bind_str(q, 11, r->participant_id);
+    if (!sqlite_run(q, err))
+        return false;
+    *id = sqlite_db_last_id(p->s->db);
+    return true;
+}
+
+/* --- which studies a request asks for --------------------------------------------------------------------------- */
+
+/* Once; there are few of them. */
+static bool add_id(struct populate *p, int64_t id, struct pixl_error *err)
+{
+    for (size_t i = 0; i < p->n_ids; i++)
+        if (p->ids[i] == id)
+            return true;
+    if (p->n_ids == p->ids_room) {
+        size_t room = p->ids_room ? p->ids_room * 2 : 8;
+        int64_t *wider = realloc(p->ids, room * sizeof *wider);
+        if (wider == NULL)
+            return pixl_fail(err, PIXL_E_NOMEM, 0, "store: populate");
+        p->ids = wider;
+        p->ids_room = room;
+    }
+    p->ids[p->n_ids++] = id;
+    return true;
+}
+
+static bool add_ids(struct populate *p, struct sqlite_stmt *q, struct pixl_error *err)
+{
+    bool got;
+    while (sqlite_step(q, &got, err)) {
+        if (!got)
+            return true;
+        if (!add_id(p, sqlite_col_i64(q, 0), err))
+            return false;
+    }
+    return false;
+}
+
+static bool images_of_request(struct populate *p, int64_t request, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(p->s->db, "SELECT image_id FROM request_image WHERE request_id = ?1", &q, err))
+        return false;
+    sqlite_bind_i64(q, 1, request);
+    if (!add_ids(p, q, err))
+        return false;
+    return p->n_ids > 0 || pixl_fail(err, PIXL_E_CORRUPT, 0, "store: a request has no image");
+}
+
+/* The row that took over the requests of this one, if one did. */
+static bool follow_merge(struct populate *p, int64_t *image, struct pixl_error *err)
+{
+    for (;;) {
+        stmt_auto *q = NULL;
+        bool got;
+        if (!sqlite_db_prepare(p->s->db, "SELECT merged_into FROM image WHERE image_id = ?1 AND merged_into IS NOT NULL", &q, err))
+            return false;
+        sqlite_bind_i64(q, 1, *image);
+        if (!sqlite_step(q, &got, err))
+            return false;
+        if (!got)
+            return true;
+        *image = sqlite_col_i64(q, 0);
+    }
+}
+
+/* A key can stand for several studies (one accession number, two studies): they are those of the requests that asked in the
+ * same words.  Their numbers come more than once; UNION or DISTINCT would make a table of its own for each request. */
+static bool add_siblings(struct populate *p, const struct study_request *r, int64_t image, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(p->s->db, "SELECT b.image_id FROM request_image a CROSS JOIN request r USING (request_id)"
+                           " CROSS JOIN request_image b USING (request_id) WHERE a.image_id = ?1 AND r.mrn = ?2"
+                           " AND r.accession_number = ?3 AND r.study_uid = ?4", &q, err))
+        return false;
+    sqlite_bind_i64(q, 1, image);
+    sqlite_bind_str(q, 2, phi_reveal(r->mrn));
+    sqlite_bind_str(q, 3, phi_reveal(r->accession_number));
+    sqlite_bind_str(q, 4, phi_reveal(r->study_uid));
+    return add_id(p, image, err) && add_ids(p, q, err);
+}
+
+/* None: a row is to be made at *free_hash. */
+static bool images_of_study(struct populate *p, const struct study_request *r, uint64_t *free_hash, struct pixl_error *err)
+{
+    int64_t image = 0;
+    if (!phi_is_empty(r->study_uid) && !store_sqlite_find_found(p->s, p->extract_id, r->study_uid, &image, err))
+        return false;
+    if (image != 0)
+        return add_id(p, image, err);
+    struct store_key key = { p->extract_id, r->mrn, r->accession_number, r->study_uid };
+    if (!store_sqlite_find_key(p->s, &key, &image, free_hash, err))
+        return false;
+    if (image == 0)
+        return true;
+    return follow_merge(p, &image, err) && add_siblings(p, r, image, err);
+}
+
+/* --- one row ---------------------------------------------------------------------------------------------------- */
+
+/* What a request meets in an image that is there already. */
+struct meeting {
+    bool differs, too_late, revived;
+};
+
+static bool raise_priority(struct populate *p, int64_t image, int priority, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(p->s->db, "UPDATE image SET priority = ?2 WHERE image_id = ?1 AND priority < ?2", &q, err))
+        return false;
+    sqlite_bind_i64(q, 1, image);
+    sqlite_bind_i64(q, 2, priority);
+    return sqlite_run(q, err);
+}
+
+static bool meet_image(struct populate *p, const struct study_request *r, int64_t image, int64_t now_us, bool only_look,
+                       struct meeting *m, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    bool got;
+    if (!sqlite_db_prepare(p->s->db, "SELECT series_uids, pseudo_patient_id, priority, state IN ('held', 'adopted'),"
+                           " state IN ('delivering', 'exported', 'kept') FROM image WHERE image_id = ?1", &q, err))
+        return false;
+    sqlite_bind_i64(q, 1, image);
+    if (!sqlite_step(q, &got, err))
+        return false;
+    if (!got)
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "store: a request names an image that is not there");
+    bool covers = series_covers(sqlite_col_str(q, 0), buf_str(&p->series));
+    m->differs |= !str_eq(sqlite_col_str(q, 1), r->participant_id);
+    if (only_look) {
+        m->too_late |= !covers && sqlite_col_i64(q, 4) != 0;
+        return true;
+    }
+    if (sqlite_col_i64(q, 2) < r->priority && !raise_priority(p, image, r->priority, err))
+        return false;
+    if (covers && sqlite_col_i64(q, 3) == 0)
+        return true;
+    struct store_widen w = { .series = buf_str(&p->series), .now_us = now_us };
+    enum store_widened what;
+    if (!store_sqlite_widen(p->s, image, &w, &what, err))
+        return false;
+    assert(what != STORE_WIDEN_TOO_LATE);       /* all were looked at first, in this transaction */
+    m->revived |= what == STORE_WIDEN_REVIVED;
+    return true;
+}
+
+static bool meet_images(struct populate *p, const struct study_request *r, int64_t now_us, struct meeting *m,
+                        struct pixl_error *err)
+{
+    for (int look = 1; look >= 0 && !m->too_late; look--)
+        for (size_t i = 0; i < p->n_ids; i++)
+            if (!meet_image(p, r, p->ids[i], now_us, look, m, err))
+                return false;
+    return true;
+}
+
+static bool insert_image(struct populate *p, const struct study_request *r, uint64_t hash, int64_t now_us,
+                         struct pixl_error *err)
+{
+    struct store_new_image n = { .extract_id = p->extract_id, .key_hash = hash, .has_key = true, .mrn = r->mrn,
+        .accession_number = r->accession_number, .study_uid = r->study_uid, .series_uids = phi_text(buf_str(&p->series)),
+        .participant_id = r->participant_id, .study_date = r->study_date, .priority = r->priority };
+    int64_t id;
+    return store_sqlite_insert_image(p->s, &n, now_us, &id, err) && add_id(p, id, err);
+}
+
+static bool add_row(struct populate *p, const struct study_request *r, int64_t now_us, enum store_added *what, bool *differs,
+                    struct pixl_error *err)
+{
+    int64_t request;
+    uint64_t request_hash, image_hash = 0;
+    struct meeting m = { .differs = false };
+    p->n_ids = 0;
+    if (!series_union(phi_reveal(r->series_uids), phi_reveal(r->series_uids), &p->series))
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "store: series of a request");
+    if (!enter_project(p, r->project, err) || !enter_time(p, r->extract_time, err) ||
+        !find_request(p, r, &request, &request_hash, err))
+        return false;
+    if (!(request != 0 ? images_of_request(p, request, err) : images_of_study(p, r, &image_hash, err)))
+        return false;
+    bool is_new = p->n_ids == 0;
+    if (!(is_new ? insert_image(p, r, image_hash, now_us, err) : meet_images(p, r, now_us, &m, err)))
+        return false;
+    *differs = m.differs;
+    *what = is_new ? STORE_ADDED_IMAGE : m.too_late ? STORE_TOO_LATE : m.revived ? STORE_REVIVED
+          : request != 0 ? STORE_KNOWN : STORE_ADDED_REQUEST;
+    if (request != 0 || m.too_late)
+        return true;
+    if (!insert_request(p, r, request_hash, now_us, &request, err))
+        return false;
+    for (size_t i = 0; i < p->n_ids; i++)
+        if (!store_sqlite_link(p->s, request, p->ids[i], err))
+            return false;
+    return true;
+}
+
+/* --- the populate as a whole ------------------------------------------------------------------------------------ */
+
+static bool break_off(struct populate *p, const struct pixl_error *err)
+{
+    sqlite_db_rollback(p->s->db);
+    p->broken = true;
+    p->why = *err;
+    return false;
+}
+
+static bool fail_broken(const struct populate *p, struct pixl_error *err)
+{
+    return pixl_fail(err, p->why.code, p->why.sys, "populate was broken off: %s", p->why.msg);
+}
+
+static bool end_batch(struct populate *p, struct pixl_error *err)
+{
+    p->n_rows = 0;
+    return sqlite_db_commit(p->s->db, err) && sqlite_db_begin(p->s->db, err);
+}
+
+bool store_sqlite_populate_add(struct store_populate *base, const struct study_request *r, int64_t now_us,
+                               enum store_added *what, bool *participant_differs, struct pixl_error *err)
+{
+    struct populate *p = (struct populate *)base;
+    enum store_added added = STORE_KNOWN;
+    bool differs = false;
+    if (p->broken)
+        return fail_broken(p, err);
+    if (!add_row(p, r, now_us, &added, &differs, err) || (!p->dry && ++p->n_rows >= BATCH && !end_batch(p, err)))
+        return break_off(p, err);
+    *what = added;
+    *participant_differs = differs;
+    return true;
+}
+
+bool store_sqlite_populate_end(struct store_populate *base, struct pixl_error *err)
+{
+    struct populate *p = (struct populate *)base;
+    struct store_sqlite *s = p->s;
+    bool ok = !p->broken || fail_broken(p, err);
+    if (p->dry)
+        sqlite_db_rollback(s->db);
+    else if (ok && !sqlite_db_commit(s->db, err)) {
+        sqlite_db_rollback(s->db);
+        ok = false;
+    }
+    free_populate(p);
+    /* What is committed is committed: a cache that cannot be made small again is not the caller's failure. */
+    struct pixl_error ignored = { 0 };
+    if (!tune(s, false, &ignored))
+        pixl_error_clear(&ignored);
+    return ok;
+}

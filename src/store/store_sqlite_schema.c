@@ -1,0 +1,198 @@
+/* The tables, as numbered migrations: the version is PRAGMA user_version, and a migration, once released, is never edited.
+ *
+ *   extract ──< extract_time ──< request >──< request_image >──< image ──< image_event
+ *
+ * extract and image have the columns of the system that pixl replaces under their names; what we call participant_id
+ * is its pseudo_patient_id, and dates are whole numbers (yyyymmdd; microseconds since 1970), 0 or '' where not known.
+ *
+ * A key hash (key_hash.h) stands for a row's key in a unique index of 8-byte numbers, which is much smaller and faster than
+ * one of texts.  When two keys share a hash the second lies at hash + 1, and so on: rows are never deleted and keys never
+ * change, so that a search ends at the first number that is free.
+ *
+ * What a claim looks for lies in two partial indexes, one for each state that waits for work, holding only rows that are
+ * due (not_before_us = 0) in the order in which they are claimed; rows that wait for a time lie in a third one, from
+ * which a claim first takes those whose time has come.  A claim thus never passes over rows that it cannot take. */
+#include "store_sqlite.h"
+
+#include <stdio.h>
+
+/* CASE, as IN with more than two values builds a table of its own for each row that is written. */
+#define X(symbol, name, text, end) " WHEN '" name "' THEN 1"
+#define IS_STATE(column) "CASE " column STUDY_STATES(X) " ELSE 0 END"
+#define IS_STATE_OR_NULL(column) column " IS NULL OR " IS_STATE(column)
+
+static const char *const version_1[] = {
+    "CREATE TABLE extract ("
+    " extract_id INTEGER PRIMARY KEY,"
+    " slug TEXT NOT NULL UNIQUE CHECK (slug <> '')"
+    ") STRICT",
+
+    "CREATE TABLE extract_time ("
+    " extract_time_id INTEGER PRIMARY KEY,"
+    " extract_id INTEGER NOT NULL REFERENCES extract,"
+    " extract_time TEXT NOT NULL,"
+    " UNIQUE (extract_id, extract_time)"
+    ") STRICT",
+
+    "CREATE TABLE image ("
+    " image_id INTEGER PRIMARY KEY,"
+    " extract_id INTEGER NOT NULL REFERENCES extract,"
+    " key_hash INTEGER UNIQUE,"
+    " state TEXT NOT NULL DEFAULT 'queued' CHECK (" IS_STATE("state") "),"
+    " failed_from TEXT CHECK (" IS_STATE_OR_NULL("failed_from") "),"
+    " reason TEXT NOT NULL DEFAULT '',"
+    " detail TEXT NOT NULL DEFAULT '',"
+    " priority INTEGER NOT NULL CHECK (priority BETWEEN 1 AND 5),"
+    " study_date INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL DEFAULT 0,"
+    " crashes INTEGER NOT NULL DEFAULT 0,"
+    " fence INTEGER NOT NULL DEFAULT 0,"
+    " owner TEXT NOT NULL DEFAULT '' CHECK (length(owner) <= 64),"
+    " lease_until_us INTEGER NOT NULL DEFAULT 0,"
+    " not_before_us INTEGER NOT NULL DEFAULT 0,"
+    " series_version INTEGER NOT NULL DEFAULT 0,"
+    " zip_bytes INTEGER NOT NULL DEFAULT 0,"
+    " instances_found INTEGER NOT NULL DEFAULT 0,"
+    " instances_delivered INTEGER NOT NULL DEFAULT 0,"
+    " instances_skipped INTEGER NOT NULL DEFAULT 0,"
+    " created_us INTEGER NOT NULL,"
+    " updated_us INTEGER NOT NULL,"
+    " exported_at INTEGER NOT NULL DEFAULT 0,"
+    " merged_into INTEGER REFERENCES image,"
+    " mrn TEXT NOT NULL CHECK (mrn <> ''),"
+    " accession_number TEXT NOT NULL,"
+    " study_uid TEXT NOT NULL,"
+    " found_uid TEXT NOT NULL,"
+    " series_uids TEXT NOT NULL,"
+    " pseudo_patient_id TEXT NOT NULL,"
+    " pseudo_study_uid TEXT NOT NULL DEFAULT '',"
+    " zip_digest TEXT NOT NULL DEFAULT '',"
+    " CHECK (accession_number <> '' OR study_uid <> ''),"
+    " CHECK (key_hash IS NOT NULL OR found_uid <> '' OR merged_into IS NOT NULL),"
+    " CHECK ((state IN ('retrieving', 'delivering')) = (owner <> '')),"
+    " CHECK ((state IN ('retrieving', 'delivering')) = (lease_until_us <> 0)),"
+    " CHECK ((state = 'exported') <= (exported_at <> 0)),"
+    " CHECK (merged_into IS NULL OR state = 'skipped')"
+    ") STRICT",
+    "CREATE UNIQUE INDEX image_found ON image (extract_id, found_uid) WHERE found_uid <> ''",
+    "CREATE UNIQUE INDEX image_pseudo ON image (pseudo_study_uid) WHERE pseudo_study_uid <> ''",
+    "CREATE INDEX image_queued ON image (extract_id, (crashes > 0), priority DESC, study_date)"
+    " WHERE state = 'queued' AND not_before_us = 0",
+    "CREATE INDEX image_deidentified ON image (extract_id, (crashes > 0), priority DESC, study_date)"
+    " WHERE state = 'deidentified' AND not_before_us = 0",
+    "CREATE INDEX image_waiting ON image (state, not_before_us) WHERE not_before_us > 0",
+    "CREATE INDEX image_claimed ON image (owner) WHERE owner <> ''",
+
+    "CREATE TABLE request ("
+    " request_id INTEGER PRIMARY KEY,"
+    " extract_time_id INTEGER NOT NULL REFERENCES extract_time,"
+    " key_hash INTEGER NOT NULL UNIQUE,"
+    " procedure_occurrence_id INTEGER NOT NULL,"
+    " study_date INTEGER NOT NULL,"
+    " priority INTEGER NOT NULL,"
+    " created_us INTEGER NOT NULL,"
+    " mrn TEXT NOT NULL,"
+    " accession_number TEXT NOT NULL,"
+    " study_uid TEXT NOT NULL,"
+    " series_uids TEXT NOT NULL,"
+    " participant_id TEXT NOT NULL"
+    ") STRICT",
+
+    "CREATE TABLE request_image ("
+    " request_id INTEGER NOT NULL REFERENCES request,"
+    " image_id INTEGER NOT NULL REFERENCES image,"
+    " PRIMARY KEY (request_id, image_id)"
+    ") STRICT, WITHOUT ROWID",
+    "CREATE INDEX request_image_by_image ON request_image (image_id)",
+
+    "CREATE TABLE image_event ("
+    " image_id INTEGER NOT NULL REFERENCES image,"
+    " event_no INTEGER NOT NULL,"
+    " at_us INTEGER NOT NULL,"
+    " from_state TEXT CHECK (" IS_STATE_OR_NULL("from_state") "),"
+    " to_state TEXT NOT NULL CHECK (" IS_STATE("to_state") "),"
+    " fence INTEGER NOT NULL,"
+    " attempt INTEGER NOT NULL,"
+    " reason TEXT NOT NULL DEFAULT '',"
+    " detail TEXT NOT NULL DEFAULT '',"
+    " owner TEXT NOT NULL DEFAULT '',"
+    " PRIMARY KEY (image_id, event_no),"
+    " CHECK ((event_no = 1) = (from_state IS NULL))"
+    ") STRICT, WITHOUT ROWID",
+
+    "CREATE TABLE bucket ("
+    " name TEXT PRIMARY KEY,"
+    " rate_per_s REAL NOT NULL,"
+    " capacity REAL NOT NULL,"
+    " tokens REAL NOT NULL,"
+    " at_us INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID",
+
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    NULL
+};
+#undef X
+
+/* Statement by statement, ended by NULL; migrations[v] leads from version v to v + 1. */
+static const char *const *const migrations[] = { version_1 };
+enum { NEWEST = ARRAY_LEN(migrations), APPLICATION_ID = 0x5069786c };   /* "Pixl" */
+
+static bool read_number(struct sqlite_db *db, const char *sql, int64_t *out, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    bool row;
+    if (!sqlite_db_prepare(db, sql, &q, err) || !sqlite_step(q, &row, err))
+        return false;
+    *out = row ? sqlite_col_i64(q, 0) : 0;
+    return true;
+}
+
+/* Refuses another program's database instead of putting tables into it.  Inside a transaction. */
+static bool check_version(struct sqlite_db *db, int64_t *version, struct pixl_error *err)
+{
+    int64_t v, id, tables;
+    if (!read_number(db, "PRAGMA user_version", &v, err) || !read_number(db, "PRAGMA application_id", &id, err) ||
+        !read_number(db, "SELECT count(*) FROM sqlite_schema", &tables, err))
+        return false;
+    if (tables > 0 ? id != APPLICATION_ID || v < 1 : v != 0)
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "store: the file is not a database of pixl");
+    if (v > NEWEST)
+        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "store: made by a newer pixl (version %lld; this one knows %d)",
+                         (long long)v, (int)NEWEST);
+    *version = v;
+    return true;
+}
+
+static bool run_migration(struct sqlite_db *db, int version, struct pixl_error *err)
+{
+    for (const char *const *sql = migrations[version]; *sql != NULL; sql++)
+        if (!sqlite_db_exec(db, *sql, err))
+            return false;
+    char mark[96];
+    (void)snprintf(mark, sizeof mark, "PRAGMA user_version = %d; PRAGMA application_id = %d", version + 1, (int)APPLICATION_ID);
+    return sqlite_db_exec(db, mark, err);
+}
+
+static bool run_migrations(struct sqlite_db *db, struct pixl_error *err)
+{
+    int64_t version = 0;
+    if (!check_version(db, &version, err))
+        return false;
+    for (int v = (int)version; v < NEWEST; v++)
+        if (!run_migration(db, v, err))
+            return pixl_wrap(err, "store: migration to version %d", v + 1);
+    return true;
+}
+
+bool store_sqlite_migrate(struct sqlite_db *db, struct pixl_error *err)
+{
+    int64_t version, id;
+    if (!read_number(db, "PRAGMA user_version", &version, err) || !read_number(db, "PRAGMA application_id", &id, err))
+        return false;
+    if (version == NEWEST && id == APPLICATION_ID)
+        return true;                            /* the usual case takes no lock */
+    bool ok = sqlite_db_begin(db, err) && run_migrations(db, err) && sqlite_db_commit(db, err);
+    if (!ok)
+        sqlite_db_rollback(db);
+    return ok;
+}

@@ -1,0 +1,615 @@
+#include "store/store.h"
+
+#include "store_helper.h"
+
+/* --- populate -------------------------------------------------------------------------------------------------- */
+
+static void test_store__addresses_without_a_backend_are_invalid(void)
+{
+    static const char *const rows[] = { "", "sqlite", "sqlite:", "sqlit:x", "mysql://u:secretword@h/d", "/x/pixl.db" };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i]);
+        struct pixl_error err = { 0 };
+        struct store *s = NULL;
+        bool ok = store_open(rows[i], &s, &err);
+        CHECK(strstr(err.msg, "secretword") == NULL);
+        CHECK_FAILS(ok, err, PIXL_E_INVALID);
+        CHECK(s == NULL);
+    }
+}
+
+static void test_populate__rows_meet_the_studies_that_are_there(void)
+{
+    static const struct {
+        const char *name;
+        struct ask a, b;
+        enum store_added want;
+        int64_t images, requests;
+    } rows[] = {
+        { "the same row", { .mrn = "1", .accession = "A" }, { .mrn = "1", .accession = "A" }, STORE_KNOWN, 1, 1 },
+        { "the same with a UID", { .mrn = "1", .uid = "1.2" }, { .mrn = "1", .uid = "1.2" }, STORE_KNOWN, 1, 1 },
+        { "another procedure", { .mrn = "1", .accession = "A" }, { .mrn = "1", .accession = "A", .procedure = 2 }, STORE_ADDED_REQUEST, 1, 2 },
+        { "another time", { .mrn = "1", .accession = "A" }, { .mrn = "1", .accession = "A", .time = "2024-01-01" }, STORE_ADDED_REQUEST, 1, 2 },
+        { "another accession number", { .mrn = "1", .accession = "A" }, { .mrn = "1", .accession = "B" }, STORE_ADDED_IMAGE, 2, 2 },
+        { "another MRN", { .mrn = "1", .accession = "A" }, { .mrn = "2", .accession = "A" }, STORE_ADDED_IMAGE, 2, 2 },
+        { "another project", { .mrn = "1", .accession = "A" }, { .project = "q", .mrn = "1", .accession = "A" }, STORE_ADDED_IMAGE, 2, 2 },
+        { "texts that join alike", { .mrn = "1", .accession = "23" }, { .mrn = "12", .accession = "3" }, STORE_ADDED_IMAGE, 2, 2 },
+        { "one UID, two accession numbers", { .mrn = "1", .accession = "A", .uid = "1.2" },
+          { .mrn = "1", .accession = "B", .uid = "1.2" }, STORE_ADDED_REQUEST, 1, 2 },
+        { "two UIDs, one accession number", { .mrn = "1", .accession = "A", .uid = "1.2" },
+          { .mrn = "1", .accession = "A", .uid = "1.3" }, STORE_ADDED_IMAGE, 2, 2 },
+        { "with and without UID: told apart until found", { .mrn = "1", .accession = "A", .uid = "1.2" },
+          { .mrn = "1", .accession = "A" }, STORE_ADDED_IMAGE, 2, 2 },
+        { "other series", { .mrn = "1", .uid = "1.2", .series = "1.5" }, { .mrn = "1", .uid = "1.2", .series = "1.4" }, STORE_ADDED_REQUEST, 1, 2 },
+        { "the same series, other order", { .mrn = "1", .uid = "1.2", .series = "1.5\\1.4" },
+          { .mrn = "1", .uid = "1.2", .series = "1.4\\1.5\\1.4" }, STORE_KNOWN, 1, 1 },
+        { "another date only", { .mrn = "1", .accession = "A", .date = 20200101 }, { .mrn = "1", .accession = "A" }, STORE_KNOWN, 1, 1 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i].name);
+        struct store *s = open_store();
+        CHECK_INT(add(s, rows[i].a), STORE_ADDED_IMAGE);
+        CHECK_INT(add(s, rows[i].b), rows[i].want);
+        CHECK_INT(images_in(s), rows[i].images);
+        CHECK_INT(count_of(s).requests, rows[i].requests);
+        CHECK_INT(add(s, rows[i].a), STORE_KNOWN);
+        CHECK_INT(add(s, rows[i].b), STORE_KNOWN);
+        CHECK_INT(images_in(s), rows[i].images);
+        store_close(s);
+    }
+}
+
+static void test_populate__an_image_holds_what_was_asked(void)
+{
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "M1", .accession = "A1", .uid = "1.2.3", .series = "1.9\\1.10", .priority = 4, .date = 20201231,
+                         .participant = "P-7", .procedure = 77 });
+    struct store_image m = image_of(s, 1);
+    CHECK_STR(m.project, "p");
+    CHECK_STR(phi_reveal(m.mrn), "M1");
+    CHECK_STR(phi_reveal(m.accession_number), "A1");
+    CHECK_STR(phi_reveal(m.study_uid), "1.2.3");
+    CHECK_STR(phi_reveal(m.found_uid), "");
+    CHECK_STR(phi_reveal(m.series_uids), "1.10\\1.9");
+    CHECK_STR(m.participant_id, "P-7");
+    CHECK_INT(m.study_date, 20201231);
+    CHECK_INT(m.priority, 4);
+    CHECK_INT(m.state, STUDY_QUEUED);
+    CHECK_INT(m.reason, STUDY_WHY_NONE);
+    CHECK_INT(m.fence + m.attempts + m.crashes + m.series_version + m.not_before_us + m.lease_until_us + m.exported_us, 0);
+    CHECK_INT(m.created_us, T0);
+    CHECK_STR(m.owner, "");
+    CHECK_STR(str_of(events(s, 1)), "queued()");
+    store_close(s);
+}
+
+static void test_populate__a_dry_run_tells_and_changes_nothing(void)
+{
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "1", .accession = "A" });
+    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A" }, true, NULL), STORE_KNOWN);
+    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "B" }, true, NULL), STORE_ADDED_IMAGE);
+    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "B", .project = "q" }, true, NULL), STORE_ADDED_IMAGE);
+    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 5 }, true, NULL), STORE_ADDED_REQUEST);
+    move_to(s, 1, STUDY_HELD);
+    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A" }, true, NULL), STORE_REVIVED);
+    CHECK_INT(image_of(s, 1).state, STUDY_HELD);
+    CHECK_INT(images_in(s), 1);
+    CHECK_INT(count_of(s).requests, 1);
+    struct pixl_error err = { 0 };
+    struct str *projects;
+    size_t n = 0;
+    CHECK_OK(store_projects(s, test_arena(), &projects, &n, &err), err);
+    CHECK_INT(n, 1);
+    store_close(s);
+}
+
+static void test_populate__another_participant_is_told_and_nothing_changed(void)
+{
+    struct store *s = open_store();
+    bool differs = true;
+    add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .participant = "P1" }, false, &differs);
+    CHECK(!differs);
+    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .participant = "P2", .procedure = 2 }, false, &differs),
+              STORE_ADDED_REQUEST);
+    CHECK(differs);
+    add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .participant = "P1", .procedure = 3 }, false, &differs);
+    CHECK(!differs);
+    CHECK_STR(image_of(s, 1).participant_id, "P1");
+    store_close(s);
+}
+
+static void test_populate__a_later_request_can_raise_the_priority(void)
+{
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "1", .accession = "A", .priority = 2 });
+    CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A", .priority = 5 }), STORE_KNOWN);
+    CHECK_INT(image_of(s, 1).priority, 5);
+    add(s, (struct ask){ .mrn = "1", .accession = "A", .priority = 3 });
+    CHECK_INT(image_of(s, 1).priority, 5);
+    store_close(s);
+}
+
+/* What happens to an image in each state when a further request asks for series that it has, or has not. */
+static void test_populate__more_series_reach_a_study_until_it_is_on_its_way_out(void)
+{
+    static const struct {
+        enum study_state state, wider, covered;  /* where it is afterwards */
+        enum store_added added_wider, added_covered;
+    } rows[] = {
+        { STUDY_QUEUED, STUDY_QUEUED, STUDY_QUEUED, STORE_ADDED_REQUEST, STORE_ADDED_REQUEST },
+        { STUDY_RETRIEVING, STUDY_RETRIEVING, STUDY_RETRIEVING, STORE_ADDED_REQUEST, STORE_ADDED_REQUEST },
+        { STUDY_DEIDENTIFIED, STUDY_QUEUED, STUDY_DEIDENTIFIED, STORE_ADDED_REQUEST, STORE_ADDED_REQUEST },
+        { STUDY_DELIVERING, STUDY_DELIVERING, STUDY_DELIVERING, STORE_TOO_LATE, STORE_ADDED_REQUEST },
+        { STUDY_EXPORTED, STUDY_EXPORTED, STUDY_EXPORTED, STORE_TOO_LATE, STORE_ADDED_REQUEST },
+        { STUDY_KEPT, STUDY_KEPT, STUDY_KEPT, STORE_TOO_LATE, STORE_ADDED_REQUEST },
+        { STUDY_MISSING, STUDY_QUEUED, STUDY_MISSING, STORE_ADDED_REQUEST, STORE_ADDED_REQUEST },
+        { STUDY_SKIPPED, STUDY_QUEUED, STUDY_SKIPPED, STORE_ADDED_REQUEST, STORE_ADDED_REQUEST },
+        { STUDY_FAILED, STUDY_QUEUED, STUDY_FAILED, STORE_ADDED_REQUEST, STORE_ADDED_REQUEST },
+        { STUDY_WITHHELD, STUDY_QUEUED, STUDY_WITHHELD, STORE_ADDED_REQUEST, STORE_ADDED_REQUEST },
+        { STUDY_HELD, STUDY_QUEUED, STUDY_QUEUED, STORE_REVIVED, STORE_REVIVED },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (int wider = 0; wider < 3; wider++) {                /* 0: covered, 1: another series, 2: all */
+            test_row("%s, %d", study_state_name(rows[i].state), wider);
+            struct store *s = open_store();
+            add(s, (struct ask){ .mrn = "1", .uid = "1.2", .series = "1.5\\1.7" });
+            bring(s, 1, rows[i].state);
+            static const char *const series[] = { "1.7", "1.6\\1.7", NULL };
+            CHECK_INT(add(s, (struct ask){ .mrn = "1", .uid = "1.2", .series = series[wider], .procedure = 2 }),
+                      wider ? rows[i].added_wider : rows[i].added_covered);
+            struct store_image m = image_of(s, 1);
+            bool stored = !wider || rows[i].added_wider != STORE_TOO_LATE;
+            CHECK_INT(m.state, wider ? rows[i].wider : rows[i].covered);
+            CHECK_INT(m.series_version, wider && stored);
+            CHECK_STR(phi_reveal(m.series_uids), !wider || !stored ? "1.5\\1.7" : wider == 1 ? "1.5\\1.6\\1.7" : "");
+            CHECK_INT(count_of(s).requests, stored ? 2 : 1);
+            if (m.state == STUDY_QUEUED)
+                CHECK_STR(m.zip_digest, "");
+            store_close(s);
+        }
+}
+
+static void test_populate__a_known_request_takes_a_held_study_back(void)
+{
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "1", .accession = "A" });
+    bring(s, 1, STUDY_DEIDENTIFIED);
+    move_to(s, 1, STUDY_HELD);
+    CHECK_INT(image_of(s, 1).failed_from, STUDY_DEIDENTIFIED);
+    CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A" }), STORE_REVIVED);
+    CHECK_INT(image_of(s, 1).state, STUDY_DEIDENTIFIED);         /* its zip is there still */
+    CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A" }), STORE_KNOWN);
+    CHECK_STR(str_of(events(s, 1)), "queued()>retrieving()>deidentified()>held()>deidentified()");
+    store_close(s);
+}
+
+static void test_populate__many_rows_go_in_by_several_transactions(void)
+{
+    enum { N = 120000 };
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    struct store_populate *p = NULL;
+    REQUIRE_OK(store_populate_begin(s, false, &p, &err), err);
+    for (int i = 0; i < N; i++) {
+        char accession[16];
+        (void)snprintf(accession, sizeof accession, "%d", i);
+        struct ask a = { .mrn = "1", .accession = accession, .procedure = i };
+        struct study_request r = request_of(&a);
+        enum store_added what;
+        REQUIRE_OK(store_populate_add(p, &r, T0, &what, NULL, &err), err);
+        REQUIRE(what == STORE_ADDED_IMAGE);
+    }
+    REQUIRE_OK(store_populate_end(p, &err), err);
+    CHECK_INT(images_in(s), N);
+    store_close(s);
+}
+
+/* --- claims ---------------------------------------------------------------------------------------------------- */
+
+static void test_claim__goes_by_priority_then_date_then_number(void)
+{
+    static const struct { const char *project; int priority; int32_t date; int64_t turn; } rows[] = {
+        { "p", 1, 20200101, 5 }, { "q", 5, 20210101, 2 }, { "p", 5, 20200101, 1 }, { "q", 1, 20200101, 6 },
+        { "p", 3, 20190101, 3 }, { "q", 1, 20100101, 4 },
+    };
+    struct store *s = open_store();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char accession[8];
+        (void)snprintf(accession, sizeof accession, "A%zu", i);
+        add(s, (struct ask){ .project = rows[i].project, .mrn = "1", .accession = accession, .priority = rows[i].priority,
+                             .date = rows[i].date });
+    }
+    for (int64_t turn = 1; turn <= (int64_t)ARRAY_LEN(rows); turn++) {
+        test_row("turn %lld", (long long)turn);
+        struct store_image m = claim(s);
+        REQUIRE(m.id >= 1 && m.id <= (int64_t)ARRAY_LEN(rows));
+        CHECK_INT(rows[m.id - 1].turn, turn);
+        CHECK_INT(m.state, STUDY_RETRIEVING);
+        CHECK_INT(m.fence, 1);
+        CHECK_INT(m.lease_until_us, T0 + LEASE);
+        CHECK_STR(m.owner, ME);
+    }
+    CHECK_INT(claim(s).id, 0);
+    CHECK_INT(claim_as(s, ME, STORE_WORK_DELIVER, 0, false).id, 0);
+    store_close(s);
+}
+
+static void test_claim__waits_for_the_time_and_next_due_tells_it(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    int64_t due = 0;
+    CHECK_OK(store_next_due(s, STORE_WORK_RETRIEVE, &due, &err), err);
+    CHECK_INT(due, INT64_MAX);
+    add(s, (struct ask){ .mrn = "1", .accession = "A" });
+    add(s, (struct ask){ .mrn = "1", .accession = "B" });
+    for (int64_t id = 1; id <= 2; id++) {
+        struct store_image m = claim(s);
+        struct store_move back = move_of(m.id, m.fence, STUDY_QUEUED);
+        back.not_before_us = T0 + 3000 * m.id;
+        back.count_attempt = true;
+        back.reason = STUDY_WHY_ARCHIVE_ERROR;
+        CHECK_OK(store_move(s, &back, NULL, &err), err);
+    }
+    CHECK_OK(store_next_due(s, STORE_WORK_RETRIEVE, &due, &err), err);
+    CHECK_INT(due, T0 + 3000);
+    CHECK_OK(store_next_due(s, STORE_WORK_DELIVER, &due, &err), err);
+    CHECK_INT(due, INT64_MAX);
+    CHECK_INT(claim_as(s, ME, STORE_WORK_RETRIEVE, 2999, false).id, 0);
+    struct store_image m = claim_as(s, ME, STORE_WORK_RETRIEVE, 3000, false);
+    CHECK_INT(m.id, 1);
+    CHECK_INT(m.attempts, 1);
+    CHECK_INT(claim_as(s, ME, STORE_WORK_RETRIEVE, 3000, false).id, 0);
+    move_to(s, 1, STUDY_QUEUED);
+    CHECK_OK(store_next_due(s, STORE_WORK_RETRIEVE, &due, &err), err);
+    CHECK_INT(due, 0);
+    store_close(s);
+}
+
+static void test_claim__suspects_and_projects_can_be_left_out(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    add(s, (struct ask){ .project = "p", .mrn = "1", .accession = "A", .priority = 5 });
+    add(s, (struct ask){ .project = "q", .mrn = "1", .accession = "A" });
+    struct store_image m = claim(s);
+    struct store_move back = move_of(m.id, m.fence, STUDY_QUEUED);
+    back.count_crash = true;
+    CHECK_OK(store_move(s, &back, NULL, &err), err);
+    CHECK_INT(image_of(s, 1).crashes, 1);
+    struct str without[] = { STR("q") };
+    struct store_claim c = { .work = STORE_WORK_RETRIEVE, .owner = ME, .now_us = T0, .lease_us = LEASE, .without_projects = without,
+                             .n_without = 1 };
+    bool got = true;
+    CHECK_OK(store_claim_next(s, &c, test_arena(), &got, &m, &err), err);
+    CHECK(!got);                                                 /* p has only a suspect, q is left out */
+    c.n_without = 0;
+    CHECK_OK(store_claim_next(s, &c, test_arena(), &got, &m, &err), err);
+    CHECK(got && m.id == 2);
+    c.suspects = true;
+    CHECK_OK(store_claim_next(s, &c, test_arena(), &got, &m, &err), err);
+    CHECK(got && m.id == 1 && m.crashes == 1);
+    store_close(s);
+}
+
+static void test_recover__gives_back_what_others_lost(void)
+{
+    static const struct { const char *name, *owner; bool all; int64_t after; enum study_state state; bool given_back; } rows[] = {
+        { "lease ended", "other", false, LEASE + 1, STUDY_RETRIEVING, true },
+        { "lease runs", "other", false, LEASE, STUDY_RETRIEVING, false },
+        { "lease runs, but we are alone", "other", true, 1, STUDY_RETRIEVING, true },
+        { "own claim, lease ended", ME, false, LEASE + 1, STUDY_RETRIEVING, false },
+        { "own claim, alone", ME, true, 1, STUDY_RETRIEVING, false },
+        { "delivery", "other", true, 1, STUDY_DELIVERING, true },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i].name);
+        struct pixl_error err = { 0 };
+        struct store *s = open_store();
+        add(s, (struct ask){ .mrn = "1", .accession = "A" });
+        bool delivering = rows[i].state == STUDY_DELIVERING;
+        if (delivering)
+            bring(s, 1, STUDY_DEIDENTIFIED);
+        struct store_image m = claim_as(s, rows[i].owner, delivering ? STORE_WORK_DELIVER : STORE_WORK_RETRIEVE, 0, false);
+        int64_t n = -1;
+        CHECK_OK(store_recover_claims(s, ME, rows[i].all, T0 + rows[i].after, &n, &err), err);
+        CHECK_INT(n, rows[i].given_back);
+        struct store_image after = image_of(s, 1);
+        if (!rows[i].given_back) {
+            CHECK_INT(after.state, rows[i].state);
+            CHECK_INT(after.fence, m.fence);
+        } else {
+            CHECK_INT(after.state, delivering ? STUDY_DEIDENTIFIED : STUDY_QUEUED);
+            CHECK_INT(after.reason, STUDY_WHY_LEASE_LOST);
+            CHECK_INT(after.crashes, !delivering);
+            CHECK_STR(after.owner, "");
+            struct store_move late = move_of(1, m.fence, delivering ? STUDY_EXPORTED : STUDY_MISSING);
+            CHECK_FAILS(store_move(s, &late, NULL, &err), err, PIXL_E_STALE);
+        }
+        store_close(s);
+    }
+}
+
+static void test_renew__prolongs_the_claims_of_one_owner(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "1", .accession = "A" });
+    add(s, (struct ask){ .mrn = "1", .accession = "B" });
+    add(s, (struct ask){ .mrn = "1", .accession = "C" });
+    CHECK_INT(claim(s).id, 1);
+    CHECK_INT(claim_as(s, "other", STORE_WORK_RETRIEVE, 0, false).id, 2);
+    CHECK_OK(store_renew_claims(s, ME, T0 + 5 * LEASE, &err), err);
+    CHECK_INT(image_of(s, 1).lease_until_us, T0 + 5 * LEASE);
+    CHECK_INT(image_of(s, 2).lease_until_us, T0 + LEASE);
+    CHECK_INT(image_of(s, 3).lease_until_us, 0);
+    store_close(s);
+}
+
+/* --- moves ----------------------------------------------------------------------------------------------------- */
+
+static void test_move__follows_the_table_of_moves(void)
+{
+    for (int from = 0; from < STUDY_STATE_COUNT; from++) {
+        if (from == STUDY_ADOPTED)
+            continue;                            /* no move leads there; see test_store_sqlite */
+        for (int to = 0; to < STUDY_STATE_COUNT; to++) {
+            test_row("%s to %s", study_state_name((enum study_state)from), study_state_name((enum study_state)to));
+            struct pixl_error err = { 0 };
+            struct store *s = open_store();
+            add(s, (struct ask){ .mrn = "1", .accession = "A" });
+            bring(s, 1, (enum study_state)from);
+            struct store_image before = image_of(s, 1);
+            struct store_move m = move_of(1, before.fence, (enum study_state)to);
+            bool ok = store_move(s, &m, NULL, &err);
+            /* Who works on a row owns it, and only a claim gives an owner. */
+            if (study_can_move(before.state, m.to) && to != STUDY_RETRIEVING && to != STUDY_DELIVERING) {
+                CHECK_OK(ok, err);
+                CHECK_INT(image_of(s, 1).state, to);
+            } else {
+                CHECK_FAILS(ok, err, PIXL_E_INTERNAL);
+                CHECK_INT(image_of(s, 1).state, from);
+                CHECK_INT(image_of(s, 1).updated_us, before.updated_us);
+            }
+            store_close(s);
+        }
+    }
+}
+
+static void test_move__of_a_lost_claim_is_stale_and_changes_nothing(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "1", .accession = "A" });
+    struct store_image lost = claim(s);
+    int64_t n = 0;
+    CHECK_OK(store_recover_claims(s, "other", true, T0, &n, &err), err);
+    struct store_image now = claim_as(s, "other", STORE_WORK_RETRIEVE, 0, true);
+    CHECK_INT(now.id, 1);
+    CHECK(now.fence > lost.fence);
+    for (int to = 0; to < STUDY_STATE_COUNT; to++) {
+        test_row("%s", study_state_name((enum study_state)to));
+        struct store_move m = move_of(1, lost.fence, (enum study_state)to);
+        m.pseudo_study_uid = "2.25.99";
+        m.zip_digest = "d";
+        m.detail = "detail";
+        CHECK_FAILS(store_move(s, &m, NULL, &err), err, PIXL_E_STALE);
+    }
+    struct phi_text uid = phi_text(STR("1.2.3"));
+    int64_t mine = 7;
+    CHECK_FAILS(store_resolve(s, 1, lost.fence, &uid, 1, T0, &mine, &err), err, PIXL_E_STALE);
+    CHECK_INT(mine, 7);
+    struct store_image after = image_of(s, 1);
+    CHECK_INT(after.state, STUDY_RETRIEVING);
+    CHECK_STR(after.owner, "other");
+    CHECK_STR(after.pseudo_study_uid, "");
+    CHECK_STR(phi_reveal(after.found_uid), "");
+    CHECK_STR(str_of(events(s, 1)), "queued()>retrieving()>queued(lease-lost)>retrieving()");
+    struct store_move m = move_of(99, 1, STUDY_MISSING);
+    CHECK_FAILS(store_move(s, &m, NULL, &err), err, PIXL_E_NOT_FOUND);
+    store_close(s);
+}
+
+static void test_move__writes_what_it_names_and_nothing_else(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "1", .accession = "A" });
+    struct store_image m = claim(s);
+    struct store_move back = move_of(1, m.fence, STUDY_QUEUED);
+    back.count_attempt = true;
+    back.reason = STUDY_WHY_SPOOL_ERROR;
+    back.detail = "no_space";
+    CHECK_OK(store_move(s, &back, NULL, &err), err);
+    m = image_of(s, 1);
+    CHECK_INT(m.attempts, 1);
+    CHECK_INT(m.reason, STUDY_WHY_SPOOL_ERROR);
+    CHECK_STR(m.detail, "no_space");
+    CHECK_INT(claim(s).fence, 2);
+    struct store_move done = move_of(1, 2, STUDY_DEIDENTIFIED);
+    done.reset_attempts = true;
+    done.pseudo_study_uid = "2.25.1";
+    done.zip_digest = "abc";
+    done.zip_bytes = 0;
+    done.instances_found = 9;
+    done.instances_delivered = 5;
+    done.instances_skipped = 4;
+    CHECK_OK(store_move(s, &done, NULL, &err), err);
+    CHECK_INT(claim_as(s, ME, STORE_WORK_DELIVER, 0, false).id, 1);
+    struct store_move fail = move_of(1, 3, STUDY_FAILED);
+    fail.reason = STUDY_WHY_DELIVERY_ERROR;
+    CHECK_OK(store_move(s, &fail, NULL, &err), err);
+    m = image_of(s, 1);
+    CHECK_INT(m.failed_from, STUDY_DELIVERING);
+    CHECK_INT(m.attempts, 0);
+    CHECK_STR(m.detail, "");
+    CHECK_STR(m.pseudo_study_uid, "2.25.1");
+    CHECK_STR(m.zip_digest, "abc");
+    CHECK_INT(m.instances_found * 100 + m.instances_delivered * 10 + m.instances_skipped, 954);
+    CHECK_INT(m.exported_us, 0);
+    int64_t n = 0, id = 1;
+    CHECK_OK(store_retry(s, NULL, &id, 1, T0, &n, &err), err);
+    CHECK_INT(image_of(s, 1).failed_from, STUDY_QUEUED);
+    CHECK_INT(claim_as(s, ME, STORE_WORK_DELIVER, 0, false).id, 1);
+    struct store_move exported = move_of(1, image_of(s, 1).fence, STUDY_EXPORTED);
+    exported.now_us = T0 + 55;
+    exported.not_before_us = T0 + 99;
+    CHECK_OK(store_move(s, &exported, NULL, &err), err);
+    m = image_of(s, 1);
+    CHECK_INT(m.exported_us, T0 + 55);
+    CHECK_INT(m.not_before_us, 0);                               /* nothing is due in an end state */
+    CHECK_INT(m.updated_us, T0 + 55);
+    CHECK_STR(m.owner, "");
+    CHECK_INT(m.lease_until_us, 0);
+    store_close(s);
+}
+
+static void test_move__after_widening_the_work_begins_anew(void)
+{
+    static const enum study_state to[] = { STUDY_DEIDENTIFIED, STUDY_SKIPPED };
+    for (size_t i = 0; i < ARRAY_LEN(to); i++) {
+        test_row("%s", study_state_name(to[i]));
+        struct pixl_error err = { 0 };
+        struct store *s = open_store();
+        add(s, (struct ask){ .mrn = "1", .uid = "1.2", .series = "1.5" });
+        struct store_image m = claim(s);
+        add(s, (struct ask){ .mrn = "1", .uid = "1.2", .series = "1.6", .procedure = 2 });
+        struct store_move move = move_of(1, m.fence, to[i]);
+        move.series_version = m.series_version;
+        move.zip_digest = "abc";
+        bool widened = false;
+        CHECK_OK(store_move(s, &move, &widened, &err), err);
+        CHECK(widened);
+        m = image_of(s, 1);
+        CHECK_INT(m.state, STUDY_QUEUED);
+        CHECK_STR(m.zip_digest, "");
+        m = claim(s);
+        CHECK_STR(phi_reveal(m.series_uids), "1.5\\1.6");
+        move = move_of(1, m.fence, to[i]);
+        move.series_version = m.series_version;
+        CHECK_OK(store_move(s, &move, &widened, &err), err);
+        CHECK(!widened);
+        CHECK_INT(image_of(s, 1).state, to[i]);
+        store_close(s);
+    }
+}
+
+static void test_move__two_studies_cannot_share_a_pseudo_uid(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "CANARYMRN", .accession = "A" });
+    add(s, (struct ask){ .mrn = "CANARYMRN", .accession = "B" });
+    for (int64_t id = 1; id <= 2; id++) {
+        struct store_image m = claim(s);
+        struct store_move done = move_of(id, m.fence, STUDY_DEIDENTIFIED);
+        done.pseudo_study_uid = "2.25.77";
+        bool ok = store_move(s, &done, NULL, &err);
+        CHECK(strstr(err.msg, "CANARY") == NULL && strstr(err.msg, "2.25") == NULL);
+        if (id == 1)
+            CHECK_OK(ok, err);
+        else
+            CHECK_FAILS(ok, err, PIXL_E_EXISTS);
+    }
+    CHECK_INT(image_of(s, 2).state, STUDY_RETRIEVING);
+    store_close(s);
+}
+
+/* --- retry ----------------------------------------------------------------------------------------------------- */
+
+static void test_retry__takes_rows_back_to_where_work_is_left(void)
+{
+    static const struct { enum study_state state; bool drop_zip; enum study_state want; } rows[] = {
+        { STUDY_QUEUED, false, STUDY_QUEUED }, { STUDY_RETRIEVING, false, STUDY_RETRIEVING },
+        { STUDY_DEIDENTIFIED, false, STUDY_DEIDENTIFIED }, { STUDY_DELIVERING, false, STUDY_DELIVERING },
+        { STUDY_EXPORTED, false, STUDY_EXPORTED }, { STUDY_KEPT, false, STUDY_KEPT }, { STUDY_MISSING, false, STUDY_QUEUED },
+        { STUDY_SKIPPED, false, STUDY_QUEUED }, { STUDY_FAILED, false, STUDY_QUEUED }, { STUDY_WITHHELD, false, STUDY_QUEUED },
+        { STUDY_HELD, false, STUDY_QUEUED },
+        { STUDY_STATE_COUNT, false, STUDY_DEIDENTIFIED }, { STUDY_STATE_COUNT, true, STUDY_QUEUED },     /* failed delivering */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (int by_number = 0; by_number < 2; by_number++) {
+            bool delivery = rows[i].state == STUDY_STATE_COUNT;
+            test_row("%s %d", delivery ? "failed delivery" : study_state_name(rows[i].state), by_number);
+            struct pixl_error err = { 0 };
+            struct store *s = open_store();
+            add(s, (struct ask){ .mrn = "1", .accession = "A" });
+            bring(s, 1, delivery ? STUDY_DELIVERING : rows[i].state);
+            if (delivery) {
+                struct store_move m = move_of(1, image_of(s, 1).fence, STUDY_FAILED);
+                m.zip_digest = rows[i].drop_zip ? "" : NULL;
+                m.count_attempt = true;
+                CHECK_OK(store_move(s, &m, NULL, &err), err);
+            }
+            struct store_image before = image_of(s, 1);
+            struct store_filter f = { .states = (1u << STUDY_STATE_COUNT) - 1 };
+            int64_t n = -1, id = 1;
+            CHECK_OK(store_retry(s, &f, by_number ? &id : NULL, 1, T0, &n, &err), err);
+            struct store_image after = image_of(s, 1);
+            CHECK_INT(after.state, rows[i].want);
+            CHECK_INT(n, before.state != rows[i].want);
+            if (n == 1) {
+                CHECK(after.fence > before.fence);
+                CHECK_INT(after.attempts + after.crashes, 0);
+                CHECK_INT(after.reason, STUDY_WHY_NONE);
+            }
+            store_close(s);
+        }
+}
+
+static void test_retry__keeps_to_its_filter(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    static const char *const projects[] = { "p", "p", "q", "q" };
+    for (int64_t i = 0; i < 4; i++) {
+        char accession[8];
+        (void)snprintf(accession, sizeof accession, "A%lld", (long long)i);
+        add(s, (struct ask){ .project = projects[i], .mrn = "1", .accession = accession });
+        bring(s, i + 1, i % 2 ? STUDY_MISSING : STUDY_FAILED);
+    }
+    int64_t n = -1;
+    struct store_filter f = { .project = STR("q"), .states = 1u << STUDY_FAILED };
+    CHECK_OK(store_retry(s, &f, NULL, 0, T0, &n, &err), err);
+    CHECK_INT(n, 1);
+    CHECK_INT(image_of(s, 3).state, STUDY_QUEUED);
+    f.project = STR("nobody");
+    CHECK_OK(store_retry(s, &f, NULL, 0, T0, &n, &err), err);
+    CHECK_INT(n, 0);
+    f = (struct store_filter){ .states = 1u << STUDY_FAILED | 1u << STUDY_MISSING };
+    CHECK_OK(store_retry(s, &f, NULL, 0, T0, &n, &err), err);
+    CHECK_INT(n, 3);
+    CHECK_INT(count_of(s).by_state[STUDY_QUEUED], 4);
+    int64_t unknown = 99;
+    CHECK_FAILS(store_retry(s, NULL, &unknown, 1, T0, &n, &err), err, PIXL_E_NOT_FOUND);
+    store_close(s);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case tests[] = {
+        TEST(test_store__addresses_without_a_backend_are_invalid),
+        TEST(test_populate__rows_meet_the_studies_that_are_there),
+        TEST(test_populate__an_image_holds_what_was_asked),
+        TEST(test_populate__a_dry_run_tells_and_changes_nothing),
+        TEST(test_populate__another_participant_is_told_and_nothing_changed),
+        TEST(test_populate__a_later_request_can_raise_the_priority),
+        TEST(test_populate__more_series_reach_a_study_until_it_is_on_its_way_out),
+        TEST(test_populate__a_known_request_takes_a_held_study_back),
+        TEST(test_populate__many_rows_go_in_by_several_transactions),
+        TEST(test_claim__goes_by_priority_then_date_then_number),
+        TEST(test_claim__waits_for_the_time_and_next_due_tells_it),
+        TEST(test_claim__suspects_and_projects_can_be_left_out),
+        TEST(test_recover__gives_back_what_others_lost),
+        TEST(test_renew__prolongs_the_claims_of_one_owner),
+        TEST(test_move__follows_the_table_of_moves),
+        TEST(test_move__of_a_lost_claim_is_stale_and_changes_nothing),
+        TEST(test_move__writes_what_it_names_and_nothing_else),
+        TEST(test_move__after_widening_the_work_begins_anew),
+        TEST(test_move__two_studies_cannot_share_a_pseudo_uid),
+        TEST(test_retry__takes_rows_back_to_where_work_is_left),
+        TEST(test_retry__keeps_to_its_filter),
+    };
+    return test_main(argc, argv, tests, ARRAY_LEN(tests));
+}
