@@ -29,6 +29,8 @@ struct work {
     int64_t last_moved_us;               /* mono: when a row last went forward, or nothing stood in its way */
     int64_t spool_bytes;
     int in_hand, suspects_in_hand;
+    int busy;                            /* workers that are not in rest(): one of them may hold a row that nobody sees as due */
+    uint64_t left_rest;                  /* how often a worker left rest() */
     bool failed;
     struct pixl_error fatal;
 };
@@ -396,34 +398,54 @@ static enum did try_deliver(struct work *w, struct extract *x, struct arena *a)
 
 /* --- a worker --------------------------------------------------------------------------------------------------------------- */
 
-/* Nothing could be done: is that the end, or when is it worth looking again? */
-static void rest(struct work *w, enum did deliver_did, enum did retrieve_did)
+/* Nothing could be done: when is it worth looking again?  *over: never, it is the end.  That is only so when all workers rest and none
+ * did anything while the store was asked. */
+static int64_t look_ahead(struct work *w, bool found_nothing, bool *over)
 {
     struct pixl_error err = { 0 };
     int64_t due_retrieve, due_deliver, wall = clock_wall_us(), mono = clock_mono_us();
+    pthread_mutex_lock(&w->lock);
+    const uint64_t before = w->left_rest;
+    pthread_mutex_unlock(&w->lock);
+    *over = false;
     if (!store_next_due(site_store(w->site), STORE_WORK_RETRIEVE, &due_retrieve, &err) ||
         !store_next_due(site_store(w->site), STORE_WORK_DELIVER, &due_deliver, &err)) {
         (void)store_trouble(w, &err);
-        wait_until(w, mono + SECOND_US);
-        return;
+        return mono + SECOND_US;
     }
     if (site_archive(w->site) == NULL)
         due_retrieve = INT64_MAX;
     int64_t due = due_retrieve < due_deliver ? due_retrieve : due_deliver;
     pthread_mutex_lock(&w->lock);
-    bool idle = w->in_hand == 0 && deliver_did == DID_NOTHING && retrieve_did == DID_NOTHING;
+    bool all_rest = w->busy == 0 && w->left_rest == before;
     /* Due, claimable by nobody, and nobody works: only rows of projects that are left alone. */
-    bool over = idle && (due == INT64_MAX || (due <= wall && w->options->n_without > 0));
-    if (idle && due > wall)
+    *over = all_rest && (due == INT64_MAX || (found_nothing && due <= wall && w->options->n_without > 0));
+    if (all_rest && found_nothing && due > wall)
         w->last_moved_us = mono;             /* it waits for a retry's time, not for somebody's trouble */
     pthread_mutex_unlock(&w->lock);
+    return mono + (due > wall && due - wall < SECOND_US ? due - wall : SECOND_US / 2);
+}
+
+static void enter_rest(struct work *w, bool entering)
+{
+    pthread_mutex_lock(&w->lock);
+    w->busy += entering ? -1 : 1;
+    w->left_rest += !entering;
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void rest(struct work *w, enum did delivered, enum did retrieved)
+{
+    bool over;
+    enter_rest(w, true);
+    int64_t until = look_ahead(w, delivered == DID_NOTHING && retrieved == DID_NOTHING, &over);
     if (over) {
         atomic_store(&w->done, true);
         wake_all(w);
-        return;
+    } else {
+        wait_until(w, until);
     }
-    int64_t pause = due > wall && due - wall < SECOND_US ? due - wall : SECOND_US / 2;
-    wait_until(w, mono + pause);
+    enter_rest(w, false);
 }
 
 static void *worker(void *arg)
@@ -586,8 +608,12 @@ static bool run_threads(struct work *w, struct pixl_error *err)
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGTERM);
     (void)pthread_sigmask(SIG_BLOCK, &signals, &before);     /* workers inherit it: only watch() takes signals */
+    w->busy = n;
     while (started < n && (rc = pthread_create(&threads[started], NULL, worker, w)) == 0)
         started++;
+    pthread_mutex_lock(&w->lock);
+    w->busy -= n - started;
+    pthread_mutex_unlock(&w->lock);
     if (started > 0)
         watch(w, &signals, clock_mono_us());
     for (int i = 0; i < started; i++)

@@ -65,10 +65,11 @@ def test_kills_at_random_moments(tmp_path):
     print(f"seed {SEED}")
     dice = random.Random(SEED)
     whole = duration(tmp_path)
-    h, killed = None, 0
+    h, killed, rounds = None, 0, 0
     while killed < KILLS:
         if h is None:
-            h = build(tmp_path / f"round-{killed}")
+            rounds += 1
+            h = build(tmp_path / f"round-{rounds}")
         run = run_once(h, start_new_session=True)
         time.sleep(dice.uniform(0, whole))
         alive = run.poll() is None

@@ -1,6 +1,7 @@
 """Disks that fill up, destinations that cannot be written: a clear error, nothing lost, and it goes on when mended."""
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 
@@ -102,7 +103,7 @@ def test_no_permission(tmp_path):
     shutil.copy(h.command()[0], program)
     program.chmod(0o755)
     program.parent.chmod(0o755)
-    lib = os.path.join(os.path.dirname(h.command()[0]), "../../third/duckdb/libduckdb.so")
+    lib = pathlib.Path(__file__).parents[2] / "third" / "duckdb" / "libduckdb.so"
 
     def as_nobody(*args):
         env = {**h.environment, "PIXL_DUCKDB_LIB": str(tmp_path / "bin" / "libduckdb.so"), "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
