@@ -1,0 +1,441 @@
+/* What keeps an instance from being written, and what is said about one that is. */
+#include "deid/deid.h"
+
+#include <string.h>
+
+#include "deid_rig.h"
+
+#define USUAL                                                                                                       \
+    RULE(0x0008, 0x0016, KEEP), RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0060, KEEP), RULE(0x0008, 0x103E, KEEP), \
+    RULE(0x0010, 0x0010, REPLACE), RULE(0x0010, 0x0020, SECURE_HASH), RULE(0x0020, 0x000D, REPLACE_UID),            \
+    RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x7FE0, 0x0010, KEEP)
+
+static struct pattern *pattern(const char *text)
+{
+    struct pixl_error err = { 0 };
+    struct pattern *p = NULL;
+    REQUIRE_OK(pattern_new(str_of(text), &p, &err), err);
+    return p;
+}
+
+static void test_filters__leave_out_in_the_order_of_the_reference(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL };
+    static const int64_t excluded[] = { 7, 1200 };
+    static const char *const filters[] = { "LOCALI", "SCOUT" };
+    static const struct { const char *name, *manufacturer, *description, *number, *modality, *wanted; size_t n_series; enum study_reason why; } rows[] = {
+        { "passes", "ACME", "t2", "3", "CT", "", 5, STUDY_WHY_NONE },
+        { "not requested", "Nobody", "scout", "7", "XA", "1.2.3\\1.2.4", 1, STUDY_WHY_SERIES_NOT_REQUESTED },
+        { "requested", "ACME", "t2", "3", "CT", "1.2.3\\" RIG_SERIES " ", 2, STUDY_WHY_NONE },
+        { "too few", "Nobody", "scout", "7", "XA", "", 1, STUDY_WHY_TOO_FEW_INSTANCES },
+        { "manufacturer", "Nobody", "scout", "7", "XA", "", 2, STUDY_WHY_MANUFACTURER },
+        { "manufacturer empty", "", "t2", "3", "CT", "", 2, STUDY_WHY_MANUFACTURER },
+        { "manufacturer absent", NULL, "t2", "3", "CT", "", 2, STUDY_WHY_MANUFACTURER },
+        { "description", "ACME", "3-plane Localizer", "7", "XA", "", 2, STUDY_WHY_SERIES_DESCRIPTION },
+        { "description absent", "ACME", NULL, "3", "CT", "", 2, STUDY_WHY_NONE },
+        { "number", "acme corp", "t2", "1200", "XA", "", 2, STUDY_WHY_SERIES_NUMBER },
+        { "number signed", "acme", "t2", "+7", "CT", "", 2, STUDY_WHY_SERIES_NUMBER },
+        { "number absent", "ACME", "t2", NULL, "CT", "", 2, STUDY_WHY_SERIES_NUMBER },
+        { "number strange", "ACME", "t2", "7a", "CT", "", 2, STUDY_WHY_SERIES_NUMBER },
+        { "number, no exclusions", "BETA", "t2", "7", "CT", "", 2, STUDY_WHY_NONE },
+        { "modality", "ACME", "t2", "3", "XA", "", 2, STUDY_WHY_MODALITY },
+        { "modality by case", "ACME", "t2", "3", "ct", "", 2, STUDY_WHY_MODALITY },
+    };
+    struct project_manufacturer makers[] = {
+        { .pattern = pattern("^acme"), .exclude_series_numbers = excluded, .n_exclude = ARRAY_LEN(excluded) },
+        { .pattern = pattern("^(acme|beta)") },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i].name);
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        r.project.manufacturers = makers;
+        r.project.n_manufacturers = ARRAY_LEN(makers);
+        r.project.series_filters = filters;
+        r.project.n_series_filters = ARRAY_LEN(filters);
+        r.args.series_uids = phi_text(str_of(rows[i].wanted));
+        rig_start(&r);
+        struct pixl_error err = { 0 };
+        REQUIRE_OK(deid_study_expect_series(r.study, phi_text(STR(RIG_SERIES)), rows[i].n_series, &err), err);
+        struct dcm d;
+        dcm_begin(&d, true);
+        dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+        dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+        dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, rows[i].modality);
+        if (rows[i].manufacturer)
+            dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, rows[i].manufacturer);
+        if (rows[i].description)
+            dcm_text(&d, DICOM_SERIES_DESCRIPTION, DICOM_VR_LO, rows[i].description);
+        rig_patient(&d);
+        rig_uids(&d);
+        if (rows[i].number)
+            dcm_text(&d, DICOM_SERIES_NUMBER, DICOM_VR_IS, rows[i].number);
+        CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i].why == STUDY_WHY_NONE ? DEID_EMIT : DEID_FILTERED);
+        CHECK_INT(r.res.why, rows[i].why);
+        dcm_done(&d);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(makers); i++)
+        pattern_free(makers[i].pattern);
+}
+
+static void test_filters__series_can_be_left_out_unread(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL };
+    rig_auto r;
+    rig_init(&r, rules, ARRAY_LEN(rules));
+    r.args.series_uids = phi_text(STR("1.2.3\\1.2.4"));
+    rig_start(&r);
+    struct pixl_error err = { 0 };
+    enum study_reason why;
+    REQUIRE_OK(deid_study_expect_series(r.study, phi_text(STR("1.2.3")), 1, &err), err);
+    REQUIRE_OK(deid_study_expect_series(r.study, phi_text(STR("1.2.4")), 1, &err), err);
+    REQUIRE_OK(deid_study_expect_series(r.study, phi_text(STR("1.2.4")), 2, &err), err);
+    deid_study_series_wanted(r.study, phi_text(STR("1.2.3")), &why);
+    CHECK_INT(why, STUDY_WHY_TOO_FEW_INSTANCES);
+    deid_study_series_wanted(r.study, phi_text(STR("1.2.4 ")), &why);
+    CHECK_INT(why, STUDY_WHY_NONE);
+    deid_study_series_wanted(r.study, phi_text(STR("1.2.5")), &why);
+    CHECK_INT(why, STUDY_WHY_SERIES_NOT_REQUESTED);
+}
+
+static void test_overrides__hold_for_their_manufacturer(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0018, 0x1020, KEEP), RULE(0x0018, 0x1030, DELETE) };
+    static const struct project_tag_rule first[] = { RULE(0x0018, 0x1030, KEEP), RULE(0x0018, 0x1020, REPLACE) };
+    static const struct project_tag_rule second[] = { RULE(0x0018, 0x1020, DELETE) };
+    static const struct { const char *manufacturer, *protocol, *software; } rows[] = {
+        { "Other", "<none>", "v1" }, { "PHILIPS medical", "brain", "ANONYMIZED" }, { "Philips x", "brain", "<none>" },
+        { "Other", "<none>", "v1" }, { "philips", "brain", "ANONYMIZED" },
+    };
+    struct project_override overrides[] = {
+        { .manufacturer = pattern("^philips"), .rules = first, .n_rules = ARRAY_LEN(first) },
+        { .manufacturer = pattern("x$"), .rules = second, .n_rules = ARRAY_LEN(second) },
+    };
+    rig_auto r;
+    rig_init(&r, rules, ARRAY_LEN(rules));
+    r.project.overrides = overrides;
+    r.project.n_overrides = ARRAY_LEN(overrides);
+    rig_start(&r);
+    for (size_t i = 0; i < 30; i++) {
+        const size_t k = i % ARRAY_LEN(rows);
+        char maker[64];
+        (void)snprintf(maker, sizeof maker, "%s", rows[k].manufacturer);
+        test_row("%s", maker);
+        struct dcm d;
+        dcm_begin(&d, true);
+        dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+        dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+        dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+        dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, maker);
+        rig_patient(&d);
+        dcm_text(&d, 0x00181020, DICOM_VR_LO, "v1");
+        dcm_text(&d, 0x00181030, DICOM_VR_LO, "brain");
+        rig_uids(&d);
+        REQUIRE(rig_run(&r, dcm_str(&d)) == DEID_EMIT);
+        CHECK_STR(TEXT(&r, 0x00181030), rows[k].protocol);
+        CHECK_STR(TEXT(&r, 0x00181020), rows[k].software);
+        dcm_done(&d);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(overrides); i++)
+        pattern_free(overrides[i].manufacturer);
+}
+
+/* One element beside the usual ones, kept, in an instance of Zimmermann^Aloysia, born 31 January 1970. */
+static void test_residue__is_found_where_it_stands(void)
+{
+    static const struct { const char *name; uint32_t tag; enum dicom_vr vr; const char *value, *where; } rows[] = {
+        { "name in a comment", 0x00204000, DICOM_VR_LT, "scan of ALOYSIA z.", "(0020,4000)" },
+        { "id in a label", 0x00204000, DICOM_VR_LT, "label mrn 4711 08", "(0020,4000)" },
+        { "birth date", 0x00204000, DICOM_VR_LT, "b. 31.1.1970", "(0020,4000)" },
+        { "study UID", 0x00204000, DICOM_VR_LT, "see " RIG_STUDY, "(0020,4000)" },
+        { "derived UID", 0x00200052, DICOM_VR_UI, RIG_SERIES ".77.1", "(0020,0052)" },
+        { "accession number of the request", 0x00204000, DICOM_VR_LT, "RNG00112233", "(0020,4000)" },
+        { "accession number of the file", 0x00204000, DICOM_VR_LT, "XYZ998877", "(0020,4000)" },
+        { "other id", 0x00204000, DICOM_VR_LT, "was 55667788 before", "(0020,4000)" },
+        { "referrer", 0x00204000, DICOM_VR_LT, "Dear Dr Quackenbush", "(0020,4000)" },
+        { "private text", 0x00211001, DICOM_VR_UN, "..\1\2zimmermann\3", "(0021,1001)" },
+        { "private bytes", 0x00211001, DICOM_VR_OB, "ID=MRN-4711-08", "(0021,1001)" },
+    };
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0020, 0x4000, KEEP), RULE(0x0021, 0x1001, KEEP),
+                                                     RULE(0x0020, 0x0052, REPLACE_UID) };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i].name);
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        r.args.accession_number = phi_text(STR("RNG00112233"));
+        rig_start(&r);
+        struct dcm d;
+        dcm_begin(&d, true);
+        dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+        dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+        dcm_text(&d, DICOM_ACCESSION_NUMBER, DICOM_VR_SH, "XYZ-998877");
+        dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+        dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+        dcm_text(&d, 0x00080090, DICOM_VR_PN, "Quackenbush^Dorothy");
+        rig_patient(&d);
+        dcm_seq_begin(&d, 0x00101002, true);
+        dcm_item_begin(&d, true);
+        dcm_text(&d, DICOM_PATIENT_ID, DICOM_VR_LO, "55667788");
+        dcm_item_end(&d);
+        dcm_seq_end(&d);
+        rig_uids(&d);
+        if (dicom_tag_is_private(rows[i].tag))
+            dcm_text(&d, 0x00210010, DICOM_VR_LO, "ACME A");
+        dcm_text(&d, rows[i].tag, rows[i].vr, rows[i].value);
+        enum deid_verdict v = rig_run(&r, dcm_str(&d));
+        if (rows[i].tag == 0x00200052) {
+            CHECK_INT(v, DEID_EMIT);                    /* mapped, so nothing is left */
+        } else {
+            CHECK_INT(v, DEID_RESIDUE);
+            CHECK_INT(r.res.why, STUDY_WHY_RESIDUE);
+            CHECK_STR(str_of(r.res.where), rows[i].where);
+        }
+        dcm_done(&d);
+    }
+}
+
+static void test_residue__a_rule_that_keeps_an_identity_is_obeyed(void)
+{
+    static const struct project_tag_rule rules[] = { RULE(0x0008, 0x0016, KEEP), RULE(0x0008, 0x0018, REPLACE_UID),
+        RULE(0x0020, 0x000D, REPLACE_UID), RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x0010, 0x0010, KEEP), RULE(0x0010, 0x0020, KEEP),
+        RULE(0x0010, 0x0030, KEEP), RULE(0x0008, 0x0020, KEEP), RULE(0x0020, 0x0052, KEEP) };
+    static const struct { const char *study_date; enum deid_verdict verdict; } rows[] = {
+        { "20200102", DEID_EMIT }, { "19700131", DEID_RESIDUE },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        rig_start(&r);
+        struct dcm d;
+        dcm_begin(&d, true);
+        dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+        dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+        dcm_text(&d, DICOM_STUDY_DATE, DICOM_VR_DA, rows[i].study_date);
+        dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+        dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+        rig_patient(&d);
+        rig_uids(&d);
+        dcm_text(&d, 0x00200052, DICOM_VR_UI, RIG_SERIES ".1");
+        CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i].verdict);
+        dcm_done(&d);
+    }
+}
+
+static enum deid_verdict run_with(struct rig *r, const char *sop, const char *operator_name, const char *comment)
+{
+    struct dcm d;
+    dcm_begin(&d, true);
+    dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+    dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, sop);
+    dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+    dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+    if (operator_name)
+        dcm_text(&d, 0x00081070, DICOM_VR_PN, operator_name);
+    rig_patient(&d);
+    rig_uids(&d);
+    dcm_text(&d, 0x00204000, DICOM_VR_LT, comment);
+    enum deid_verdict v = rig_run(r, dcm_str(&d));
+    dcm_done(&d);
+    return v;
+}
+
+static void test_residue__a_later_instance_finds_an_earlier_one(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0020, 0x4000, KEEP) };
+    rig_auto r;
+    rig_init(&r, rules, ARRAY_LEN(rules));
+    rig_start(&r);
+    CHECK_INT(run_with(&r, "1.2.3.1", NULL, "done by ottokar"), DEID_EMIT);
+    CHECK_INT(run_with(&r, "1.2.3.2", NULL, "nothing"), DEID_EMIT);
+    CHECK_INT(run_with(&r, "1.2.3.3", "Smith^Ottokar", "nothing"), DEID_RESIDUE);
+    CHECK_STR(str_of(r.res.where), "(0020,4000)");
+    CHECK_INT(run_with(&r, "1.2.3.4", NULL, "done by ottokar"), DEID_RESIDUE);      /* no cached "clean" lives on */
+    CHECK_INT(run_with(&r, "1.2.3.5", NULL, "nothing"), DEID_EMIT);
+}
+
+static void test_residue__another_patient_starts_anew_when_none_is_given(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0020, 0x4000, KEEP) };
+    rig_auto r;
+    rig_init(&r, rules, ARRAY_LEN(rules));
+    r.args.mrn = phi_text(STR(""));
+    r.args.study_uid = phi_text(STR(""));
+    rig_start(&r);
+    CHECK_STR(str_of(deid_study_uid(r.study)), "");
+    CHECK_INT(run_with(&r, "1.2.3.1", "Smith^Ottokar", "nothing"), DEID_EMIT);
+    char patient[80];
+    (void)snprintf(patient, sizeof patient, "%.*s", STR_ARG(TEXT(&r, DICOM_PATIENT_ID)));
+    CHECK_INT(strlen(patient), 64);
+    struct dcm d;
+    rig_begin(&d, true);
+    dcm_text(&d, DICOM_PATIENT_ID, DICOM_VR_LO, "another");
+    dcm_text(&d, DICOM_STUDY_UID, DICOM_VR_UI, "1.2.3.4.5.6");
+    dcm_text(&d, DICOM_SERIES_UID, DICOM_VR_UI, "1.2.3.4.5.6.7");
+    dcm_text(&d, 0x00204000, DICOM_VR_LT, "ottokar is nobody here");
+    CHECK_INT(rig_run(&r, dcm_str(&d)), DEID_EMIT);
+    CHECK(TEXT(&r, DICOM_PATIENT_ID).n == 64 && !str_eq(TEXT(&r, DICOM_PATIENT_ID), str_of(patient)));
+    dcm_done(&d);
+}
+
+static void test_residue__a_participant_id_that_is_the_mrn_is_found(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0020, 0x4000, KEEP) };
+    rig_auto r;
+    rig_init(&r, rules, ARRAY_LEN(rules));
+    r.args.participant_id = STR("mrn 4711 08");
+    rig_start(&r);
+    CHECK_INT(run_with(&r, "1.2.3.1", NULL, "nothing"), DEID_RESIDUE);
+    CHECK_STR(str_of(r.res.where), "(0010,0020)");
+}
+
+static void test_residue__reads_the_character_set(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0020, 0x4000, KEEP) };
+    static const struct { const char *set, *name, *comment; enum deid_verdict verdict; } rows[] = {
+        { "ISO_IR 100", "J\344ger^B", "for J\304GER", DEID_RESIDUE },
+        { "ISO_IR 192", "J\303\244ger^B", "for J\303\204GER", DEID_RESIDUE },
+        { "ISO_IR 144", "\273\316\332^A", "\316\332", DEID_EMIT },
+        { "ISO_IR 144", "\270\322\320\335\336\322^A", "\270\262\260\275\276\262", DEID_RESIDUE },
+        { NULL, "J\344ger^B", "for j\344ger", DEID_RESIDUE },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%zu %s", i, rows[i].set ? rows[i].set : "none");
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        rig_start(&r);
+        struct dcm d;
+        dcm_begin(&d, true);
+        if (rows[i].set)
+            dcm_text(&d, DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_CS, rows[i].set);
+        dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+        dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+        dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+        dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+        dcm_text(&d, DICOM_PATIENT_NAME, DICOM_VR_PN, rows[i].name);
+        dcm_text(&d, DICOM_PATIENT_ID, DICOM_VR_LO, RIG_MRN);
+        rig_uids(&d);
+        dcm_text(&d, 0x00204000, DICOM_VR_LT, rows[i].comment);
+        CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i].verdict);
+        if (rows[i].verdict == DEID_EMIT && rows[i].set)
+            CHECK_STR(TEXT(&r, DICOM_SPECIFIC_CHARACTER_SET), rows[i].set);
+        dcm_done(&d);
+    }
+}
+
+static void test_pixels__keep_what_describes_them(void)
+{
+    static const struct project_tag_rule plain[] = { USUAL };
+    static const struct project_tag_rule without[] = { RULE(0x0008, 0x0016, KEEP), RULE(0x0020, 0x000D, REPLACE_UID) };
+    static const struct project_tag_rule frames_deleted[] = { USUAL, RULE(0x0028, 0x0008, DELETE) };
+    static const struct project_tag_rule zeroed[] = { USUAL, RULE(0x7FE0, 0x0010, REPLACE) };
+    static const struct { const char *name; const struct project_tag_rule *rules; size_t n; bool compressed; enum deid_verdict verdict; bool has_frames; } rows[] = {
+        { "kept", plain, ARRAY_LEN(plain), false, DEID_EMIT, true },
+        { "kept, compressed", plain, ARRAY_LEN(plain), true, DEID_EMIT, true },
+        { "no pixels, no frames", without, ARRAY_LEN(without), false, DEID_EMIT, false },
+        { "frames deleted by a rule", frames_deleted, ARRAY_LEN(frames_deleted), false, DEID_REFUSED, false },
+        { "zeroed", zeroed, ARRAY_LEN(zeroed) , false, DEID_EMIT, false },
+        { "compressed cannot be zeroed", zeroed, ARRAY_LEN(zeroed), true, DEID_REFUSED, false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i].name);
+        rig_auto r;
+        rig_init(&r, rows[i].rules, rows[i].n);
+        rig_start(&r);
+        struct dcm d;
+        if (rows[i].compressed)
+            dcm_begin_syntax(&d, DCM_JPEG_BASELINE, DCM_CT_IMAGE_STORAGE, RIG_SOP);
+        else
+            dcm_begin(&d, true);
+        dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+        dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+        dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+        dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+        rig_patient(&d);
+        rig_uids(&d);
+        dcm_text(&d, DICOM_NUMBER_OF_FRAMES, DICOM_VR_IS, "2");
+        if (rows[i].compressed)
+            dcm_pixels_encapsulated(&d, 2, 100);
+        else
+            dcm_pixels_native(&d, 64);
+        CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i].verdict);
+        if (rows[i].verdict == DEID_EMIT) {
+            CHECK_INT(VALUE(&r, DICOM_NUMBER_OF_FRAMES).n == 2, rows[i].has_frames);
+            CHECK_INT(r.res.pixels_compressed, rows[i].compressed);
+        } else {
+            CHECK_INT(r.res.why, STUDY_WHY_UNSUPPORTED_VALUE);
+        }
+        dcm_done(&d);
+    }
+}
+
+static void test_markers__say_what_was_done(void)
+{
+    static const struct project_tag_rule plain[] = { USUAL, RULE(0x0012, 0x0063, KEEP) };
+    static const struct project_tag_rule dates[] = { USUAL, RULE(0x0008, 0x0020, KEEP), RULE(0x0028, 0x0303, KEEP) };
+    for (int keeps_dates = 0; keeps_dates < 2; keeps_dates++)
+        for (int is_explicit = 0; is_explicit < 2; is_explicit++) {
+            test_row("dates %d explicit %d", keeps_dates, is_explicit);
+            rig_auto r;
+            rig_init(&r, keeps_dates ? dates : plain, keeps_dates ? ARRAY_LEN(dates) : ARRAY_LEN(plain));
+            rig_start(&r);
+            struct dcm d;
+            dcm_begin(&d, is_explicit);
+            dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+            dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+            dcm_text(&d, DICOM_STUDY_DATE, DICOM_VR_DA, "20200102");
+            dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+            dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+            rig_patient(&d);
+            dcm_text(&d, DICOM_PATIENT_IDENTITY_REMOVED, DICOM_VR_CS, "NO");
+            dcm_text(&d, DICOM_DEIDENTIFICATION_METHOD, DICOM_VR_LO, "by Zimmermann");
+            rig_uids(&d);
+            dcm_text(&d, DICOM_LONGITUDINAL_TEMPORAL_MODIFIED, DICOM_VR_CS, "MODIFIED");
+            REQUIRE(rig_run(&r, dcm_str(&d)) == DEID_EMIT);
+            CHECK_STR(TEXT(&r, DICOM_PATIENT_IDENTITY_REMOVED), "YES");
+            CHECK_STR(TEXT(&r, DICOM_DEIDENTIFICATION_METHOD), "pixl\\project rules\\residue check");
+            CHECK_STR(TEXT(&r, DICOM_LONGITUDINAL_TEMPORAL_MODIFIED), keeps_dates ? "UNMODIFIED" : "REMOVED");
+            CHECK_STR(TEXT(&r, DICOM_DEIDENTIFICATION_METHOD_CODES, 0x00080100), keeps_dates ? "113106" : "<none>");
+            dcm_done(&d);
+        }
+}
+
+static void test_groups__lengths_are_dropped(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0008, 0x0000, KEEP) };
+    rig_auto r;
+    rig_init(&r, rules, ARRAY_LEN(rules));
+    rig_start(&r);
+    struct dcm d;
+    dcm_begin(&d, true);
+    dcm_u32(&d, 0x00080000, 500);
+    dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+    dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+    dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+    dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+    rig_patient(&d);
+    dcm_u32(&d, 0x00200000, 100);
+    rig_uids(&d);
+    REQUIRE(rig_run(&r, dcm_str(&d)) == DEID_EMIT);
+    CHECK_STR(VALUE(&r, 0x00080000), "<none>");
+    CHECK_STR(VALUE(&r, 0x00200000), "<none>");
+    dcm_done(&d);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case tests[] = {
+        TEST(test_filters__leave_out_in_the_order_of_the_reference),
+        TEST(test_filters__series_can_be_left_out_unread),
+        TEST(test_overrides__hold_for_their_manufacturer),
+        TEST(test_residue__is_found_where_it_stands),
+        TEST(test_residue__a_rule_that_keeps_an_identity_is_obeyed),
+        TEST(test_residue__a_later_instance_finds_an_earlier_one),
+        TEST(test_residue__another_patient_starts_anew_when_none_is_given),
+        TEST(test_residue__a_participant_id_that_is_the_mrn_is_found),
+        TEST(test_residue__reads_the_character_set),
+        TEST(test_pixels__keep_what_describes_them),
+        TEST(test_markers__say_what_was_done),
+        TEST(test_groups__lengths_are_dropped),
+    };
+    return test_main(argc, argv, tests, ARRAY_LEN(tests));
+}
