@@ -30,8 +30,8 @@ static const struct {
 };
 
 static const char *const codec_names[SET_COUNT] = {
-    [SET_LATIN2] = "ISO-8859-2", [SET_LATIN3] = "ISO-8859-3", [SET_LATIN4] = "ISO-8859-4", [SET_CYRILLIC] = "ISO-8859-5",
-    [SET_ARABIC] = "ISO-8859-6", [SET_GREEK] = "ISO-8859-7", [SET_HEBREW] = "ISO-8859-8", [SET_LATIN5] = "ISO-8859-9",
+    [SET_LATIN2] = "ISO-8859-2", [SET_LATIN3] = "ISO-8859-3", [SET_LATIN4] = "ISO-8859-4",
+    [SET_CYRILLIC] = "ISO-8859-5", [SET_ARABIC] = "ISO-8859-6", [SET_GREEK] = "ISO-8859-7", [SET_HEBREW] = "ISO-8859-8", [SET_LATIN5] = "ISO-8859-9",
     [SET_LATIN9] = "ISO-8859-15", [SET_THAI] = "TIS-620", [SET_KANJI] = "EUC-JP", [SET_KANJI_MORE] = "EUC-JP",
     [SET_KOREAN] = "EUC-KR", [SET_CHINESE] = "EUC-CN", [SET_GB18030] = "GB18030", [SET_GBK] = "GBK",
 };
@@ -331,8 +331,8 @@ static bool is_plain(struct str s)
     return true;
 }
 
-bool dicom_charset_decode(const struct dicom_charset *c, struct arena *a, struct str bytes, struct str *out, bool *clean,
-                          struct pixl_error *err)
+bool dicom_charset_decode(const struct dicom_charset *c, struct arena *a, struct str bytes, struct str *out,
+                          bool *clean, struct pixl_error *err)
 {
     if (is_plain(bytes)) {
         *out = bytes;

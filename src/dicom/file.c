@@ -16,6 +16,8 @@ enum {
     SKIP_BYTES = 8 * 1024,          /* a longer value that lies beyond what is read already is not read */
     FIRST_ELEMENTS = 256,
     PADDING_MAX = 64 * 1024,        /* zeros that are let pass behind the last element */
+    STRAYS_MAX = 256,               /* group lengths, which are retired, that stand where they like */
+    LINEAR_MAX = 64,                /* children that dicom_find() looks at before it halves what is left */
     PREAMBLE_BYTES = 128,
     ITEM_HEADER_BYTES = 8,
 };
@@ -27,7 +29,8 @@ struct parser {
     uint64_t pos, limit;            /* limit: end of the innermost open sequence or item, or of the source */
     uint32_t cap;
     uint32_t open;                  /* innermost open sequence or item; DICOM_NO_PARENT */
-    uint32_t last_tag;              /* in the innermost data set, group lengths aside */
+    uint32_t last_tag;              /* in the innermost data set, stray group lengths aside */
+    uint32_t n_strays;
     uint32_t until;
     uint16_t depth;
     bool in_meta;
@@ -291,11 +294,10 @@ static bool parse_element(struct parser *p, const uint8_t *b, struct pixl_error 
     }
     if (DICOM_GROUP(tag) == 0 || (DICOM_GROUP(tag) == 0x0002 && !p->in_meta))
         return corrupt(p, "an element of a group that belongs into no data set", err);
-    if (DICOM_ELEMENT_OF(tag) != 0) {           /* group lengths are retired and stand where they like */
-        if (tag <= p->last_tag)
-            return corrupt(p, "elements out of order", err);
+    if (tag > p->last_tag)
         p->last_tag = tag;
-    }
+    else if (DICOM_ELEMENT_OF(tag) != 0 || p->n_strays++ == STRAYS_MAX)
+        return corrupt(p, "elements out of order", err);
     if (!parse_header(p, tag, b, &vr, &header_bytes, &length, err))
         return false;
     if (DICOM_ELEMENT_OF(tag) == 0 && (vr == DICOM_VR_SQ || length == DICOM_UNDEFINED_LENGTH))
@@ -476,6 +478,28 @@ bool dicom_parse_until(const struct dicom_source *source, const struct dicom_lim
     return parse(source, limits, true, last_tag, arena, out, err);
 }
 
+/* Halves [at, end), which holds whole children of parent: from any entry its parents lead up to a child.  A loop over
+ * a million siblings that looks for one at each step thus stays a short one. */
+static int64_t find_by_halves(const struct dicom_file *f, uint32_t parent, uint32_t at, uint32_t end, uint32_t tag)
+{
+    const struct dicom_element *e = f->elements;
+    while (at < end) {
+        uint32_t child = at + (end - at) / 2;
+        while (e[child].parent != parent)
+            child = e[child].parent;
+        uint32_t i = child;
+        while (i < end && DICOM_ELEMENT_OF(e[i].tag) == 0)      /* perhaps a stray; there are few */
+            i = e[i].end;
+        if (i < end && e[i].tag == tag)
+            return i;
+        if (i < end && e[i].tag < tag)
+            at = e[i].end;
+        else
+            end = child;
+    }
+    return -1;
+}
+
 int64_t dicom_find(const struct dicom_file *f, uint32_t item, uint32_t tag)
 {
     uint32_t i, end;
@@ -492,14 +516,15 @@ int64_t dicom_find(const struct dicom_file *f, uint32_t item, uint32_t tag)
     }
     /* Tags ascend, group lengths aside, which may stand anywhere. */
     bool is_sorted = DICOM_ELEMENT_OF(tag) != 0;
-    for (; i < end; i = f->elements[i].end) {
+    uint32_t seen = 0;
+    for (; i < end && (seen < LINEAR_MAX || !is_sorted); i = f->elements[i].end, seen++) {
         uint32_t t = f->elements[i].tag;
         if (t == tag)
             return i;
         if (t > tag && is_sorted && DICOM_ELEMENT_OF(t) != 0)
             return -1;
     }
-    return -1;
+    return i < end ? find_by_halves(f, item, i, end, tag) : -1;
 }
 
 bool dicom_value(struct dicom_file *f, uint32_t index, struct str *out, struct pixl_error *err)

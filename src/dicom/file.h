@@ -47,8 +47,11 @@ enum dicom_element_flags {
     DICOM_IS_ITEM          = 1u << 0,   /* an item of a sequence (tag DICOM_TAG_ITEM) */
     DICOM_IS_SEQUENCE      = 1u << 1,   /* its items follow as entries */
     DICOM_IS_UNDEFINED     = 1u << 2,   /* length was undefined in the file; a delimiter ends it */
-    DICOM_IS_ENCAPSULATED  = 1u << 3,   /* pixel data in fragments: value_offset..+value_bytes spans all fragment items, without the closing delimiter */
-    DICOM_IS_IMPLICIT      = 1u << 4,   /* it and what is inside is coded implicit LE (the syntax, or UN of undefined length, PS3.5 section 6.2.2) */
+    DICOM_IS_ENCAPSULATED  = 1u << 3,   /* pixel data in fragments: value_offset..+value_bytes spans all fragment items,
+                                         * without the closing delimiter */
+    DICOM_IS_IMPLICIT      = 1u << 4,   /* it and what is inside is coded implicit LE.  A sequence written as UN of
+                                         * undefined length in an explicit syntax has it too, for what is inside: its
+                                         * own header is explicit (PS3.5 section 6.2.2) */
 };
 
 #define DICOM_NO_PARENT 0xFFFFFFFFu
@@ -57,7 +60,8 @@ struct dicom_element {
     uint32_t tag;
     uint8_t vr;                  /* enum dicom_vr: as written, or the dictionary's when implicit */
     uint8_t flags;
-    uint16_t depth;              /* 0: main data set or file meta */
+    uint16_t depth;              /* sequences around it; 0: main data set or file meta.  An item and what it holds are
+                                  * one deeper than their sequence */
     uint32_t parent;             /* index of the enclosing item; DICOM_NO_PARENT */
     uint32_t end;                /* index behind its last descendant; index + 1 when it has none */
     uint64_t offset;             /* of its tag in the source */
@@ -81,25 +85,35 @@ struct dicom_file {
 };
 
 /* Parses the whole source.  Everything lives in arena.
- * Fails: CORRUPT (not DICOM, or a structure that does not fit, with the byte offset, never a value), UNSUPPORTED (transfer syntax: its
- * UID is named), LIMIT, NOMEM, IO. */
-PIXL_MUST_CHECK bool dicom_parse(const struct dicom_source *source, const struct dicom_limits *limits, struct arena *arena,
-                                 struct dicom_file *out, struct pixl_error *err);
+ *   Without preamble or file meta a data set is accepted when it begins with group 0008 and parses to its end.
+ *   Tags ascend within each data set; group lengths, which are retired, may stand anywhere (256 of them).
+ *   Up to 64 KiB of zeros behind the last element are let pass.
+ * Fails: CORRUPT (not DICOM, or a structure that does not fit, with the byte offset, never a value), UNSUPPORTED
+ * (transfer syntax: its UID is named), LIMIT, NOMEM, IO. */
+PIXL_MUST_CHECK bool dicom_parse(const struct dicom_source *source, const struct dicom_limits *limits,
+                                 struct arena *arena, struct dicom_file *out, struct pixl_error *err);
 
-/* Only what an index needs: parses elements of the main data set up to and including last_tag, then stops. */
-PIXL_MUST_CHECK bool dicom_parse_until(const struct dicom_source *source, const struct dicom_limits *limits, uint32_t last_tag,
-                                       struct arena *arena, struct dicom_file *out, struct pixl_error *err);
+/* Only what an index needs: parses elements of the main data set up to and including last_tag, then stops; what stands
+ * behind is neither read nor checked. */
+PIXL_MUST_CHECK bool dicom_parse_until(const struct dicom_source *source, const struct dicom_limits *limits,
+                                       uint32_t last_tag, struct arena *arena, struct dicom_file *out,
+                                       struct pixl_error *err);
 
-/* Index of a tag among the children of `item` (DICOM_NO_PARENT: the main data set; file meta is found by its group), or -1. */
+/* Index of a tag among the children of `item` (DICOM_NO_PARENT: the main data set; file meta is found by its group),
+ * or -1. */
 int64_t dicom_find(const struct dicom_file *f, uint32_t item, uint32_t tag);
 
-/* The bytes of a value, loaded when they are not yet: borrowed from the arena.  Fails: LIMIT, IO, CORRUPT (file shrank), NOMEM. */
+/* The bytes of a value, loaded when they are not yet: borrowed from the arena, or from a source of bytes.
+ * Fails: LIMIT, IO, CORRUPT (file shrank), NOMEM. */
 PIXL_MUST_CHECK bool dicom_value(struct dicom_file *f, uint32_t index, struct str *out, struct pixl_error *err);
 
-/* The text value of a tag in the main data set, trailing padding trimmed (blanks and NULs); *found tells absent from empty. */
-PIXL_MUST_CHECK bool dicom_text(struct dicom_file *f, uint32_t tag, struct str *out, bool *found, struct pixl_error *err);
+/* The text value of a tag in the main data set, trailing padding trimmed (blanks and NULs); *found tells absent from
+ * empty. */
+PIXL_MUST_CHECK bool dicom_text(struct dicom_file *f, uint32_t tag, struct str *out, bool *found,
+                                struct pixl_error *err);
 
-/* The creator of a private element: index of the (gggg,00bb) element in the same data set or item that reserves its block, or -1. */
+/* The creator of a private element: index of the (gggg,00bb) element in the same data set or item that reserves its
+ * block, or -1. */
 int64_t dicom_private_creator(const struct dicom_file *f, uint32_t index);
 
 #endif

@@ -27,6 +27,7 @@ void dicom_plan_init(struct dicom_plan *p, struct arena *arena)
 
 static bool add_piece(struct dicom_plan *p, const uint8_t *bytes, uint64_t offset, uint64_t n, struct pixl_error *err)
 {
+    assert((p->pieces != NULL) == (p->cap_pieces > 0) && p->n_pieces <= p->cap_pieces);
     if (p->n_pieces == p->cap_pieces) {
         size_t cap = p->cap_pieces ? p->cap_pieces * 2 : FIRST_PIECES;
         struct dicom_piece *more = arena_calloc(p->arena, cap, sizeof *more);

@@ -36,24 +36,29 @@ struct dicom_coding dicom_coding_of(const struct dicom_syntax *s);
 
 /* Size of an element's header: 8 or 12 bytes. */
 uint32_t dicom_header_bytes(struct dicom_coding c, enum dicom_vr vr);
-/* Header of an element (tag, VR, length; length may be DICOM_UNDEFINED_LENGTH), item or delimiter.
+/* Header of an element (tag, VR, length; length may be DICOM_UNDEFINED_LENGTH), item or delimiter (vr DICOM_VR_NONE).
  * Fails: LIMIT when value_bytes does not fit the length field of the VR (16 bits for short ones). */
-PIXL_MUST_CHECK bool dicom_plan_header(struct dicom_plan *p, struct dicom_coding c, uint32_t tag, enum dicom_vr vr, uint64_t value_bytes,
-                                       struct pixl_error *err);
+PIXL_MUST_CHECK bool dicom_plan_header(struct dicom_plan *p, struct dicom_coding c, uint32_t tag, enum dicom_vr vr,
+                                       uint64_t value_bytes, struct pixl_error *err);
 /* A whole element with the value padded to even length as its VR wants. */
-PIXL_MUST_CHECK bool dicom_plan_element(struct dicom_plan *p, struct dicom_coding c, uint32_t tag, enum dicom_vr vr, struct str value,
-                                        struct pixl_error *err);
+PIXL_MUST_CHECK bool dicom_plan_element(struct dicom_plan *p, struct dicom_coding c, uint32_t tag, enum dicom_vr vr,
+                                        struct str value, struct pixl_error *err);
 
-/* Preamble of zeros, "DICM" and a fresh file meta group (PS3.10 section 7.1) in explicit little endian: version, the two SOP UIDs,
- * the transfer syntax, pixl's implementation class UID and version name.  Nothing of the source's meta passes. */
-PIXL_MUST_CHECK bool dicom_plan_meta(struct dicom_plan *p, struct str sop_class_uid, struct str sop_instance_uid, struct str transfer_syntax,
-                                     struct pixl_error *err);
+/* Preamble of zeros, "DICM" and a fresh file meta group (PS3.10 section 7.1) in explicit little endian: version, the
+ * two SOP UIDs, the transfer syntax, pixl's implementation class UID and version name.  Nothing of the source's meta
+ * passes. */
+PIXL_MUST_CHECK bool dicom_plan_meta(struct dicom_plan *p, struct str sop_class_uid, struct str sop_instance_uid,
+                                     struct str transfer_syntax, struct pixl_error *err);
 
-/* Gives the pieces' bytes in order to sink(), source ranges read in blocks through a buffer of block_bytes that the caller owns. */
-PIXL_MUST_CHECK bool dicom_plan_each(const struct dicom_plan *p, const struct dicom_source *source, void *block, size_t block_bytes,
-                                     bool (*sink)(void *ctx, const void *bytes, size_t n, struct pixl_error *err), void *ctx,
-                                     struct pixl_error *err);
-/* Writes all pieces to fd at its position, ranges by copy_file_range where that works. */
-PIXL_MUST_CHECK bool dicom_plan_write_fd(const struct dicom_plan *p, const struct dicom_source *source, int fd, struct pixl_error *err);
+/* Gives the pieces' bytes in order to sink(), source ranges read in blocks through a buffer of block_bytes that the
+ * caller owns.  Fails: INVALID when a range reaches beyond the source; as read() and sink() do. */
+PIXL_MUST_CHECK bool dicom_plan_each(const struct dicom_plan *p, const struct dicom_source *source, void *block,
+                                     size_t block_bytes,
+                                     bool (*sink)(void *ctx, const void *bytes, size_t n, struct pixl_error *err),
+                                     void *ctx, struct pixl_error *err);
+/* Writes all pieces to fd at its position, long ranges by copy_file_range where that works.  Fails: INVALID as above;
+ * CORRUPT (source shrank), NO_SPACE, IO. */
+PIXL_MUST_CHECK bool dicom_plan_write_fd(const struct dicom_plan *p, const struct dicom_source *source, int fd,
+                                         struct pixl_error *err);
 
 #endif

@@ -33,8 +33,8 @@ enum {
     DICOM_DEIDENTIFICATION_METHOD_CODES = 0x00120064, DICOM_STUDY_UID = 0x0020000D, DICOM_SERIES_UID = 0x0020000E,
     DICOM_SERIES_NUMBER = 0x00200011, DICOM_NUMBER_OF_FRAMES = 0x00280008, DICOM_PLANAR_CONFIGURATION = 0x00280006,
     DICOM_LONGITUDINAL_TEMPORAL_MODIFIED = 0x00280303, DICOM_EXTENDED_OFFSET_TABLE = 0x7FE00001,
-    DICOM_EXTENDED_OFFSET_LENGTHS = 0x7FE00002, DICOM_FLOAT_PIXEL_DATA = 0x7FE00008, DICOM_DOUBLE_PIXEL_DATA = 0x7FE00009,
-    DICOM_PIXEL_DATA = 0x7FE00010,
+    DICOM_EXTENDED_OFFSET_LENGTHS = 0x7FE00002, DICOM_FLOAT_PIXEL_DATA = 0x7FE00008,
+    DICOM_DOUBLE_PIXEL_DATA = 0x7FE00009, DICOM_PIXEL_DATA = 0x7FE00010,
 };
 #define DICOM_TAG_ITEM          0xFFFEE000u
 #define DICOM_TAG_ITEM_END      0xFFFEE00Du
@@ -43,10 +43,11 @@ enum {
 
 /* Value representations, PS3.5 Table 6.2-1: symbol, long header (16 reserved bits and a 32-bit length), kind. */
 #define DICOM_VRS(X) \
-    X(AE,0,TEXT) X(AS,0,TEXT) X(AT,0,BINARY) X(CS,0,TEXT) X(DA,0,TEXT) X(DS,0,TEXT) X(DT,0,TEXT) X(FD,0,BINARY) X(FL,0,BINARY) \
-    X(IS,0,TEXT) X(LO,0,TEXT) X(LT,0,TEXT) X(OB,1,BINARY) X(OD,1,BINARY) X(OF,1,BINARY) X(OL,1,BINARY) X(OV,1,BINARY) \
-    X(OW,1,BINARY) X(PN,0,TEXT) X(SH,0,TEXT) X(SL,0,BINARY) X(SQ,1,SEQUENCE) X(SS,0,BINARY) X(ST,0,TEXT) X(SV,1,BINARY) \
-    X(TM,0,TEXT) X(UC,1,TEXT) X(UI,0,TEXT) X(UL,0,BINARY) X(UN,1,BINARY) X(UR,1,TEXT) X(US,0,BINARY) X(UT,1,TEXT) X(UV,1,BINARY)
+    X(AE,0,TEXT) X(AS,0,TEXT) X(AT,0,BINARY) X(CS,0,TEXT) X(DA,0,TEXT) X(DS,0,TEXT) X(DT,0,TEXT) \
+    X(FD,0,BINARY) X(FL,0,BINARY) X(IS,0,TEXT) X(LO,0,TEXT) X(LT,0,TEXT) X(OB,1,BINARY) X(OD,1,BINARY) \
+    X(OF,1,BINARY) X(OL,1,BINARY) X(OV,1,BINARY) X(OW,1,BINARY) X(PN,0,TEXT) X(SH,0,TEXT) X(SL,0,BINARY) \
+    X(SQ,1,SEQUENCE) X(SS,0,BINARY) X(ST,0,TEXT) X(SV,1,BINARY) X(TM,0,TEXT) X(UC,1,TEXT) X(UI,0,TEXT) \
+    X(UL,0,BINARY) X(UN,1,BINARY) X(UR,1,TEXT) X(US,0,BINARY) X(UT,1,TEXT) X(UV,1,BINARY)
 enum dicom_vr {
     DICOM_VR_NONE = 0,           /* items and delimiters */
 #define X(vr, long_header, kind) DICOM_VR_##vr,
@@ -72,7 +73,8 @@ struct dicom_dict_entry {
 /* NULL for private and unknown tags; (gggg,0000) is UL. */
 const struct dicom_dict_entry *dicom_dict_find(uint32_t tag);
 const struct dicom_dict_entry *dicom_dict_find_keyword(const char *keyword);
-/* The VR that an element has in implicit syntax: the dictionary's; LO for private creators; UL for group lengths; else UN. */
+/* The VR that an element has in implicit syntax: the dictionary's; LO for private creators; UL for group lengths; OW for
+ * Pixel Data; else UN. */
 enum dicom_vr dicom_dict_vr(uint32_t tag);
 
 #endif

@@ -10,13 +10,15 @@
 
 enum { DICOM_UID_MAX = 64 };
 
-/* Components of digits joined by '.', 1..64 characters.  Leading zeros in a component are let pass: archives hold them. */
+/* Components of digits joined by '.', 1..64 characters.  Leading zeros in a component are let pass: archives hold
+ * them. */
 bool dicom_uid_is_plausible(struct str s);
 /* UIDs of the standard itself (1.2.840.10008.*): never anyone's, never mapped. */
 bool dicom_uid_is_standard(struct str s);
 /* A value as stored: without trailing NULs and blanks. */
 struct str dicom_uid_trim(struct str s);
-/* "2.25." and the decimal of 16 bytes as a big-endian number, after setting version 8 and the RFC 9562 variant; NUL-terminated. */
+/* "2.25." and the decimal of 16 bytes as a big-endian number, after setting version 8 and the RFC 9562 variant;
+ * NUL-terminated. */
 void dicom_uid_from_bytes(const uint8_t bytes[16], char out[DICOM_UID_MAX + 1]);
 
 struct dicom_syntax {

@@ -1,9 +1,10 @@
-/* dcm-structure [--text] FILE... - prints what the reader sees, a line for each element: tag, VR, depth, length, offset.
+/* dcm-structure [--text] FILE... - prints what the reader sees, a line for each element: tag, VR, depth, length,
+ * offset.
  *   (0008,0060) CS 0 2 350
  * Items are lines of tag (FFFE,E000) and VR "--"; an undefined length is "u".  A file that is refused gives
  * "error <code> <text>".  With --text: tag and value in UTF-8 of the main data set's elements whose bytes follow
- * Specific Character Set, and "?" before the tag where the decoder has doubts.  With several files each begins with "file <index>".  Compared with other people's readers
- * in tests/system/test_dicom_reader.py. */
+ * Specific Character Set, and "?" before the tag where the decoder has doubts.  With several files each begins with
+ * "file <index>".  Compared with other people's readers in tests/system/test_dicom_reader.py. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>

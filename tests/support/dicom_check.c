@@ -53,7 +53,8 @@ const char *dcm_check_structure(const struct dicom_file *f)
         if (e->end == i + 1 && !close_ended(f, i, &at))
             return "a sequence or item does not end where its last entry ends";
     }
-    return f->n_elements > f->meta_end && f->data_offset != f->elements[f->meta_end].offset ? "data_offset is wrong" : NULL;
+    bool has_data = f->n_elements > f->meta_end;
+    return has_data && f->data_offset != f->elements[f->meta_end].offset ? "data_offset is wrong" : NULL;
 }
 
 static struct dicom_coding coding_at(const struct dicom_file *f, uint32_t i)

@@ -119,7 +119,8 @@ def dcmdump(path):
     return rows
 
 
-@pytest.mark.parametrize("path", [p for p in samples() if p.name not in REFUSED], ids=lambda p: str(p.relative_to(DATA)))
+@pytest.mark.parametrize("path", [p for p in samples() if p.name not in REFUSED],
+                         ids=lambda p: str(p.relative_to(DATA)))
 def test_structure_is_that_of_dcmdump(path):
     _, mine = ours(path)
     assert [(tag, depth) for tag, _, depth, _ in mine] == dcmdump(path)

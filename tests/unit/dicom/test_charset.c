@@ -25,7 +25,8 @@ static void test_charset__decodes(void)
         { "GB18030", "GB18030", STR("Wang=\xCD\xF5^\xD0\xA1\xB6\xAB"), "Wang=王^小东", true },
         { "GB18030 of four bytes", "GB18030", STR("\x81\x30\x81\x30x"), "\xC2\x80x", true },
         { "GBK with an ASCII half", "GBK", STR("\x81\x5C!"), "乗!", true },
-        { "kanji", "\\ISO 2022 IR 87", STR("Yamada^Tarou=\x1B$B;3ED\x1B(B^\x1B$BB@O:\x1B(B"), "Yamada^Tarou=山田^太郎", true },
+        { "kanji", "\\ISO 2022 IR 87",
+          STR("Yamada^Tarou=\x1B$B;3ED\x1B(B^\x1B$BB@O:\x1B(B"), "Yamada^Tarou=山田^太郎", true },
         { "kanji and romaji", "ISO 2022 IR 13\\ISO 2022 IR 87",
           STR("\xD4\xCF\xC0\xDE^\xC0\xDB\xB3=\x1B$B;3ED\x1B(J^\x1B$BB@O:\x1B(J"), "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎", true },
         { "more kanji", "\\ISO 2022 IR 159", STR("\x1B$(D0!\x1B(B"), "丂", true },
@@ -72,11 +73,13 @@ static void test_charset__parses_terms(void)
     static const struct { const char *name, *value; int n; bool is_known, is_compatible; } rows[] = {
         { "none", "", 1, true, true }, { "one", "ISO_IR 100", 1, true, true }, { "UTF-8", "ISO_IR 192", 1, true, true },
         { "GB", "GB18030", 1, true, false }, { "GBK", "GBK", 1, true, false },
-        { "first empty", "\\ISO 2022 IR 87", 2, true, false }, { "two", "ISO 2022 IR 6\\ISO 2022 IR 100", 2, true, true },
+        { "first empty", "\\ISO 2022 IR 87", 2, true, false },
+        { "two", "ISO 2022 IR 6\\ISO 2022 IR 100", 2, true, true },
         { "trailing empty", "ISO_IR 100\\", 1, true, true }, { "unknown", "UTF-8", 0, false, true },
         { "half known", "ISO_IR 100\\x", 1, false, true }, { "not whole", "ISO_IR GBK", 0, false, true },
         { "bare number", "100", 0, false, true }, { "lower case", "iso_ir 100", 0, false, true },
-        { "too many", "ISO_IR 6\\ISO_IR 6\\ISO_IR 6\\ISO_IR 6\\ISO_IR 6\\ISO_IR 6\\ISO_IR 6\\ISO_IR 6\\ISO_IR 6", 8, false, true },
+        { "too many",
+          "ISO_IR 6\\ISO_IR 6\\ISO_IR 6\\ISO_IR 6\\ISO_IR 6\\ISO_IR 6\\ISO_IR 6\\ISO_IR 6\\ISO_IR 6", 8, false, true },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s", rows[i].name);
@@ -107,7 +110,9 @@ static void test_charset__any_bytes_give_utf8(void)
         "", "ISO_IR 13", "ISO_IR 100", "ISO_IR 126", "ISO_IR 138", "ISO_IR 166", "ISO_IR 192", "GB18030", "GBK", "x",
         "\\ISO 2022 IR 87\\ISO 2022 IR 159", "ISO 2022 IR 13\\ISO 2022 IR 87", "\\ISO 2022 IR 149\\ISO 2022 IR 58",
     };
-    static const char *const escapes[] = { "\x1B$B", "\x1B$(D", "\x1B$)C", "\x1B$)A", "\x1B(B", "\x1B-F", "\x1B)I", "\n" };
+    static const char *const escapes[] = {
+        "\x1B$B", "\x1B$(D", "\x1B$)C", "\x1B$)A", "\x1B(B", "\x1B-F", "\x1B)I", "\n",
+    };
     uint32_t x = 1;
     for (size_t i = 0; i < ARRAY_LEN(sets); i++)
         for (int round = 0; round < 300; round++) {

@@ -71,7 +71,8 @@ static void test_file__lists_elements_in_order(void)
         for (uint32_t i = 0; i < ARRAY_LEN(want); i++) {
             const struct dicom_element *e = &f.elements[m + i];
             uint32_t parent = want[i].parent == DICOM_NO_PARENT ? DICOM_NO_PARENT : want[i].parent + m;
-            CHECK(e->tag == want[i].tag && e->depth == want[i].depth && e->parent == parent && e->end == want[i].end + m);
+            CHECK(e->tag == want[i].tag && e->depth == want[i].depth);
+            CHECK(e->parent == parent && e->end == want[i].end + m);
         }
         CHECK(dcm_check_structure(&f) == NULL);
         arena_done(&a);
@@ -507,6 +508,13 @@ static void bad_meta_in_item(struct dcm *d)
     dcm_item_end(d);
     dcm_seq_end(d);
 }
+static void bad_many_strays(struct dcm *d)
+{
+    dcm_begin(d, true);
+    dcm_text(d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+    for (int i = 0; i < 257; i++)
+        dcm_u32(d, 0x00080000, 0);
+}
 static void bad_syntax_text(struct dcm *d) { dcm_begin_syntax(d, "explicit", "1.2", "1.2.3.4"); build_rich(d, true); }
 
 static void test_file__damage_is_refused(void)
@@ -531,7 +539,8 @@ static void test_file__damage_is_refused(void)
         { "explicit called implicit", bad_explicit_called_implicit },
         { "implicit called explicit", bad_implicit_called_explicit }, { "SQ in meta", bad_meta_sequence },
         { "meta behind the data set", bad_meta_behind }, { "meta in an item", bad_meta_in_item },
-        { "group length as SQ", bad_group_length_sequence }, { "syntax is no UID", bad_syntax_text },
+        { "group length as SQ", bad_group_length_sequence }, { "many group lengths", bad_many_strays },
+        { "syntax is no UID", bad_syntax_text },
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct pixl_error err = { 0 };
@@ -627,6 +636,54 @@ static void test_file__elements_have_a_limit(void)
     dcm_done(&d);
 }
 
+/* Children of an item, with sequences and group lengths among them that hold the same tags deeper, are all found. */
+static void test_file__finds_among_many(void)
+{
+    enum { N = 1000 };
+    struct pixl_error err = { 0 };
+    struct arena a;
+    struct dcm d;
+    struct dicom_file f;
+    arena_init(&a, ARENA_MAX);
+    dcm_begin(&d, true);
+    dcm_seq_begin(&d, 0x00081140, true);
+    dcm_item_begin(&d, true);
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t tag = 0x00400001 + 2 * i;
+        if (i % 5 == 0)
+            dcm_u32(&d, 0x00100000, 0);
+        if (i % 7 != 0) {
+            dcm_u16(&d, tag, 1);
+            continue;
+        }
+        dcm_seq_begin(&d, tag, i % 2);
+        for (uint32_t k = i % 4; k > 0; k--) {
+            dcm_item_begin(&d, i % 2);
+            dcm_u16(&d, tag - 2, 1);
+            dcm_u16(&d, tag + 1, 1);
+            dcm_item_end(&d);
+        }
+        dcm_seq_end(&d);
+    }
+    dcm_item_end(&d);
+    dcm_seq_end(&d);
+    for (uint32_t i = 0; i < N; i++)
+        dcm_u16(&d, 0x00180001 + 2 * i, 1);
+    REQUIRE_OK(parse(&d, &a, &f, &err), err);
+    uint32_t item = f.meta_end + 1;
+    for (uint32_t i = 0; i < N; i++) {
+        test_row("%u", (unsigned)i);
+        int64_t inner = dicom_find(&f, item, 0x00400001 + 2 * i);
+        int64_t outer = dicom_find(&f, DICOM_NO_PARENT, 0x00180001 + 2 * i);
+        CHECK(inner > 0 && f.elements[inner].tag == 0x00400001 + 2 * i && f.elements[inner].parent == item);
+        CHECK(outer > 0 && f.elements[outer].tag == 0x00180001 + 2 * i && f.elements[outer].depth == 0);
+        CHECK(dicom_find(&f, item, 0x00400002 + 2 * i) == -1);
+        CHECK(dicom_find(&f, DICOM_NO_PARENT, 0x00180002 + 2 * i) == -1);
+    }
+    dcm_done(&d);
+    arena_done(&a);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -634,7 +691,7 @@ int main(int argc, char **argv)
         TEST(test_file__what_is_read_is_written_again), TEST(test_file__truncation_is_refused),
         TEST(test_file__hostile_bytes_do_no_harm), TEST(test_file__damage_is_refused),
         TEST(test_file__unsupported_syntaxes_are_named), TEST(test_file__depth_has_a_limit_and_no_stack),
-        TEST(test_file__elements_have_a_limit),
+        TEST(test_file__elements_have_a_limit), TEST(test_file__finds_among_many),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }

@@ -10,7 +10,8 @@
 
 enum { ARENA_MAX = 64 << 20, SOURCE_BYTES = 300 * 1000 };
 
-static const struct dicom_coding explicit_le = { true, false }, implicit_le = { false, false }, explicit_be = { true, true };
+static const struct dicom_coding explicit_le = { true, false }, implicit_le = { false, false };
+static const struct dicom_coding explicit_be = { true, true };
 
 static void test_plan__codes_elements(void)
 {
