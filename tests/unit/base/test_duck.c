@@ -19,6 +19,7 @@ static struct duck *open_duck(void)
 static void test_duck__folder_for_spilling_is_made_private(void)
 {
     duck_auto *d = open_duck();
+    CHECK(d != NULL);
     struct stat st;
     REQUIRE(stat(test_path("spill"), &st) == 0);
     CHECK_INT(st.st_mode & 07777, 0700);
