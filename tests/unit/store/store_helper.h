@@ -154,13 +154,11 @@ static inline void bring(struct store *s, int64_t id, enum study_state state)
         return;
     }
     move_to(s, id, STUDY_DEIDENTIFIED);
-    if (state == STUDY_KEPT)
-        move_to(s, id, STUDY_KEPT);
-    if (state != STUDY_DELIVERING && state != STUDY_EXPORTED)
+    if (state == STUDY_DEIDENTIFIED)
         return;
     CHECK_INT(claim_as(s, ME, STORE_WORK_DELIVER, 0, false).id, id);
-    if (state == STUDY_EXPORTED)
-        move_to(s, id, STUDY_EXPORTED);
+    if (state != STUDY_DELIVERING)
+        move_to(s, id, state);
 }
 
 static inline struct store_counts count_of(struct store *s)

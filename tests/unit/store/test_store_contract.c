@@ -215,7 +215,7 @@ static void test_claim__goes_by_priority_then_date_then_number(void)
     };
     struct store *s = open_store();
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        char accession[8];
+        char accession[32];
         (void)snprintf(accession, sizeof accession, "A%zu", i);
         add(s, (struct ask){ .project = rows[i].project, .mrn = "1", .accession = accession, .priority = rows[i].priority,
                              .date = rows[i].date });
@@ -564,7 +564,7 @@ static void test_retry__keeps_to_its_filter(void)
     struct store *s = open_store();
     static const char *const projects[] = { "p", "p", "q", "q" };
     for (int64_t i = 0; i < 4; i++) {
-        char accession[8];
+        char accession[32];
         (void)snprintf(accession, sizeof accession, "A%lld", (long long)i);
         add(s, (struct ask){ .project = projects[i], .mrn = "1", .accession = accession });
         bring(s, i + 1, i % 2 ? STUDY_MISSING : STUDY_FAILED);

@@ -1,0 +1,105 @@
+#include "store/store.h"
+
+#include "../../unit/store/store_helper.h"
+#include "fault.h"
+
+static struct arena arena;
+
+/* One study from its cohort row to its delivery, as far as memory lasts; begun again, it goes on where it stood. */
+static bool populate_one(struct store *s, struct pixl_error *err)
+{
+    struct store_populate *p = NULL;
+    struct ask a = { .mrn = "1", .accession = "A", .series = "1.4\\1.3", .participant = "P" };
+    struct study_request r = request_of(&a);
+    enum store_added what;
+    if (!store_populate_begin(s, false, &p, err))
+        return false;
+    if (store_populate_add(p, &r, T0, &what, NULL, err))
+        return store_populate_end(p, err);
+    struct pixl_error second = { 0 };
+    CHECK(!store_populate_end(p, &second));      /* what was broken off is not reported as done */
+    CHECK_INT(second.code, err->code);
+    return false;
+}
+
+static bool retrieve_one(struct store *s, struct pixl_error *err)
+{
+    struct store_image m;
+    bool got = false, widened;
+    int64_t n = 0, mine;
+    struct store_claim c = { .work = STORE_WORK_RETRIEVE, .owner = ME, .now_us = T0, .lease_us = LEASE };
+    if (!store_recover_claims(s, "nobody-else", true, T0, &n, err) || !store_claim_next(s, &c, &arena, &got, &m, err))
+        return false;
+    if (!got) {
+        c.suspects = true;
+        if (!store_claim_next(s, &c, &arena, &got, &m, err))
+            return false;
+    }
+    if (!got)
+        return true;                             /* done before */
+    struct phi_text uids[] = { phi_text(STR("1.2")), phi_text(STR("1.3")) };
+    if (!store_resolve(s, m.id, m.fence, uids, 2, T0, &mine, err))
+        return false;
+    struct store_move move = move_of(m.id, m.fence, STUDY_DEIDENTIFIED);
+    move.pseudo_study_uid = m.id == 1 ? "2.25.1" : "2.25.2";
+    move.series_version = m.series_version;
+    return store_move(s, &move, &widened, err);
+}
+
+static bool whole_life(const char *url, struct pixl_error *err)
+{
+    struct store *s = NULL;
+    if (!store_open(url, &s, err))
+        return false;
+    int64_t *ids;
+    size_t n_ids, n_projects;
+    struct str *projects, meta;
+    bool ok = populate_one(s, err) && retrieve_one(s, err) && retrieve_one(s, err) &&
+              store_find_images(s, phi_text(STR("A")), &arena, &ids, &n_ids, err) &&
+              store_projects(s, &arena, &projects, &n_projects, err) &&
+              store_meta_put_if_absent(s, "k", STR("v"), &arena, &meta, err);
+    if (ok)
+        CHECK(n_ids == 2 && n_projects == 1 && str_eq(meta, STR("v")));
+    store_close(s);
+    return ok;
+}
+
+static void test_store__survives_each_failed_allocation(void)
+{
+    long n;
+    for (n = 0;; n++) {
+        test_row("allocation %ld", n);
+        struct pixl_error err = { 0 };
+        const char *url = store_url(false);
+        arena_init(&arena, 1 << 20);
+        fault_alloc_after(n);
+        bool ok = whole_life(url, &err);
+        bool reached = fault_alloc_stop();
+        arena_done(&arena);
+        if (!reached) {
+            CHECK_OK(ok, err);
+            break;
+        }
+        if (!ok) {
+            CHECK_FAILS(ok, err, PIXL_E_NOMEM);
+            arena_init(&arena, 1 << 20);
+            CHECK_OK(whole_life(url, &err), err);        /* with memory it goes on, and ends in the same place */
+            arena_done(&arena);
+        }
+        struct store *s = NULL;
+        REQUIRE_OK(store_open(url, &s, &err), err);
+        struct store_counts c = count_of(s);
+        CHECK_INT(c.requests, 1);
+        CHECK_INT(c.by_state[STUDY_DEIDENTIFIED], 2);
+        CHECK_INT(images_in(s), 2);
+        store_close(s);
+    }
+    CHECK(n > 30);
+    printf("    %ld allocations\n", n);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case tests[] = { TEST(test_store__survives_each_failed_allocation) };
+    return test_main(argc, argv, tests, ARRAY_LEN(tests));
+}
