@@ -4,12 +4,12 @@
 
 #include "test.h"
 
-/* The table as DESIGN's life of a study tells it, written a second time by hand: Q R D V E K M S F W H A. */
+/* The table as ARCHITECTURE's life of a study tells it, written a second time by hand: Q R D V E K M S F W H A. */
 static void test_state__only_the_allowed_moves_are_allowed(void)
 {
     static const char letters[] = "QRDVEKMSFWHA";
     static const char *const to[STUDY_STATE_COUNT] = {
-        "RH", "DQMSFW", "VKQFH", "EDQF", "", "", "Q", "Q", "QD", "Q", "QD", "Q",
+        "RH", "DQMSFW", "VQFH", "EKDQF", "", "", "Q", "Q", "QD", "Q", "QD", "Q",
     };
     CHECK_INT(strlen(letters), STUDY_STATE_COUNT);
     for (int a = 0; a < STUDY_STATE_COUNT; a++)
