@@ -3,7 +3,7 @@
  * Sizes and checksum stand in each local header (no data descriptors), entries come in the order given, times are fixed
  * (1980-01-01), so that the same study gives the same bytes.  zip64 where a size or the number of entries needs it.
  * The file is under construction until zip_commit(): fsync, rename, fsync of the folder.
- * Owns: the file under construction and its buffers (about twice the largest buffered entry, zip_limits).
+ * Owns: the file under construction and its buffers (2 MiB and about twice the largest buffered entry).
  * Threads: one zip belongs to one thread. */
 #ifndef PIXL_UPLOAD_ZIP_H
 #define PIXL_UPLOAD_ZIP_H
@@ -20,7 +20,9 @@ struct zip;
 PIXL_MUST_CHECK bool zip_new(const char *path, const char *suffix, int level, struct zip **out, struct pixl_error *err);
 /* Adds the plan's bytes as one entry.  stored: do not deflate (pixels are compressed already).  Entries larger than 16 MiB are
  * passed in blocks (deflated by zlib), never held whole.
- * name: relative, '/'-separated, ASCII, unique.  Fails: IO, NO_SPACE, CORRUPT (source shrank), LIMIT, NOMEM. */
+ * name: relative, '/'-separated, ASCII, unique.
+ * Fails: IO, NO_SPACE, CORRUPT (source shrank or changed), LIMIT, NOMEM, INVALID (name), EXISTS (name).  A failure before
+ * the entry's first byte was written leaves the zip as it was; after a later one every call fails, INTERNAL, but zip_abandon(). */
 PIXL_MUST_CHECK bool zip_add(struct zip *z, const char *name, const struct dicom_plan *plan, const struct dicom_source *source, bool stored,
                              struct pixl_error *err);
 /* Finishes; *size_bytes and digest (SHA-256 of the whole file, taken while writing).  Frees z, also on failure (nothing is left then). */
