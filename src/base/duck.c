@@ -381,7 +381,7 @@ static bool read_integer(const struct column *c, idx_t row, int64_t *out)
 {
     switch (c->type) {
     case DUCKDB_TYPE_BOOLEAN: *out = ((const bool *)c->data)[row]; return true;
-    case DUCKDB_TYPE_TINYINT: *out = ((const int8_t *)c->data)[row]; return true;
+    case DUCKDB_TYPE_TINYINT: *out = (int)((const int8_t *)c->data)[row]; return true;
     case DUCKDB_TYPE_SMALLINT: *out = ((const int16_t *)c->data)[row]; return true;
     case DUCKDB_TYPE_INTEGER: *out = ((const int32_t *)c->data)[row]; return true;
     case DUCKDB_TYPE_BIGINT: *out = ((const int64_t *)c->data)[row]; return true;
@@ -497,6 +497,7 @@ bool duck_run(struct duck *d, const char *sql, const struct duck_value *params, 
     duck_rows_auto *r = NULL;
     if (!duck_query(d, sql, params, n, &r, err))
         return false;
+    assert(r != NULL);
     bool got = true;                         /* a statement is done only when its (short) result was taken */
     while (got)
         if (!next_chunk(r, &got, err))
