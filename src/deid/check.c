@@ -29,14 +29,12 @@ static bool form_of(const struct dicom_element *e, enum dicom_vr vr, enum residu
     case DICOM_VR_IS: case DICOM_VR_DS:
         *form = RESIDUE_NUMBERS;
         return true;
-    case DICOM_VR_DA: case DICOM_VR_DT:
+    case DICOM_VR_DA: case DICOM_VR_DT: case DICOM_VR_TM:
         *form = RESIDUE_DATE;
         return true;
     case DICOM_VR_UI:
         *form = RESIDUE_UIDS;
         return true;
-    case DICOM_VR_TM: case DICOM_VR_AS:
-        return false;
     case DICOM_VR_UN: case DICOM_VR_OB:
         *form = RESIDUE_BINARY;
         return !is_samples(e->tag);
@@ -47,6 +45,27 @@ static bool form_of(const struct dicom_element *e, enum dicom_vr vr, enum residu
         *form = RESIDUE_TEXT;
         return dicom_vr_is_text(vr);
     }
+}
+
+static bool is_ascii(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* Are there only characters that the VR has?  A number or date that is none may be anything. */
+static bool is_regular(enum residue_form form, struct str s)
+{
+    const char *allowed = form == RESIDUE_UIDS ? "0123456789.\\" : form == RESIDUE_NUMBERS ? "0123456789+-.eE\\" : "0123456789+-.:\\";
+    if (form == RESIDUE_TEXT || form == RESIDUE_CODE || form == RESIDUE_BINARY)
+        return true;
+    s = str_trim(dicom_uid_trim(s));
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] != ' ' && (s.p[i] == '\0' || strchr(allowed, s.p[i]) == NULL))
+            return false;
+    return true;
 }
 
 /* A value that starts with an item is a sequence whose length hides it from the allow-list: it cannot be judged. */
@@ -71,8 +90,14 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
     uint64_t key = study_value_key(s, e->tag ^ d->exempt, set, t.text);
     if (study_has_seen(s, key))
         return true;
-    if (form == RESIDUE_TEXT && dicom_vr_has_charset((enum dicom_vr)d->vr) && !instance_text(in, i, set, &t.text, err))
-        return false;
+    if (!is_regular(form, t.text))
+        t.form = form = RESIDUE_TEXT;
+    if (form == RESIDUE_TEXT) {
+        struct str raw = t.text;
+        if (!instance_text(in, i, set, &t.text, err))
+            return false;
+        t.is_unclean = t.text.p == raw.p && !is_ascii(raw);
+    }
     struct place place = { in->f, i };
     if (!residue_check(s->residue, &t, write_place, &place, err))
         return false;

@@ -516,7 +516,8 @@ bool residue_check(struct residue *r, const struct residue_text *t, void (*where
         k.allowed &= ~(unsigned)NAMES;
         return token_each(t->text, r->seed, options, see_token, &k);
     case RESIDUE_TEXT:
-        return token_each(t->text, r->seed, options, see_token, &k);
+        return token_each(t->text, r->seed, options, see_token, &k) &&
+               (!t->is_unclean || token_each(t->text, r->seed, options | TOKEN_ASCII, see_token, &k));
     case RESIDUE_NUMBERS:
         return token_each(t->text, r->seed, TOKEN_MULTI, see_number, &k);
     case RESIDUE_DATE:

@@ -47,6 +47,7 @@ struct residue_text {
     struct str text;
     enum residue_form form;
     bool is_multi;               /* '\' separates values */
+    bool is_unclean;             /* could not be decoded: bytes beyond ASCII are tried as letters and as separators */
     unsigned exempt;             /* enum identity that may be left here */
 };
 /* where: called at most once, to write the place when something new is seen.

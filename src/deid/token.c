@@ -31,6 +31,23 @@ static struct folded fold_ascii(unsigned char c)
     return (struct folded){ { c, 0 }, 1, c != '\0' && strchr("-./_:'+#", c) ? CLASS_JOINER : CLASS_NONE };
 }
 
+/* Blocks of scripts; what is not listed (punctuation, symbols, private use) separates words. */
+static bool is_letter_beyond_latin(uint32_t c)
+{
+    static const uint32_t blocks[][2] = {
+        { 0xAA, 0xAA }, { 0xB5, 0xB5 }, { 0xBA, 0xBA }, { 0x180, 0x2AF }, { 0x370, 0x373 }, { 0x376, 0x37D }, { 0x37F, 0x37F },
+        { 0x386, 0x386 }, { 0x388, 0x559 }, { 0x560, 0x588 }, { 0x591, 0x5BD }, { 0x5D0, 0x5F2 }, { 0x610, 0x61A },
+        { 0x620, 0x669 }, { 0x66E, 0x6D3 }, { 0x6D5, 0x6FF }, { 0x710, 0x1FFE }, { 0x2C00, 0x2DFF }, { 0x3005, 0x3007 },
+        { 0x3021, 0x3029 }, { 0x3031, 0x30FA }, { 0x30FC, 0x31FF }, { 0x3400, 0xD7FF }, { 0xF900, 0xFD3D }, { 0xFD50, 0xFDFB },
+        { 0xFE70, 0xFEFC }, { 0xFF10, 0xFF19 }, { 0xFF21, 0xFF3A }, { 0xFF41, 0xFF5A }, { 0xFF66, 0xFFDC }, { 0x10000, 0x1EFFF },
+        { 0x20000, 0x3FFFF },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
+        if (c <= blocks[i][1])
+            return c >= blocks[i][0];
+    return false;
+}
+
 static struct folded fold(uint32_t c)
 {
     if (c < 0x80)
@@ -45,9 +62,7 @@ static struct folded fold(uint32_t c)
         return (struct folded){ { 0, 0 }, 0, CLASS_SKIP };              /* combining marks */
     if (c == 0x2019 || c == 0x2010 || c == 0x2011 || c == 0x2013)
         return (struct folded){ { c, 0 }, 1, CLASS_JOINER };            /* typographic apostrophe and hyphens */
-    bool is_letter = !(c < 0xAA || (c > 0xAA && c < 0xC0 && c != 0xB5 && c != 0xBA) || (c >= 0x2000 && c < 0x2070) ||
-                       (c >= 0x3000 && c < 0x3005) || (c >= 0x3008 && c < 0x3021) || c == 0x30FB || c >= 0xFFF0 ||
-                       (c >= 0xFF00 && c < 0xFF10) || (c >= 0xE000 && c < 0xF900));
+    bool is_letter = is_letter_beyond_latin(c);
     if (c >= 0x391 && c <= 0x3A9)
         c += 0x20;                                                      /* Greek */
     else if (c >= 0x410 && c <= 0x42F)
@@ -290,7 +305,7 @@ bool token_each(struct str text, uint64_t seed, unsigned options, bool (*sink)(v
         part_clear(&k, parts[i]);
     while (text.n > 0) {
         uint32_t c = next_char(&text);
-        struct folded f = fold(c);
+        struct folded f = c >= 0x80 && (options & TOKEN_ASCII) ? (struct folded){ { c, 0 }, 1, CLASS_NONE } : fold(c);
         if (f.class == CLASS_SKIP)
             continue;
         if (c == '\\' && (options & TOKEN_MULTI)) {

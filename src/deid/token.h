@@ -36,6 +36,7 @@ enum token_options {
     TOKEN_WITH_UIDS   = 1u << 0,
     TOKEN_WITH_GRAMS  = 1u << 1,
     TOKEN_MULTI       = 1u << 2, /* '\' separates values */
+    TOKEN_ASCII       = 1u << 3, /* bytes beyond ASCII are no letters: for text whose character set is not what it says */
 };
 
 /* Gives every token of text to sink, in order; false: sink said stop. */

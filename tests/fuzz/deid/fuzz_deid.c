@@ -1,0 +1,133 @@
+/* Mutated instances: whatever is emitted parses again, its structure holds, and no planted marker is in it.  The first byte
+ * chooses what the rules keep. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "deid/deid.h"
+#include "dicom_check.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The patient of the corpus: names, ids and UIDs that nothing written may hold as a word. */
+static const char name[] = "Zimmermann", mrn[] = "MRN-4711-08";
+
+#define RULE(g, e, what) { .group = (g), .element = (e), .op = PROJECT_OP_##what }
+static const struct project_tag_rule rules[] = {
+    RULE(0x0008, 0x0016, KEEP), RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0060, KEEP), RULE(0x0008, 0x103E, KEEP),
+    RULE(0x0008, 0x1140, KEEP), RULE(0x0008, 0x1155, REPLACE_UID), RULE(0x0009, 0x1001, KEEP), RULE(0x0010, 0x0010, REPLACE),
+    RULE(0x0010, 0x0020, SECURE_HASH), RULE(0x0018, 0x0050, EMPTY), RULE(0x0020, 0x000D, REPLACE_UID), RULE(0x0020, 0x000E, REPLACE_UID),
+    RULE(0x0020, 0x4000, KEEP), RULE(0x0040, 0xA730, KEEP), RULE(0x0040, 0xA160, KEEP), RULE(0x0040, 0xA043, REPLACE),
+    RULE(0x7FE0, 0x0010, KEEP),
+};
+
+struct world {
+    struct project project;
+    struct project_manufacturer any;
+    struct deid_policy *policy;
+    struct pseudonyms *names;
+};
+
+static struct world *make_world(void)
+{
+    static const char *const modalities[] = { "CT", "" };
+    struct pixl_error err = { 0 };
+    struct secret key = { 0 }, salt = { 0 };
+    struct world *w = calloc(1, sizeof *w);
+    struct pattern *any = NULL;
+    bool ok = w != NULL && secret_set(&key, STR("k"), &err) && secret_set(&salt, STR("s"), &err) &&
+              pseudonyms_new(&key, &salt, STR(""), STR("p"), &w->names, &err) && pattern_new(STR(""), &any, &err);
+    assert(ok);
+    secret_done(&key);
+    secret_done(&salt);
+    w->any.pattern = any;
+    w->project = (struct project){ .base_rules = rules, .n_base_rules = ARRAY_LEN(rules), .modalities = modalities,
+                                   .n_modalities = ARRAY_LEN(modalities), .manufacturers = &w->any, .n_manufacturers = 1 };
+    ok = deid_policy_new(&w->project, &w->policy, &err);
+    assert(ok);
+    return w;
+}
+
+/* Letters and digits; what lies beyond ASCII is a letter in some character set. */
+static bool is_word_char(char c)
+{
+    return ((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
+}
+
+/* As a word, outside pixels: the check lets pass what only contains it. */
+static bool holds_word(const char *p, size_t n, const char *word)
+{
+    size_t k = strlen(word);
+    for (const char *at = p; (at = memmem(at, n - (size_t)(at - p), word, k)) != NULL; at++) {
+        bool before = at > p && is_word_char(at[-1]);
+        bool behind = at + k < p + n && is_word_char(at[k]);
+        if (!before && !behind)
+            return true;
+    }
+    return false;
+}
+
+static void check_output(const struct deid_result *res, const struct dicom_file *f, bool is_patient)
+{
+    struct pixl_error err = { 0 };
+    struct buf out;
+    buf_init(&out, 64u << 20);
+    bool ok = dcm_plan_collect(&res->plan, &f->source, &out, &err);
+    assert(ok && out.n == res->plan.size_bytes);
+    struct arena arena;
+    arena_init(&arena, 64u << 20);
+    const struct dicom_source again = dicom_source_bytes(out.p, out.n);
+    struct dicom_file g;
+    ok = dicom_parse(&again, &DICOM_LIMITS_DEFAULT, &arena, &g, &err);
+    assert(ok && dcm_check_structure(&g) == NULL);
+    int64_t pixels = dicom_find(&g, DICOM_NO_PARENT, DICOM_PIXEL_DATA);
+    size_t header = pixels < 0 ? out.n : (size_t)g.elements[pixels].offset;
+    assert(!is_patient || !holds_word(out.p, header, mrn));
+    for (uint32_t i = g.meta_end; is_patient && i < g.n_elements; i++) {
+        struct str v;
+        const struct dicom_element *e = &g.elements[i];
+        if ((e->flags & (DICOM_IS_ITEM | DICOM_IS_SEQUENCE)) || e->vr == DICOM_VR_CS || !dicom_vr_is_text((enum dicom_vr)e->vr) ||
+            !dicom_vr_has_charset((enum dicom_vr)e->vr) || e->value_bytes == 0 || !dicom_value(&g, i, &v, &err))
+            continue;
+        /* Bytes beyond ASCII and escapes are letters or not by the character set: only plain text is judged here. */
+        bool plain = true;
+        for (size_t k = 0; k < v.n; k++)
+            plain = plain && (unsigned char)v.p[k] < 0x80 && v.p[k] != 0x1B;
+        assert(!plain || !holds_word(v.p, v.n, name));
+    }
+    arena_done(&arena);
+    buf_done(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct world *w;
+    if (w == NULL)
+        w = make_world();
+    struct pixl_error err = { 0 };
+    struct arena arena;
+    arena_init(&arena, 256u << 20);
+    const struct dicom_source source = dicom_source_bytes(data, size);
+    struct dicom_file f;
+    struct deid_study *study = NULL;
+    const struct deid_study_args args = { .policy = w->policy, .pseudonyms = w->names, .mrn = phi_text(str_of(mrn)) };
+    if (dicom_parse(&source, &DICOM_LIMITS_DEFAULT, &arena, &f, &err)) {
+        bool ok = deid_study_new(&args, &study, &err);
+        assert(ok);
+        struct deid_result res;
+        struct str patient = { 0 };
+        bool found = false;
+        if (deid_instance(study, &f, &arena, &res, &err)) {
+            if (res.verdict == DEID_EMIT) {
+                ok = dicom_text(&f, DICOM_PATIENT_NAME, &patient, &found, &err);
+                check_output(&res, &f, ok && found && str_is_prefix(patient, str_of("Zimmermann^")));
+            }
+        } else {
+            assert(err.code != PIXL_OK && err.code != PIXL_E_INTERNAL);
+        }
+    }
+    deid_study_free(study);
+    arena_done(&arena);
+    return 0;
+}
