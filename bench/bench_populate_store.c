@@ -1,5 +1,6 @@
 /* bench_populate_store [ROWS] [FOLDER]   how fast requests go into a store on disk, and what that costs in memory.
- * Three kinds of rows, as cohorts have them: MRN + accession number, and every fourth one a second request for a study. */
+ * Three kinds of rows, as cohorts have them: MRN + accession number, and every fourth one a second request for a study.
+ * */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -69,7 +70,9 @@ static void claims(struct store *s, int64_t n)
     arena_init(&a, 1 << 20);
     int64_t start = clock_mono_us();
     for (int64_t i = 0; i < n; i++) {
-        struct store_claim c = { .work = STORE_WORK_RETRIEVE, .owner = "bench", .now_us = clock_wall_us(), .lease_us = 60000000 };
+        struct store_claim c = {
+            .work = STORE_WORK_RETRIEVE, .owner = "bench", .now_us = clock_wall_us(), .lease_us = 60000000
+        };
         struct store_image image;
         bool got = false;
         if (!store_claim_next(s, &c, &a, &got, &image, &err))

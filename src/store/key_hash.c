@@ -24,7 +24,8 @@ static uint64_t load(const char *p, size_t n)
 
 static uint64_t sip13(uint64_t k0, uint64_t k1, struct str s)
 {
-    uint64_t v[4] = { k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u, k1 ^ 0x7465646279746573u };
+    uint64_t v[4] = { k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u,
+                      k1 ^ 0x7465646279746573u };
     size_t i = 0;
     for (; s.n - i >= 8; i += 8) {
         uint64_t m = load(s.p + i, 8);

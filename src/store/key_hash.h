@@ -1,7 +1,7 @@
 /* key_hash.h - 64 bits that stand for a row's key in an index (SipHash-1-3 with a fixed key).
  *
- * Stored: the function never changes without a migration.  Two keys may share a hash: who finds a row by it compares the
- * texts, and puts a second key at hash + 1 (see store_sqlite_schema.c).
+ * Stored: the function never changes without a migration.  Two keys may share a hash: who finds a row by it compares
+ * the texts, and puts a second key at hash + 1 (see store_sqlite_schema.c).
  * Owns: nothing.  Threads: any. */
 #ifndef PIXL_STORE_KEY_HASH_H
 #define PIXL_STORE_KEY_HASH_H

@@ -222,14 +222,15 @@ bool store_extract_times(struct store *s, struct str project, struct arena *a, s
     return leave(s, s->ops->extract_times(s, project, a, out, n, err), err);
 }
 
-bool store_change_bucket(struct store *s, const char *name, bool (*change)(void *ctx, struct store_bucket *b), void *ctx,
-                         struct pixl_error *err)
+bool store_change_bucket(struct store *s, const char *name, bool (*change)(void *ctx, struct store_bucket *b),
+                         void *ctx, struct pixl_error *err)
 {
     enter(s, err);
     return leave(s, s->ops->change_bucket(s, name, change, ctx, err), err);
 }
 
-bool store_meta_get(struct store *s, const char *key, struct arena *a, struct str *out, bool *got, struct pixl_error *err)
+bool store_meta_get(struct store *s, const char *key, struct arena *a, struct str *out, bool *got,
+                    struct pixl_error *err)
 {
     enter(s, err);
     return leave(s, s->ops->meta_get(s, key, a, out, got, err), err);

@@ -1,7 +1,8 @@
 /* store_backend.h - what a tracking database must provide; for this room and its tests only.  All slots required.
  *
- * Each slot has the contract of the function of store.h with its name.  The front door holds the lock around every call, so
- * that a backend needs none, and checks that errors and results agree, so that no backend has to be trusted with it. */
+ * Each slot has the contract of the function of store.h with its name.  The front door holds the lock around every
+ * call, so that a backend needs none, and checks that errors and results agree, so that no backend has to be trusted
+ * with it. */
 #ifndef PIXL_STORE_STORE_BACKEND_H
 #define PIXL_STORE_STORE_BACKEND_H
 
@@ -15,18 +16,18 @@ struct store_ops {
     void (*close)(struct store *s);
 
     bool (*populate_begin)(struct store *s, bool dry, struct store_populate **out, struct pixl_error *err);
-    bool (*populate_add)(struct store_populate *p, const struct study_request *r, int64_t now_us, enum store_added *what,
-                         bool *participant_differs, struct pixl_error *err);
+    bool (*populate_add)(struct store_populate *p, const struct study_request *r, int64_t now_us,
+                         enum store_added *what, bool *participant_differs, struct pixl_error *err);
     bool (*populate_end)(struct store_populate *p, struct pixl_error *err);
 
-    bool (*claim_next)(struct store *s, const struct store_claim *c, struct arena *a, bool *got, struct store_image *out,
-                       struct pixl_error *err);
+    bool (*claim_next)(struct store *s, const struct store_claim *c, struct arena *a, bool *got,
+                       struct store_image *out, struct pixl_error *err);
     bool (*renew_claims)(struct store *s, const char *owner, int64_t lease_until_us, struct pixl_error *err);
     bool (*recover_claims)(struct store *s, const char *owner, bool all_others, int64_t now_us, int64_t *n,
                            struct pixl_error *err);
     bool (*next_due)(struct store *s, enum store_work work, int64_t *due_us, struct pixl_error *err);
-    bool (*resolve)(struct store *s, int64_t image, int64_t fence, const struct phi_text *uids, size_t n, int64_t now_us,
-                    int64_t *mine, struct pixl_error *err);
+    bool (*resolve)(struct store *s, int64_t image, int64_t fence, const struct phi_text *uids, size_t n,
+                    int64_t now_us, int64_t *mine, struct pixl_error *err);
     bool (*move)(struct store *s, const struct store_move *m, bool *widened, struct pixl_error *err);
 
     bool (*each_image)(struct store *s, const struct store_filter *f,
@@ -47,9 +48,10 @@ struct store_ops {
     bool (*extract_times)(struct store *s, struct str project, struct arena *a, struct str **out, size_t *n,
                           struct pixl_error *err);
 
-    bool (*change_bucket)(struct store *s, const char *name, bool (*change)(void *ctx, struct store_bucket *b), void *ctx,
-                          struct pixl_error *err);
-    bool (*meta_get)(struct store *s, const char *key, struct arena *a, struct str *out, bool *got, struct pixl_error *err);
+    bool (*change_bucket)(struct store *s, const char *name, bool (*change)(void *ctx, struct store_bucket *b),
+                          void *ctx, struct pixl_error *err);
+    bool (*meta_get)(struct store *s, const char *key, struct arena *a, struct str *out, bool *got,
+                     struct pixl_error *err);
     bool (*meta_put_if_absent)(struct store *s, const char *key, struct str value, struct arena *a, struct str *out,
                                struct pixl_error *err);
 };

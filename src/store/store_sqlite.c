@@ -19,8 +19,8 @@ struct store_sqlite *store_sqlite_of(struct store *s)
 
 /* --- open ------------------------------------------------------------------------------------------------------ */
 
-/* The file holds identities.  A new one is made 0600, and SQLite gives its own files the same mode; one that somebody copied
- * here with a wider mode is narrowed before anything is read. */
+/* The file holds identities.  A new one is made 0600, and SQLite gives its own files the same mode; one that somebody
+ * copied here with a wider mode is narrowed before anything is read. */
 static bool narrow_mode(const char *path, struct pixl_error *err)
 {
     static const char *const suffix[] = { "", "-wal", "-shm" };
@@ -78,18 +78,26 @@ bool store_sqlite_get_row(struct store_sqlite *s, int64_t id, struct store_row *
 {
     stmt_auto *q = NULL;
     bool got;
-    if (!sqlite_db_prepare(s->db, "SELECT extract_id, fence, series_version, state, failed_from, attempts, crashes, priority,"
-                           " zip_digest <> '', merged_into IS NOT NULL, owner FROM image WHERE image_id = ?1", &q, err))
+    if (!sqlite_db_prepare(s->db,
+                           "SELECT extract_id, fence, series_version, state, failed_from, attempts, crashes, priority,"
+                           " zip_digest <> '', merged_into IS NOT NULL, owner FROM image WHERE image_id = ?1",
+                           &q, err))
         return false;
     sqlite_bind_i64(q, 1, id);
     if (!sqlite_step(q, &got, err))
         return false;
     if (!got)
         return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "store: there is no image %lld", (long long)id);
-    struct store_row r = { .id = id, .extract_id = sqlite_col_i64(q, 0), .fence = sqlite_col_i64(q, 1),
-        .series_version = sqlite_col_i64(q, 2), .failed_from = STUDY_QUEUED, .attempts = (int)sqlite_col_i64(q, 5),
-        .crashes = (int)sqlite_col_i64(q, 6), .priority = (int)sqlite_col_i64(q, 7), .has_zip = sqlite_col_i64(q, 8) != 0,
-        .is_merged = sqlite_col_i64(q, 9) != 0 };
+    struct store_row r = { .id = id,
+                           .extract_id = sqlite_col_i64(q, 0),
+                           .fence = sqlite_col_i64(q, 1),
+                           .series_version = sqlite_col_i64(q, 2),
+                           .failed_from = STUDY_QUEUED,
+                           .attempts = (int)sqlite_col_i64(q, 5),
+                           .crashes = (int)sqlite_col_i64(q, 6),
+                           .priority = (int)sqlite_col_i64(q, 7),
+                           .has_zip = sqlite_col_i64(q, 8) != 0,
+                           .is_merged = sqlite_col_i64(q, 9) != 0 };
     struct str owner = sqlite_col_str(q, 10);
     if (owner.n >= sizeof r.owner)
         return pixl_fail(err, PIXL_E_CORRUPT, 0, "store: image %lld has an owner that is too long", (long long)id);
@@ -123,13 +131,22 @@ static bool has_way_back(enum study_state s)
 /* States in which a zip of this study may lie in the spool or at the destination. */
 static bool may_have_zip(enum study_state s)
 {
-    return s == STUDY_DEIDENTIFIED || s == STUDY_DELIVERING || s == STUDY_EXPORTED || s == STUDY_KEPT || has_way_back(s);
+    return s == STUDY_DEIDENTIFIED || s == STUDY_DELIVERING || s == STUDY_EXPORTED || s == STUDY_KEPT ||
+           has_way_back(s);
 }
 
 struct store_change store_sqlite_change_of(const struct store_row *row, enum study_state to, int64_t now_us)
 {
-    return (struct store_change){ .row = row, .to = to, .now_us = now_us, .fence = row->fence, .attempts = row->attempts,
-        .crashes = row->crashes, .zip_bytes = -1, .instances_found = -1, .instances_delivered = -1, .instances_skipped = -1 };
+    return (struct store_change){ .row = row,
+                                  .to = to,
+                                  .now_us = now_us,
+                                  .fence = row->fence,
+                                  .attempts = row->attempts,
+                                  .crashes = row->crashes,
+                                  .zip_bytes = -1,
+                                  .instances_found = -1,
+                                  .instances_delivered = -1,
+                                  .instances_skipped = -1 };
 }
 
 static void bind_cstr_if(struct sqlite_stmt *q, int i, const char *s)
@@ -194,7 +211,8 @@ static bool update_row(struct store_sqlite *s, const struct store_change *c, str
         if (err->code != PIXL_E_EXISTS)
             return pixl_wrap(err, "image %lld", (long long)r->id);
         pixl_error_clear(err);                  /* the one unique rule that this statement can break */
-        return pixl_fail(err, PIXL_E_EXISTS, 0, "store: another image has the pseudo study UID of image %lld", (long long)r->id);
+        return pixl_fail(err, PIXL_E_EXISTS, 0, "store: another image has the pseudo study UID of image %lld",
+                         (long long)r->id);
     }
     if (sqlite_db_changes(s->db) != 1)
         return pixl_fail(err, PIXL_E_STALE, 0, "store: image %lld was claimed anew", (long long)r->id);
@@ -205,9 +223,11 @@ static bool insert_event(struct store_sqlite *s, const struct store_change *c, s
 {
     const struct store_row *r = c->row;
     stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(s->db, "INSERT INTO image_event (image_id, event_no, at_us, from_state, to_state, fence, attempt,"
+    if (!sqlite_db_prepare(s->db,
+                           "INSERT INTO image_event (image_id, event_no, at_us, from_state, to_state, fence, attempt,"
                            " reason, detail, owner) SELECT ?1, 1 + max(event_no), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
-                           " FROM image_event WHERE image_id = ?1", &q, err))
+                           " FROM image_event WHERE image_id = ?1",
+                           &q, err))
         return false;
     sqlite_bind_i64(q, 1, r->id);
     sqlite_bind_i64(q, 2, c->now_us);
@@ -277,7 +297,8 @@ static bool sqlite_move(struct store *store, const struct store_move *m, bool *w
 
 /* --- retry ----------------------------------------------------------------------------------------------------- */
 
-static bool retry_row(struct store_sqlite *s, const struct store_row *r, int64_t now_us, int64_t *n, struct pixl_error *err)
+static bool retry_row(struct store_sqlite *s, const struct store_row *r, int64_t now_us, int64_t *n,
+                      struct pixl_error *err)
 {
     enum study_state target;
     if (r->is_merged || !study_retry_target(r->state, r->failed_from, &target))
@@ -296,13 +317,17 @@ static bool is_wanted(const struct store_row *r, const struct store_filter *f, i
     return (f->project.n == 0 || r->extract_id == extract_id) && (f->states == 0 || (f->states >> r->state & 1) != 0);
 }
 
-/* The number after `after` of a row in a state that the filter may mean; a query for each, as the rows change between them. */
+/* The number after `after` of a row in a state that the filter may mean; a query for each, as the rows change between
+ * them. */
 static bool next_end_row(struct store_sqlite *s, int64_t after, int64_t *id, struct pixl_error *err)
 {
     stmt_auto *q = NULL;
     bool got;
-    if (!sqlite_db_prepare(s->db, "SELECT image_id FROM image WHERE image_id > ?1 AND state IN ('missing', 'skipped', 'failed',"
-                           " 'withheld', 'held', 'adopted') ORDER BY image_id LIMIT 1", &q, err))
+    if (!sqlite_db_prepare(
+            s->db,
+            "SELECT image_id FROM image WHERE image_id > ?1 AND state IN ('missing', 'skipped', 'failed',"
+            " 'withheld', 'held', 'adopted') ORDER BY image_id LIMIT 1",
+            &q, err))
         return false;
     sqlite_bind_i64(q, 1, after);
     if (!sqlite_step(q, &got, err))
@@ -381,8 +406,8 @@ static bool write_bucket(struct store_sqlite *s, const char *name, const struct 
     return sqlite_run(q, err);
 }
 
-static bool sqlite_change_bucket(struct store *store, const char *name, bool (*change)(void *ctx, struct store_bucket *b),
-                                 void *ctx, struct pixl_error *err)
+static bool sqlite_change_bucket(struct store *store, const char *name,
+                                 bool (*change)(void *ctx, struct store_bucket *b), void *ctx, struct pixl_error *err)
 {
     struct store_sqlite *s = store_sqlite_of(store);
     struct store_bucket b;

@@ -1,7 +1,7 @@
 /* store_sqlite.h - what the files of the SQLite store share; for them only.
  *
- * Every change of a row's state goes through store_sqlite_change(), which asks the table of moves, compares fence and state,
- * and writes the event: no other statement names image.state.
+ * Every change of a row's state goes through store_sqlite_change(), which asks the table of moves, compares fence and
+ * state, and writes the event: no other statement changes image.state.
  * A statement that was not stepped to its end holds a snapshot open; a local `stmt_auto` is reset when its scope ends.
  * Threads: the front door's lock is held. */
 #ifndef PIXL_STORE_STORE_SQLITE_H
@@ -40,7 +40,8 @@ struct store_row {
     char owner[STORE_OWNER_SIZE];
 };
 /* Fails: NOT_FOUND. */
-PIXL_MUST_CHECK bool store_sqlite_get_row(struct store_sqlite *s, int64_t id, struct store_row *out, struct pixl_error *err);
+PIXL_MUST_CHECK bool store_sqlite_get_row(struct store_sqlite *s, int64_t id, struct store_row *out,
+                                          struct pixl_error *err);
 /* Fails: CORRUPT when the text is no state. */
 PIXL_MUST_CHECK bool store_sqlite_parse_state(struct str name, enum study_state *out, struct pixl_error *err);
 PIXL_MUST_CHECK bool store_sqlite_parse_reason(struct str name, enum study_reason *out, struct pixl_error *err);
@@ -59,8 +60,8 @@ struct store_change {
     int64_t zip_bytes, instances_found, instances_delivered, instances_skipped;
 };
 struct store_change store_sqlite_change_of(const struct store_row *row, enum study_state to, int64_t now_us);
-/* Inside a transaction.  Fails: INTERNAL (not an allowed move), STALE (the row is no longer as *c->row says), EXISTS (another
- * image has that pseudo study UID). */
+/* Inside a transaction.  Fails: INTERNAL (not an allowed move), STALE (the row is no longer as *c->row says), EXISTS
+ * (another image has that pseudo study UID). */
 PIXL_MUST_CHECK bool store_sqlite_change(struct store_sqlite *s, const struct store_change *c, struct pixl_error *err);
 
 /* --- studies and requests (store_sqlite_populate.c) ------------------------------------------------------------ */
@@ -77,21 +78,24 @@ struct store_new_image {
 };
 PIXL_MUST_CHECK bool store_sqlite_insert_image(struct store_sqlite *s, const struct store_new_image *n, int64_t now_us,
                                                int64_t *id, struct pixl_error *err);
-/* The row with this key: study UID as asked, else MRN and accession number.  *id 0: none; *free_hash: where its hash goes then. */
+/* The row with this key: study UID as asked, else MRN and accession number.  *id 0: none; *free_hash: where its hash
+ * goes then. */
 struct store_key {
     int64_t extract_id;
     struct phi_text mrn, accession_number, study_uid;
 };
-PIXL_MUST_CHECK bool store_sqlite_find_key(struct store_sqlite *s, const struct store_key *k, int64_t *id, uint64_t *free_hash,
-                                           struct pixl_error *err);
+PIXL_MUST_CHECK bool store_sqlite_find_key(struct store_sqlite *s, const struct store_key *k, int64_t *id,
+                                           uint64_t *free_hash, struct pixl_error *err);
 /* The row of this study as the archive has it; *id 0: none. */
-PIXL_MUST_CHECK bool store_sqlite_find_found(struct store_sqlite *s, int64_t extract_id, struct phi_text uid, int64_t *id,
-                                             struct pixl_error *err);
+PIXL_MUST_CHECK bool store_sqlite_find_found(struct store_sqlite *s, int64_t extract_id, struct phi_text uid,
+                                             int64_t *id, struct pixl_error *err);
 PIXL_MUST_CHECK bool store_sqlite_link(struct store_sqlite *s, int64_t request, int64_t image, struct pixl_error *err);
 /* extract_id of a slug; 0: there is none. */
-PIXL_MUST_CHECK bool store_sqlite_find_extract(struct store_sqlite *s, struct str slug, int64_t *id, struct pixl_error *err);
+PIXL_MUST_CHECK bool store_sqlite_find_extract(struct store_sqlite *s, struct str slug, int64_t *id,
+                                               struct pixl_error *err);
 
-/* Adds series to those of the row, raises its version when they are more, and queues the row again where that is called for. */
+/* Adds series to those of the row, raises its version when they are more, and queues the row again where that is called
+ * for. */
 struct store_widen {
     struct str series;           /* a set as series.h has it */
     bool again;                  /* the archive is known to have the study: a row that says `missing` asks once more */
@@ -121,7 +125,8 @@ bool store_sqlite_next_due(struct store *s, enum store_work work, int64_t *due_u
 bool store_sqlite_resolve(struct store *s, int64_t image, int64_t fence, const struct phi_text *uids, size_t n,
                           int64_t now_us, int64_t *mine, struct pixl_error *err);
 bool store_sqlite_each_image(struct store *s, const struct store_filter *f,
-                             bool (*each)(void *ctx, const struct store_image *image), void *ctx, struct pixl_error *err);
+                             bool (*each)(void *ctx, const struct store_image *image), void *ctx,
+                             struct pixl_error *err);
 bool store_sqlite_get_image(struct store *s, int64_t id, struct arena *a, bool *got, struct store_image *out,
                             struct pixl_error *err);
 bool store_sqlite_find_images(struct store *s, struct phi_text ref, struct arena *a, int64_t **ids, size_t *n,
@@ -131,7 +136,8 @@ bool store_sqlite_each_event(struct store *s, int64_t image, bool (*each)(void *
 bool store_sqlite_count(struct store *s, struct str project, struct store_counts *out, struct pixl_error *err);
 bool store_sqlite_projects(struct store *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
 bool store_sqlite_each_outcome(struct store *s, struct str project, struct str extract_time,
-                               bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err);
+                               bool (*each)(void *ctx, const struct store_outcome *o), void *ctx,
+                               struct pixl_error *err);
 bool store_sqlite_extract_times(struct store *s, struct str project, struct arena *a, struct str **out, size_t *n,
                                 struct pixl_error *err);
 

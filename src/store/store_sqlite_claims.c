@@ -19,8 +19,9 @@ static enum study_state claimed_state(enum store_work w)
 /* --- claim ----------------------------------------------------------------------------------------------------- */
 
 /* The first due row of one project.  A planner that cannot use the index makes this fail instead of slow. */
-#define FIRST_DUE(index, state) \
-    "SELECT image_id, priority, study_date FROM image INDEXED BY " index " WHERE state = '" state "' AND not_before_us = 0" \
+#define FIRST_DUE(index, state)                                                                   \
+    "SELECT image_id, priority, study_date FROM image INDEXED BY " index " WHERE state = '" state \
+    "' AND not_before_us = 0"                                                                     \
     " AND extract_id = ?1 AND (crashes > 0) = ?2 ORDER BY priority DESC, study_date, image_id LIMIT 1"
 static const char *const first_due[] = {
     [STORE_WORK_RETRIEVE] = FIRST_DUE("image_queued", "queued"),
@@ -42,8 +43,8 @@ static bool is_before(const struct candidate *a, const struct candidate *b)
     return a->id < b->id;
 }
 
-static bool find_in_project(struct store_sqlite *s, const struct store_claim *c, int64_t extract_id, struct candidate *out,
-                            struct pixl_error *err)
+static bool find_in_project(struct store_sqlite *s, const struct store_claim *c, int64_t extract_id,
+                            struct candidate *out, struct pixl_error *err)
 {
     stmt_auto *q = NULL;
     bool got;
@@ -123,8 +124,8 @@ static bool end_waiting(struct store_sqlite *s, const struct store_claim *c, str
     return sqlite_run(q, err);
 }
 
-static bool claim_in(struct store_sqlite *s, const struct store_claim *c, struct arena *a, bool *got, struct store_image *out,
-                     struct pixl_error *err)
+static bool claim_in(struct store_sqlite *s, const struct store_claim *c, struct arena *a, bool *got,
+                     struct store_image *out, struct pixl_error *err)
 {
     int64_t id;
     if (!end_waiting(s, c, err) || !find_first(s, c, &id, err))
@@ -171,8 +172,9 @@ bool store_sqlite_next_due(struct store *store, enum store_work work, int64_t *d
     static const char *const sql[] = {
         [STORE_WORK_RETRIEVE] = "SELECT EXISTS (SELECT 1 FROM image WHERE state = 'queued' AND not_before_us = 0),"
                                 " (SELECT min(not_before_us) FROM image WHERE state = 'queued' AND not_before_us > 0)",
-        [STORE_WORK_DELIVER]  = "SELECT EXISTS (SELECT 1 FROM image WHERE state = 'deidentified' AND not_before_us = 0),"
-                                " (SELECT min(not_before_us) FROM image WHERE state = 'deidentified' AND not_before_us > 0)",
+        [STORE_WORK_DELIVER] =
+            "SELECT EXISTS (SELECT 1 FROM image WHERE state = 'deidentified' AND not_before_us = 0),"
+            " (SELECT min(not_before_us) FROM image WHERE state = 'deidentified' AND not_before_us > 0)",
     };
     stmt_auto *q = NULL;
     bool got;
@@ -188,8 +190,8 @@ bool store_sqlite_next_due(struct store *store, enum store_work work, int64_t *d
 bool store_sqlite_renew_claims(struct store *store, const char *owner, int64_t lease_until_us, struct pixl_error *err)
 {
     stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(store_sqlite_of(store)->db, "UPDATE image SET lease_until_us = ?2 WHERE owner = ?1 AND owner <> ''",
-                           &q, err))
+    if (!sqlite_db_prepare(store_sqlite_of(store)->db,
+                           "UPDATE image SET lease_until_us = ?2 WHERE owner = ?1 AND owner <> ''", &q, err))
         return false;
     sqlite_bind_str(q, 1, str_of(owner));
     sqlite_bind_i64(q, 2, lease_until_us);
@@ -197,12 +199,15 @@ bool store_sqlite_renew_claims(struct store *store, const char *owner, int64_t l
 }
 
 /* A claim of another; *id 0: none.  Each one that was given back is no longer among them. */
-static bool next_lost(struct store_sqlite *s, const char *owner, int64_t ended_before_us, int64_t *id, struct pixl_error *err)
+static bool next_lost(struct store_sqlite *s, const char *owner, int64_t ended_before_us, int64_t *id,
+                      struct pixl_error *err)
 {
     stmt_auto *q = NULL;
     bool got;
-    if (!sqlite_db_prepare(s->db, "SELECT image_id FROM image INDEXED BY image_claimed WHERE owner <> '' AND owner <> ?1"
-                           " AND lease_until_us < ?2 LIMIT 1", &q, err))
+    if (!sqlite_db_prepare(s->db,
+                           "SELECT image_id FROM image INDEXED BY image_claimed WHERE owner <> '' AND owner <> ?1"
+                           " AND lease_until_us < ?2 LIMIT 1",
+                           &q, err))
         return false;
     sqlite_bind_str(q, 1, str_of(owner));
     sqlite_bind_i64(q, 2, ended_before_us);

@@ -1,8 +1,8 @@
 /* The SQLite store: requests of a cohort come in.
  *
- * Rows go in by transactions of BATCH; the number is large because the hash indexes take each row to another page, and a
- * transaction writes each page that it touched once.  An error rolls back what is not committed and breaks the populate:
- * every later call tells the first error, so that no half-stored row is ever committed. */
+ * Rows go in by transactions of BATCH; the number is large because the hash indexes take each row to another page, and
+ * a transaction writes each page that it touched once.  An error rolls back what is not committed and breaks the
+ * populate: every later call tells the first error, so that no half-stored row is ever committed. */
 #include "store_sqlite.h"
 
 #include <assert.h>
@@ -91,7 +91,8 @@ static bool enter_project(struct populate *p, struct str slug, struct pixl_error
     p->extract_id = p->extract_time_id = 0;
     if (!remember(&p->slug, slug))
         return pixl_fail(err, PIXL_E_NOMEM, 0, "store: populate");
-    return store_sqlite_find_extract(p->s, slug, &p->extract_id, err) && (p->extract_id != 0 || insert_extract(p, slug, err));
+    return store_sqlite_find_extract(p->s, slug, &p->extract_id, err) &&
+           (p->extract_id != 0 || insert_extract(p, slug, err));
 }
 
 static bool enter_time(struct populate *p, struct str time, struct pixl_error *err)
@@ -103,10 +104,11 @@ static bool enter_time(struct populate *p, struct str time, struct pixl_error *e
         return pixl_fail(err, PIXL_E_NOMEM, 0, "store: populate");
     stmt_auto *insert = NULL, *q = NULL;
     bool got;
-    if (!sqlite_db_prepare(p->s->db, "INSERT INTO extract_time (extract_id, extract_time) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    if (!sqlite_db_prepare(p->s->db,
+                           "INSERT INTO extract_time (extract_id, extract_time) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
                            &insert, err) ||
-        !sqlite_db_prepare(p->s->db, "SELECT extract_time_id FROM extract_time WHERE extract_id = ?1 AND extract_time = ?2",
-                           &q, err))
+        !sqlite_db_prepare(
+            p->s->db, "SELECT extract_time_id FROM extract_time WHERE extract_id = ?1 AND extract_time = ?2", &q, err))
         return false;
     sqlite_bind_i64(insert, 1, p->extract_id);
     sqlite_bind_str(insert, 2, time);
@@ -125,15 +127,20 @@ static bool enter_time(struct populate *p, struct str time, struct pixl_error *e
 static uint64_t hash_of_request(const struct populate *p, const struct study_request *r)
 {
     char time[STORE_KEY_NUMBER], procedure[STORE_KEY_NUMBER];
-    struct str parts[] = { store_key_number(p->extract_time_id, time), store_key_number(r->procedure_occurrence_id, procedure),
-        phi_reveal(r->mrn), phi_reveal(r->accession_number), phi_reveal(r->study_uid), buf_str(&p->series) };
+    struct str parts[] = { store_key_number(p->extract_time_id, time),
+                           store_key_number(r->procedure_occurrence_id, procedure),
+                           phi_reveal(r->mrn),
+                           phi_reveal(r->accession_number),
+                           phi_reveal(r->study_uid),
+                           buf_str(&p->series) };
     return store_key_hash(parts, ARRAY_LEN(parts));
 }
 
 static bool is_request(struct sqlite_stmt *q, const struct populate *p, const struct study_request *r)
 {
     return sqlite_col_i64(q, 1) == p->extract_time_id && sqlite_col_i64(q, 2) == r->procedure_occurrence_id &&
-           str_eq(sqlite_col_str(q, 3), phi_reveal(r->mrn)) && str_eq(sqlite_col_str(q, 4), phi_reveal(r->accession_number)) &&
+           str_eq(sqlite_col_str(q, 3), phi_reveal(r->mrn)) &&
+           str_eq(sqlite_col_str(q, 4), phi_reveal(r->accession_number)) &&
            str_eq(sqlite_col_str(q, 5), phi_reveal(r->study_uid)) && str_eq(sqlite_col_str(q, 6), buf_str(&p->series));
 }
 
@@ -143,8 +150,10 @@ static bool find_request(struct populate *p, const struct study_request *r, int6
     for (uint64_t hash = hash_of_request(p, r);; hash++) {
         stmt_auto *q = NULL;
         bool got;
-        if (!sqlite_db_prepare(p->s->db, "SELECT request_id, extract_time_id, procedure_occurrence_id, mrn, accession_number,"
-                               " study_uid, series_uids FROM request WHERE key_hash = ?1", &q, err))
+        if (!sqlite_db_prepare(p->s->db,
+                               "SELECT request_id, extract_time_id, procedure_occurrence_id, mrn, accession_number,"
+                               " study_uid, series_uids FROM request WHERE key_hash = ?1",
+                               &q, err))
             return false;
         sqlite_bind_i64(q, 1, (int64_t)hash);
         if (!sqlite_step(q, &got, err))
@@ -157,13 +166,15 @@ static bool find_request(struct populate *p, const struct study_request *r, int6
     }
 }
 
-static bool insert_request(struct populate *p, const struct study_request *r, uint64_t hash, int64_t now_us, int64_t *id,
-                           struct pixl_error *err)
+static bool insert_request(struct populate *p, const struct study_request *r, uint64_t hash, int64_t now_us,
+                           int64_t *id, struct pixl_error *err)
 {
     stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(p->s->db, "INSERT INTO request (extract_time_id, key_hash, procedure_occurrence_id, study_date,"
+    if (!sqlite_db_prepare(p->s->db,
+                           "INSERT INTO request (extract_time_id, key_hash, procedure_occurrence_id, study_date,"
                            " priority, created_us, mrn, accession_number, study_uid, series_uids, participant_id)"
-                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)", &q, err))
+                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                           &q, err))
         return false;
     sqlite_bind_i64(q, 1, p->extract_time_id);
     sqlite_bind_i64(q, 2, (int64_t)hash);
@@ -231,7 +242,8 @@ static bool follow_merge(struct populate *p, int64_t *image, struct pixl_error *
     for (;;) {
         stmt_auto *q = NULL;
         bool got;
-        if (!sqlite_db_prepare(p->s->db, "SELECT merged_into FROM image WHERE image_id = ?1 AND merged_into IS NOT NULL", &q, err))
+        if (!sqlite_db_prepare(
+                p->s->db, "SELECT merged_into FROM image WHERE image_id = ?1 AND merged_into IS NOT NULL", &q, err))
             return false;
         sqlite_bind_i64(q, 1, *image);
         if (!sqlite_step(q, &got, err))
@@ -242,8 +254,8 @@ static bool follow_merge(struct populate *p, int64_t *image, struct pixl_error *
     }
 }
 
-/* A key can stand for several studies (one accession number, two studies): they are those of the requests that asked in the
- * same words.  Their numbers come more than once; UNION or DISTINCT would make a table of its own for each request. */
+/* A key can stand for several studies (one accession number, two studies): they are those of the requests that asked in
+ * the same words.  Their numbers come more than once; UNION or DISTINCT would make a table for each request. */
 static bool add_siblings(struct populate *p, const struct study_request *r, int64_t image, struct pixl_error *err)
 {
     stmt_auto *q = NULL;
@@ -259,7 +271,8 @@ static bool add_siblings(struct populate *p, const struct study_request *r, int6
 }
 
 /* None: a row is to be made at *free_hash. */
-static bool images_of_study(struct populate *p, const struct study_request *r, uint64_t *free_hash, struct pixl_error *err)
+static bool images_of_study(struct populate *p, const struct study_request *r, uint64_t *free_hash,
+                            struct pixl_error *err)
 {
     int64_t image = 0;
     if (!phi_is_empty(r->study_uid) && !store_sqlite_find_found(p->s, p->extract_id, r->study_uid, &image, err))
@@ -336,15 +349,22 @@ static bool meet_images(struct populate *p, const struct study_request *r, int64
 static bool insert_image(struct populate *p, const struct study_request *r, uint64_t hash, int64_t now_us,
                          struct pixl_error *err)
 {
-    struct store_new_image n = { .extract_id = p->extract_id, .key_hash = hash, .has_key = true, .mrn = r->mrn,
-        .accession_number = r->accession_number, .study_uid = r->study_uid, .series_uids = phi_text(buf_str(&p->series)),
-        .participant_id = r->participant_id, .study_date = r->study_date, .priority = r->priority };
+    struct store_new_image n = { .extract_id = p->extract_id,
+                                 .key_hash = hash,
+                                 .has_key = true,
+                                 .mrn = r->mrn,
+                                 .accession_number = r->accession_number,
+                                 .study_uid = r->study_uid,
+                                 .series_uids = phi_text(buf_str(&p->series)),
+                                 .participant_id = r->participant_id,
+                                 .study_date = r->study_date,
+                                 .priority = r->priority };
     int64_t id;
     return store_sqlite_insert_image(p->s, &n, now_us, &id, err) && add_id(p, id, err);
 }
 
-static bool add_row(struct populate *p, const struct study_request *r, int64_t now_us, enum store_added *what, bool *differs,
-                    struct pixl_error *err)
+static bool add_row(struct populate *p, const struct study_request *r, int64_t now_us, enum store_added *what,
+                    bool *differs, struct pixl_error *err)
 {
     int64_t request;
     uint64_t request_hash, image_hash = 0;

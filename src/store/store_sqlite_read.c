@@ -8,10 +8,11 @@
 /* --- images ---------------------------------------------------------------------------------------------------- */
 
 #define IMAGE_COLUMNS \
-    "i.image_id, x.slug, i.mrn, i.accession_number, i.study_uid, i.found_uid, i.series_uids, i.series_version," \
-    " i.pseudo_patient_id, i.study_date, i.priority, i.state, i.failed_from, i.reason, i.detail, i.attempts, i.crashes," \
-    " i.fence, i.not_before_us, i.lease_until_us, i.owner, i.pseudo_study_uid, i.zip_bytes, i.zip_digest, i.instances_found," \
-    " i.instances_delivered, i.instances_skipped, i.created_us, i.updated_us, i.exported_at"
+    "i.image_id, x.slug, i.mrn, i.accession_number, i.study_uid, i.found_uid, i.series_uids," \
+    " i.series_version, i.pseudo_patient_id, i.study_date, i.priority, i.state, i.failed_from, i.reason," \
+    " i.detail, i.attempts, i.crashes, i.fence, i.not_before_us, i.lease_until_us, i.owner," \
+    " i.pseudo_study_uid, i.zip_bytes, i.zip_digest, i.instances_found, i.instances_delivered," \
+    " i.instances_skipped, i.created_us, i.updated_us, i.exported_at"
 
 /* Texts are borrowed from the statement.  failed_from is queued, the first state, when the row has none. */
 static bool columns_to_image(struct sqlite_stmt *q, struct store_image *out, struct pixl_error *err)
@@ -107,11 +108,14 @@ bool store_sqlite_get_image(struct store *s, int64_t id, struct arena *a, bool *
 }
 
 bool store_sqlite_each_image(struct store *s, const struct store_filter *f,
-                             bool (*each)(void *ctx, const struct store_image *image), void *ctx, struct pixl_error *err)
+                             bool (*each)(void *ctx, const struct store_image *image), void *ctx,
+                             struct pixl_error *err)
 {
     stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(store_sqlite_of(s)->db, "SELECT " IMAGE_COLUMNS " FROM image i CROSS JOIN extract x"
-                           " WHERE x.extract_id = i.extract_id AND (?1 = '' OR x.slug = ?1) ORDER BY i.image_id", &q, err))
+    if (!sqlite_db_prepare(store_sqlite_of(s)->db,
+                           "SELECT " IMAGE_COLUMNS " FROM image i CROSS JOIN extract x"
+                           " WHERE x.extract_id = i.extract_id AND (?1 = '' OR x.slug = ?1) ORDER BY i.image_id",
+                           &q, err))
         return false;
     sqlite_bind_str(q, 1, f->project);
     for (;;) {
@@ -186,12 +190,14 @@ bool store_sqlite_find_images(struct store *s, struct phi_text ref, struct arena
     return collect_ids(q, a, ids, n, err);
 }
 
-bool store_sqlite_each_event(struct store *s, int64_t image, bool (*each)(void *ctx, const struct store_event *e), void *ctx,
-                             struct pixl_error *err)
+bool store_sqlite_each_event(struct store *s, int64_t image, bool (*each)(void *ctx, const struct store_event *e),
+                             void *ctx, struct pixl_error *err)
 {
     stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(store_sqlite_of(s)->db, "SELECT at_us, from_state, to_state, reason, detail, owner, fence, attempt"
-                           " FROM image_event WHERE image_id = ?1 ORDER BY event_no", &q, err))
+    if (!sqlite_db_prepare(store_sqlite_of(s)->db,
+                           "SELECT at_us, from_state, to_state, reason, detail, owner, fence, attempt"
+                           " FROM image_event WHERE image_id = ?1 ORDER BY event_no",
+                           &q, err))
         return false;
     sqlite_bind_i64(q, 1, image);
     for (;;) {
@@ -219,9 +225,11 @@ bool store_sqlite_each_event(struct store *s, int64_t image, bool (*each)(void *
 static bool count_images(struct store_sqlite *s, struct str project, struct store_counts *out, struct pixl_error *err)
 {
     stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(s->db, "SELECT state, reason, count(*), sum(instances_found), sum(instances_delivered),"
+    if (!sqlite_db_prepare(s->db,
+                           "SELECT state, reason, count(*), sum(instances_found), sum(instances_delivered),"
                            " sum(instances_skipped), sum(zip_bytes) FROM image WHERE ?1 = ''"
-                           " OR extract_id = (SELECT extract_id FROM extract WHERE slug = ?1) GROUP BY state, reason", &q, err))
+                           " OR extract_id = (SELECT extract_id FROM extract WHERE slug = ?1) GROUP BY state, reason",
+                           &q, err))
         return false;
     sqlite_bind_str(q, 1, project);
     for (;;) {
@@ -253,9 +261,12 @@ static bool count_requests(struct store_sqlite *s, struct str project, struct st
 {
     stmt_auto *q = NULL;
     bool got;
-    if (!sqlite_db_prepare(s->db, "SELECT CASE ?1 WHEN '' THEN (SELECT count(*) FROM request) ELSE (SELECT count(*) FROM request"
-                           " WHERE extract_time_id IN (SELECT t.extract_time_id FROM extract_time t JOIN extract x"
-                           " USING (extract_id) WHERE x.slug = ?1)) END", &q, err))
+    if (!sqlite_db_prepare(
+            s->db,
+            "SELECT CASE ?1 WHEN '' THEN (SELECT count(*) FROM request) ELSE (SELECT count(*) FROM request"
+            " WHERE extract_time_id IN (SELECT t.extract_time_id FROM extract_time t JOIN extract x"
+            " USING (extract_id) WHERE x.slug = ?1)) END",
+            &q, err))
         return false;
     sqlite_bind_str(q, 1, project);
     if (!sqlite_step(q, &got, err))
@@ -316,8 +327,10 @@ bool store_sqlite_extract_times(struct store *s, struct str project, struct aren
                                 struct pixl_error *err)
 {
     stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(store_sqlite_of(s)->db, "SELECT t.extract_time FROM extract_time t JOIN extract x USING (extract_id)"
-                           " WHERE x.slug = ?1 ORDER BY t.extract_time", &q, err))
+    if (!sqlite_db_prepare(store_sqlite_of(s)->db,
+                           "SELECT t.extract_time FROM extract_time t JOIN extract x USING (extract_id)"
+                           " WHERE x.slug = ?1 ORDER BY t.extract_time",
+                           &q, err))
         return false;
     sqlite_bind_str(q, 1, project);
     return collect_texts(q, a, out, n, err);
@@ -325,15 +338,18 @@ bool store_sqlite_extract_times(struct store *s, struct str project, struct aren
 
 /* In order of requests, so that an export made twice is the same twice; CROSS JOIN keeps the planner to that order. */
 bool store_sqlite_each_outcome(struct store *s, struct str project, struct str extract_time,
-                               bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err)
+                               bool (*each)(void *ctx, const struct store_outcome *o), void *ctx,
+                               struct pixl_error *err)
 {
     stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(store_sqlite_of(s)->db,
-                           "SELECT r.procedure_occurrence_id, i.state, i.reason, i.pseudo_study_uid, i.instances_found,"
-                           " i.instances_delivered, i.instances_skipped FROM request r CROSS JOIN request_image l USING (request_id)"
-                           " CROSS JOIN image i USING (image_id) WHERE r.extract_time_id = (SELECT t.extract_time_id"
-                           " FROM extract_time t JOIN extract x USING (extract_id) WHERE x.slug = ?1 AND t.extract_time = ?2)"
-                           " ORDER BY r.request_id, l.image_id", &q, err))
+    if (!sqlite_db_prepare(
+            store_sqlite_of(s)->db,
+            "SELECT r.procedure_occurrence_id, i.state, i.reason, i.pseudo_study_uid, i.instances_found,"
+            " i.instances_delivered, i.instances_skipped FROM request r CROSS JOIN request_image l USING (request_id)"
+            " CROSS JOIN image i USING (image_id) WHERE r.extract_time_id = (SELECT t.extract_time_id"
+            " FROM extract_time t JOIN extract x USING (extract_id) WHERE x.slug = ?1 AND t.extract_time = ?2)"
+            " ORDER BY r.request_id, l.image_id",
+            &q, err))
         return false;
     sqlite_bind_str(q, 1, project);
     sqlite_bind_str(q, 2, extract_time);
@@ -343,9 +359,11 @@ bool store_sqlite_each_outcome(struct store *s, struct str project, struct str e
             return false;
         if (!got)
             return true;
-        struct store_outcome o = { .procedure_occurrence_id = sqlite_col_i64(q, 0), .pseudo_study_uid = sqlite_col_str(q, 3),
-            .instances_found = sqlite_col_i64(q, 4), .instances_delivered = sqlite_col_i64(q, 5),
-            .instances_skipped = sqlite_col_i64(q, 6) };
+        struct store_outcome o = { .procedure_occurrence_id = sqlite_col_i64(q, 0),
+                                   .pseudo_study_uid = sqlite_col_str(q, 3),
+                                   .instances_found = sqlite_col_i64(q, 4),
+                                   .instances_delivered = sqlite_col_i64(q, 5),
+                                   .instances_skipped = sqlite_col_i64(q, 6) };
         if (!store_sqlite_parse_state(sqlite_col_str(q, 1), &o.state, err) ||
             !store_sqlite_parse_reason(sqlite_col_str(q, 2), &o.reason, err))
             return false;

@@ -1,9 +1,10 @@
 /* The SQLite store: the studies that the archive found for a row.
  *
- * What a row asked for (a UID that the archive may know otherwise, or MRN and accession number) can be several studies, and
- * a study can be what several rows asked for.  After resolve each study has one row, known by found_uid; every request is
- * linked to the rows of all the studies that it asked for.  A row whose studies all have other rows is `merged`: it ends as
- * skipped/same-study, its requests go to the others, and merged_into says where a later request in its words finds them. */
+ * What a row asked for (a UID that the archive may know otherwise, or MRN and accession number) can be several studies,
+ * and a study can be what several rows asked for.  After resolve each study has one row, known by found_uid; every
+ * request is linked to the rows of all the studies that it asked for.  A row whose studies all have other rows is
+ * `merged`: it ends as skipped/same-study, its requests go to the others, and merged_into says where a later request in
+ * its words finds them. */
 #include "store_sqlite.h"
 
 #include <stdlib.h>
@@ -26,8 +27,10 @@ static bool read_texts(struct resolve *v, struct pixl_error *err)
 {
     stmt_auto *q = NULL;
     bool got;
-    if (!sqlite_db_prepare(v->s->db, "SELECT mrn, accession_number, study_uid, found_uid, series_uids, pseudo_patient_id,"
-                           " study_date FROM image WHERE image_id = ?1", &q, err))
+    if (!sqlite_db_prepare(v->s->db,
+                           "SELECT mrn, accession_number, study_uid, found_uid, series_uids, pseudo_patient_id,"
+                           " study_date FROM image WHERE image_id = ?1",
+                           &q, err))
         return false;
     sqlite_bind_i64(q, 1, v->row.id);
     if (!sqlite_step(q, &got, err))
@@ -58,7 +61,8 @@ static bool find_asked(struct resolve *v, struct phi_text uid, int64_t *id, stru
         return false;
     stmt_auto *q = NULL;
     bool got;
-    if (!sqlite_db_prepare(v->s->db, "SELECT 1 FROM image WHERE image_id = ?1 AND found_uid = '' AND merged_into IS NULL", &q, err))
+    if (!sqlite_db_prepare(
+            v->s->db, "SELECT 1 FROM image WHERE image_id = ?1 AND found_uid = '' AND merged_into IS NULL", &q, err))
         return false;
     sqlite_bind_i64(q, 1, image);
     if (!sqlite_step(q, &got, err))
@@ -89,14 +93,17 @@ static int64_t choose_mine(const struct resolve *v)
     return first_free;
 }
 
-/* A pseudo study UID that was made from another study than this one goes with it; an adopted one was there first and stays. */
+/* A pseudo study UID that was made from another study than this one goes with it; an adopted one was there first and
+ * stays. */
 static bool take_study(struct resolve *v, struct phi_text uid, struct pixl_error *err)
 {
     if (phi_eq(v->found_uid, uid))
         return true;
     stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(v->s->db, "UPDATE image SET found_uid = ?2, updated_us = ?3, pseudo_study_uid = CASE found_uid"
-                           " WHEN '' THEN pseudo_study_uid ELSE '' END WHERE image_id = ?1", &q, err))
+    if (!sqlite_db_prepare(v->s->db,
+                           "UPDATE image SET found_uid = ?2, updated_us = ?3, pseudo_study_uid = CASE found_uid"
+                           " WHEN '' THEN pseudo_study_uid ELSE '' END WHERE image_id = ?1",
+                           &q, err))
         return false;
     sqlite_bind_i64(q, 1, v->row.id);
     sqlite_bind_str(q, 2, phi_reveal(uid));
@@ -107,8 +114,10 @@ static bool take_study(struct resolve *v, struct phi_text uid, struct pixl_error
 static bool link_requests(struct resolve *v, int64_t to, struct pixl_error *err)
 {
     stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(v->s->db, "INSERT INTO request_image SELECT request_id, ?2 FROM request_image WHERE image_id = ?1"
-                           " ON CONFLICT DO NOTHING", &q, err))
+    if (!sqlite_db_prepare(v->s->db,
+                           "INSERT INTO request_image SELECT request_id, ?2 FROM request_image WHERE image_id = ?1"
+                           " ON CONFLICT DO NOTHING",
+                           &q, err))
         return false;
     sqlite_bind_i64(q, 1, v->row.id);
     sqlite_bind_i64(q, 2, to);
@@ -123,9 +132,17 @@ static bool make_row(struct resolve *v, struct phi_text uid, int64_t *id, struct
     uint64_t hash;
     if (!store_sqlite_find_key(v->s, &key, &holder, &hash, err))
         return false;
-    struct store_new_image n = { .extract_id = v->row.extract_id, .key_hash = hash, .has_key = holder == 0, .mrn = v->mrn,
-        .accession_number = v->accession_number, .study_uid = uid, .found_uid = uid, .series_uids = v->series_uids,
-        .participant_id = v->participant_id, .study_date = v->study_date, .priority = v->row.priority };
+    struct store_new_image n = { .extract_id = v->row.extract_id,
+                                 .key_hash = hash,
+                                 .has_key = holder == 0,
+                                 .mrn = v->mrn,
+                                 .accession_number = v->accession_number,
+                                 .study_uid = uid,
+                                 .found_uid = uid,
+                                 .series_uids = v->series_uids,
+                                 .participant_id = v->participant_id,
+                                 .study_date = v->study_date,
+                                 .priority = v->row.priority };
     return store_sqlite_insert_image(v->s, &n, v->now_us, id, err);
 }
 

@@ -24,8 +24,10 @@ bool store_sqlite_find_found(struct store_sqlite *s, int64_t extract_id, struct 
 {
     stmt_auto *q = NULL;
     bool got;
-    if (!sqlite_db_prepare(s->db, "SELECT image_id FROM image INDEXED BY image_found WHERE extract_id = ?1 AND found_uid = ?2"
-                           " AND found_uid <> ''", &q, err))
+    if (!sqlite_db_prepare(s->db,
+                           "SELECT image_id FROM image INDEXED BY image_found WHERE extract_id = ?1 AND found_uid = ?2"
+                           " AND found_uid <> ''",
+                           &q, err))
         return false;
     sqlite_bind_i64(q, 1, extract_id);
     sqlite_bind_str(q, 2, phi_reveal(uid));
@@ -92,9 +94,11 @@ bool store_sqlite_insert_image(struct store_sqlite *s, const struct store_new_im
                                struct pixl_error *err)
 {
     stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(s->db, "INSERT INTO image (extract_id, key_hash, priority, study_date, created_us, updated_us, mrn,"
+    if (!sqlite_db_prepare(s->db,
+                           "INSERT INTO image (extract_id, key_hash, priority, study_date, created_us, updated_us, mrn,"
                            " accession_number, study_uid, found_uid, series_uids, pseudo_patient_id)"
-                           " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11)", &q, err))
+                           " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                           &q, err))
         return false;
     sqlite_bind_i64(q, 1, n->extract_id);
     if (n->has_key)
@@ -151,8 +155,10 @@ static bool write_series(struct store_sqlite *s, const struct store_row *r, stru
                          struct pixl_error *err)
 {
     stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(s->db, "UPDATE image SET series_uids = ?2, series_version = series_version + 1, updated_us = ?3"
-                           " WHERE image_id = ?1", &q, err))
+    if (!sqlite_db_prepare(s->db,
+                           "UPDATE image SET series_uids = ?2, series_version = series_version + 1, updated_us = ?3"
+                           " WHERE image_id = ?1",
+                           &q, err))
         return false;
     sqlite_bind_i64(q, 1, r->id);
     sqlite_bind_str(q, 2, series);
@@ -160,8 +166,8 @@ static bool write_series(struct store_sqlite *s, const struct store_row *r, stru
     return sqlite_run(q, err);
 }
 
-/* Where the row goes; false: it stays where it is.  A claimed row stays: its worker learns at its next move that the series
- * are others. */
+/* Where the row goes; false: it stays where it is.  A claimed row stays: its worker learns at its next move that the
+ * series are others. */
 static bool next_state(const struct store_row *r, bool wider, bool again, enum study_state *to)
 {
     switch (r->state) {

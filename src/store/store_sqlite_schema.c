@@ -1,17 +1,18 @@
-/* The tables, as numbered migrations: the version is PRAGMA user_version, and a migration, once released, is never edited.
+/* The tables, as numbered migrations: the version is PRAGMA user_version, and a migration, once released, is never
+ * edited.
  *
  *   extract ──< extract_time ──< request >──< request_image >──< image ──< image_event
  *
  * extract and image have the columns of the system that pixl replaces under their names; what we call participant_id
  * is its pseudo_patient_id, and dates are whole numbers (yyyymmdd; microseconds since 1970), 0 or '' where not known.
  *
- * A key hash (key_hash.h) stands for a row's key in a unique index of 8-byte numbers, which is much smaller and faster than
- * one of texts.  When two keys share a hash the second lies at hash + 1, and so on: rows are never deleted and keys never
- * change, so that a search ends at the first number that is free.
+ * A key hash (key_hash.h) stands for a row's key in a unique index of 8-byte numbers, which is much smaller and faster
+ * than one of texts.  When two keys share a hash the second lies at hash + 1, and so on: rows are never deleted and
+ * keys never change, so that a search ends at the first number that is free.
  *
- * What a claim looks for lies in two partial indexes, one for each state that waits for work, holding only rows that are
- * due (not_before_us = 0) in the order in which they are claimed; rows that wait for a time lie in a third one, from
- * which a claim first takes those whose time has come.  A claim thus never passes over rows that it cannot take. */
+ * What a claim looks for lies in two partial indexes, one for each state that waits for work, holding only rows that
+ * are due (not_before_us = 0) in the order in which they are claimed; rows that wait for a time lie in a third one,
+ * from which a claim first takes those whose time has come.  A claim thus never passes over rows it cannot take. */
 #include "store_sqlite.h"
 
 #include <stdio.h>
@@ -169,7 +170,8 @@ static bool run_migration(struct sqlite_db *db, int version, struct pixl_error *
         if (!sqlite_db_exec(db, *sql, err))
             return false;
     char mark[96];
-    (void)snprintf(mark, sizeof mark, "PRAGMA user_version = %d; PRAGMA application_id = %d", version + 1, (int)APPLICATION_ID);
+    (void)snprintf(mark, sizeof mark, "PRAGMA user_version = %d; PRAGMA application_id = %d", version + 1,
+                   (int)APPLICATION_ID);
     return sqlite_db_exec(db, mark, err);
 }
 

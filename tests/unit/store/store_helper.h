@@ -1,4 +1,5 @@
-/* store_helper.h - what the tests of the store share: a fresh store of the backend under test, rows made and moved in a line.
+/* store_helper.h - what the tests of the store share: a fresh store of the backend under test, rows made and moved in a
+ * line.
  *
  * The contract suites know of no backend: PIXL_TEST_STORE names the one to test ("sqlite", the default), and only
  * store_url() says what its address is. */
@@ -95,12 +96,15 @@ static inline struct store_image image_of(struct store *s, int64_t id)
 }
 
 /* At T0 + after_us; id 0: nothing was due. */
-static inline struct store_image claim_as(struct store *s, const char *owner, enum store_work work, int64_t after_us, bool suspects)
+static inline struct store_image claim_as(struct store *s, const char *owner, enum store_work work, int64_t after_us,
+                                          bool suspects)
 {
     struct pixl_error err = { 0 };
     struct store_image m = { .id = 0 };
     bool got = false;
-    struct store_claim c = { .work = work, .owner = owner, .now_us = T0 + after_us, .lease_us = LEASE, .suspects = suspects };
+    struct store_claim c = {
+        .work = work, .owner = owner, .now_us = T0 + after_us, .lease_us = LEASE, .suspects = suspects
+    };
     REQUIRE_OK(store_claim_next(s, &c, test_arena(), &got, &m, &err), err);
     return got ? m : (struct store_image){ .id = 0 };
 }
@@ -137,7 +141,8 @@ static inline void move_to(struct store *s, int64_t id, enum study_state to)
     REQUIRE_OK(store_move(s, &m, NULL, &err), err);
 }
 
-/* Takes a queued image to a state by the way that work takes it; it must be the only one due.  Nothing leads to adopted. */
+/* Takes a queued image to a state by the way that work takes it; it must be the only one due.  Nothing leads to
+ * adopted. */
 static inline void bring(struct store *s, int64_t id, enum study_state state)
 {
     if (state == STUDY_QUEUED)

@@ -18,43 +18,52 @@ static void test_store__addresses_without_a_backend_are_invalid(void)
     }
 }
 
+/* What the second of two rows meets, and how many images and requests there are then. */
+#define STUDY   STORE_ADDED_IMAGE, 2, 2
+#define REQUEST STORE_ADDED_REQUEST, 1, 2
+#define KNOWN   STORE_KNOWN, 1, 1
+static const struct {
+    const char *name;
+    struct ask a, b;
+    enum store_added want;
+    int64_t images, requests;
+} meetings[] = {
+    { "the same row", { .mrn = "1", .accession = "A" }, { .mrn = "1", .accession = "A" }, KNOWN },
+    { "the same with a UID", { .mrn = "1", .uid = "1.2" }, { .mrn = "1", .uid = "1.2" }, KNOWN },
+    { "other procedure", { .mrn = "1", .accession = "A" }, { .mrn = "1", .accession = "A", .procedure = 2 }, REQUEST },
+    { "other time", { .mrn = "1", .accession = "A" }, { .mrn = "1", .accession = "A", .time = "2024-01-01" }, REQUEST },
+    { "other accession number", { .mrn = "1", .accession = "A" }, { .mrn = "1", .accession = "B" }, STUDY },
+    { "other MRN", { .mrn = "1", .accession = "A" }, { .mrn = "2", .accession = "A" }, STUDY },
+    { "other project", { .mrn = "1", .accession = "A" }, { .project = "q", .mrn = "1", .accession = "A" }, STUDY },
+    { "texts that join alike", { .mrn = "1", .accession = "23" }, { .mrn = "12", .accession = "3" }, STUDY },
+    { "one UID, two accession numbers", { .mrn = "1", .accession = "A", .uid = "1.2" },
+      { .mrn = "1", .accession = "B", .uid = "1.2" }, REQUEST },
+    { "two UIDs, one accession number", { .mrn = "1", .accession = "A", .uid = "1.2" },
+      { .mrn = "1", .accession = "A", .uid = "1.3" }, STUDY },
+    { "with and without UID: two until found", { .mrn = "1", .accession = "A", .uid = "1.2" },
+      { .mrn = "1", .accession = "A" }, STUDY },
+    { "other series", { .mrn = "1", .uid = "1.2", .series = "1.5" }, { .mrn = "1", .uid = "1.2", .series = "1.4" },
+      REQUEST },
+    { "the same series, other order", { .mrn = "1", .uid = "1.2", .series = "1.5\\1.4" },
+      { .mrn = "1", .uid = "1.2", .series = "1.4\\1.5\\1.4" }, KNOWN },
+    { "other date only", { .mrn = "1", .accession = "A", .date = 20200101 }, { .mrn = "1", .accession = "A" }, KNOWN },
+};
+#undef STUDY
+#undef REQUEST
+#undef KNOWN
+
 static void test_populate__rows_meet_the_studies_that_are_there(void)
 {
-    static const struct {
-        const char *name;
-        struct ask a, b;
-        enum store_added want;
-        int64_t images, requests;
-    } rows[] = {
-        { "the same row", { .mrn = "1", .accession = "A" }, { .mrn = "1", .accession = "A" }, STORE_KNOWN, 1, 1 },
-        { "the same with a UID", { .mrn = "1", .uid = "1.2" }, { .mrn = "1", .uid = "1.2" }, STORE_KNOWN, 1, 1 },
-        { "another procedure", { .mrn = "1", .accession = "A" }, { .mrn = "1", .accession = "A", .procedure = 2 }, STORE_ADDED_REQUEST, 1, 2 },
-        { "another time", { .mrn = "1", .accession = "A" }, { .mrn = "1", .accession = "A", .time = "2024-01-01" }, STORE_ADDED_REQUEST, 1, 2 },
-        { "another accession number", { .mrn = "1", .accession = "A" }, { .mrn = "1", .accession = "B" }, STORE_ADDED_IMAGE, 2, 2 },
-        { "another MRN", { .mrn = "1", .accession = "A" }, { .mrn = "2", .accession = "A" }, STORE_ADDED_IMAGE, 2, 2 },
-        { "another project", { .mrn = "1", .accession = "A" }, { .project = "q", .mrn = "1", .accession = "A" }, STORE_ADDED_IMAGE, 2, 2 },
-        { "texts that join alike", { .mrn = "1", .accession = "23" }, { .mrn = "12", .accession = "3" }, STORE_ADDED_IMAGE, 2, 2 },
-        { "one UID, two accession numbers", { .mrn = "1", .accession = "A", .uid = "1.2" },
-          { .mrn = "1", .accession = "B", .uid = "1.2" }, STORE_ADDED_REQUEST, 1, 2 },
-        { "two UIDs, one accession number", { .mrn = "1", .accession = "A", .uid = "1.2" },
-          { .mrn = "1", .accession = "A", .uid = "1.3" }, STORE_ADDED_IMAGE, 2, 2 },
-        { "with and without UID: told apart until found", { .mrn = "1", .accession = "A", .uid = "1.2" },
-          { .mrn = "1", .accession = "A" }, STORE_ADDED_IMAGE, 2, 2 },
-        { "other series", { .mrn = "1", .uid = "1.2", .series = "1.5" }, { .mrn = "1", .uid = "1.2", .series = "1.4" }, STORE_ADDED_REQUEST, 1, 2 },
-        { "the same series, other order", { .mrn = "1", .uid = "1.2", .series = "1.5\\1.4" },
-          { .mrn = "1", .uid = "1.2", .series = "1.4\\1.5\\1.4" }, STORE_KNOWN, 1, 1 },
-        { "another date only", { .mrn = "1", .accession = "A", .date = 20200101 }, { .mrn = "1", .accession = "A" }, STORE_KNOWN, 1, 1 },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        test_row("%s", rows[i].name);
+    for (size_t i = 0; i < ARRAY_LEN(meetings); i++) {
+        test_row("%s", meetings[i].name);
         struct store *s = open_store();
-        CHECK_INT(add(s, rows[i].a), STORE_ADDED_IMAGE);
-        CHECK_INT(add(s, rows[i].b), rows[i].want);
-        CHECK_INT(images_in(s), rows[i].images);
-        CHECK_INT(count_of(s).requests, rows[i].requests);
-        CHECK_INT(add(s, rows[i].a), STORE_KNOWN);
-        CHECK_INT(add(s, rows[i].b), STORE_KNOWN);
-        CHECK_INT(images_in(s), rows[i].images);
+        CHECK_INT(add(s, meetings[i].a), STORE_ADDED_IMAGE);
+        CHECK_INT(add(s, meetings[i].b), meetings[i].want);
+        CHECK_INT(images_in(s), meetings[i].images);
+        CHECK_INT(count_of(s).requests, meetings[i].requests);
+        CHECK_INT(add(s, meetings[i].a), STORE_KNOWN);
+        CHECK_INT(add(s, meetings[i].b), STORE_KNOWN);
+        CHECK_INT(images_in(s), meetings[i].images);
         store_close(s);
     }
 }
@@ -62,8 +71,14 @@ static void test_populate__rows_meet_the_studies_that_are_there(void)
 static void test_populate__an_image_holds_what_was_asked(void)
 {
     struct store *s = open_store();
-    add(s, (struct ask){ .mrn = "M1", .accession = "A1", .uid = "1.2.3", .series = "1.9\\1.10", .priority = 4, .date = 20201231,
-                         .participant = "P-7", .procedure = 77 });
+    add(s, (struct ask){ .mrn = "M1",
+                         .accession = "A1",
+                         .uid = "1.2.3",
+                         .series = "1.9\\1.10",
+                         .priority = 4,
+                         .date = 20201231,
+                         .participant = "P-7",
+                         .procedure = 77 });
     struct store_image m = image_of(s, 1);
     CHECK_STR(m.project, "p");
     CHECK_STR(phi_reveal(m.mrn), "M1");
@@ -76,7 +91,8 @@ static void test_populate__an_image_holds_what_was_asked(void)
     CHECK_INT(m.priority, 4);
     CHECK_INT(m.state, STUDY_QUEUED);
     CHECK_INT(m.reason, STUDY_WHY_NONE);
-    CHECK_INT(m.fence + m.attempts + m.crashes + m.series_version + m.not_before_us + m.lease_until_us + m.exported_us, 0);
+    CHECK_INT(m.fence + m.attempts + m.crashes + m.series_version + m.not_before_us + m.lease_until_us + m.exported_us,
+              0);
     CHECK_INT(m.created_us, T0);
     CHECK_STR(m.owner, "");
     CHECK_STR(str_of(events(s, 1)), "queued()");
@@ -89,8 +105,10 @@ static void test_populate__a_dry_run_tells_and_changes_nothing(void)
     add(s, (struct ask){ .mrn = "1", .accession = "A" });
     CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A" }, true, NULL), STORE_KNOWN);
     CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "B" }, true, NULL), STORE_ADDED_IMAGE);
-    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "B", .project = "q" }, true, NULL), STORE_ADDED_IMAGE);
-    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 5 }, true, NULL), STORE_ADDED_REQUEST);
+    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "B", .project = "q" }, true, NULL),
+              STORE_ADDED_IMAGE);
+    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 5 }, true, NULL),
+              STORE_ADDED_REQUEST);
     move_to(s, 1, STUDY_HELD);
     CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A" }, true, NULL), STORE_REVIVED);
     CHECK_INT(image_of(s, 1).state, STUDY_HELD);
@@ -110,7 +128,8 @@ static void test_populate__another_participant_is_told_and_nothing_changed(void)
     bool differs = true;
     add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .participant = "P1" }, false, &differs);
     CHECK(!differs);
-    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .participant = "P2", .procedure = 2 }, false, &differs),
+    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .participant = "P2", .procedure = 2 }, false,
+                          &differs),
               STORE_ADDED_REQUEST);
     CHECK(differs);
     add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .participant = "P1", .procedure = 3 }, false, &differs);
@@ -217,7 +236,10 @@ static void test_claim__goes_by_priority_then_date_then_number(void)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char accession[32];
         (void)snprintf(accession, sizeof accession, "A%zu", i);
-        add(s, (struct ask){ .project = rows[i].project, .mrn = "1", .accession = accession, .priority = rows[i].priority,
+        add(s, (struct ask){ .project = rows[i].project,
+                             .mrn = "1",
+                             .accession = accession,
+                             .priority = rows[i].priority,
                              .date = rows[i].date });
     }
     for (int64_t turn = 1; turn <= (int64_t)ARRAY_LEN(rows); turn++) {
@@ -279,7 +301,11 @@ static void test_claim__suspects_and_projects_can_be_left_out(void)
     CHECK_OK(store_move(s, &back, NULL, &err), err);
     CHECK_INT(image_of(s, 1).crashes, 1);
     struct str without[] = { STR("q") };
-    struct store_claim c = { .work = STORE_WORK_RETRIEVE, .owner = ME, .now_us = T0, .lease_us = LEASE, .without_projects = without,
+    struct store_claim c = { .work = STORE_WORK_RETRIEVE,
+                             .owner = ME,
+                             .now_us = T0,
+                             .lease_us = LEASE,
+                             .without_projects = without,
                              .n_without = 1 };
     bool got = true;
     CHECK_OK(store_claim_next(s, &c, test_arena(), &got, &m, &err), err);
@@ -295,7 +321,13 @@ static void test_claim__suspects_and_projects_can_be_left_out(void)
 
 static void test_recover__gives_back_what_others_lost(void)
 {
-    static const struct { const char *name, *owner; bool all; int64_t after; enum study_state state; bool given_back; } rows[] = {
+    static const struct {
+        const char *name, *owner;
+        bool all;
+        int64_t after;
+        enum study_state state;
+        bool given_back;
+    } rows[] = {
         { "lease ended", "other", false, LEASE + 1, STUDY_RETRIEVING, true },
         { "lease runs", "other", false, LEASE, STUDY_RETRIEVING, false },
         { "lease runs, but we are alone", "other", true, 1, STUDY_RETRIEVING, true },
@@ -311,7 +343,8 @@ static void test_recover__gives_back_what_others_lost(void)
         bool delivering = rows[i].state == STUDY_DELIVERING;
         if (delivering)
             bring(s, 1, STUDY_DEIDENTIFIED);
-        struct store_image m = claim_as(s, rows[i].owner, delivering ? STORE_WORK_DELIVER : STORE_WORK_RETRIEVE, 0, false);
+        struct store_image m =
+            claim_as(s, rows[i].owner, delivering ? STORE_WORK_DELIVER : STORE_WORK_RETRIEVE, 0, false);
         int64_t n = -1;
         CHECK_OK(store_recover_claims(s, ME, rows[i].all, T0 + rows[i].after, &n, &err), err);
         CHECK_INT(n, rows[i].given_back);
@@ -521,12 +554,19 @@ static void test_move__two_studies_cannot_share_a_pseudo_uid(void)
 static void test_retry__takes_rows_back_to_where_work_is_left(void)
 {
     static const struct { enum study_state state; bool drop_zip; enum study_state want; } rows[] = {
-        { STUDY_QUEUED, false, STUDY_QUEUED }, { STUDY_RETRIEVING, false, STUDY_RETRIEVING },
-        { STUDY_DEIDENTIFIED, false, STUDY_DEIDENTIFIED }, { STUDY_DELIVERING, false, STUDY_DELIVERING },
-        { STUDY_EXPORTED, false, STUDY_EXPORTED }, { STUDY_KEPT, false, STUDY_KEPT }, { STUDY_MISSING, false, STUDY_QUEUED },
-        { STUDY_SKIPPED, false, STUDY_QUEUED }, { STUDY_FAILED, false, STUDY_QUEUED }, { STUDY_WITHHELD, false, STUDY_QUEUED },
+        { STUDY_QUEUED, false, STUDY_QUEUED },
+        { STUDY_RETRIEVING, false, STUDY_RETRIEVING },
+        { STUDY_DEIDENTIFIED, false, STUDY_DEIDENTIFIED },
+        { STUDY_DELIVERING, false, STUDY_DELIVERING },
+        { STUDY_EXPORTED, false, STUDY_EXPORTED },
+        { STUDY_KEPT, false, STUDY_KEPT },
+        { STUDY_MISSING, false, STUDY_QUEUED },
+        { STUDY_SKIPPED, false, STUDY_QUEUED },
+        { STUDY_FAILED, false, STUDY_QUEUED },
+        { STUDY_WITHHELD, false, STUDY_QUEUED },
         { STUDY_HELD, false, STUDY_QUEUED },
-        { STUDY_STATE_COUNT, false, STUDY_DEIDENTIFIED }, { STUDY_STATE_COUNT, true, STUDY_QUEUED },     /* failed delivering */
+        { STUDY_STATE_COUNT, false, STUDY_DEIDENTIFIED },
+        { STUDY_STATE_COUNT, true, STUDY_QUEUED }, /* failed delivering */
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         for (int by_number = 0; by_number < 2; by_number++) {

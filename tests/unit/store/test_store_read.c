@@ -18,7 +18,8 @@ static struct store *open_filled(void)
     CHECK_OK(store_move(s, &m, NULL, &err), err);
     add(s, (struct ask){ .project = "q", .mrn = "1", .accession = "D", .procedure = 14 });
     bring(s, 3, STUDY_FAILED);
-    add(s, (struct ask){ .project = "q", .mrn = "1", .accession = "E", .uid = "1.2.5", .procedure = 15, .time = "2020-01-01" });
+    add(s, (struct ask){
+               .project = "q", .mrn = "1", .accession = "E", .uid = "1.2.5", .procedure = 15, .time = "2020-01-01" });
     bring(s, 4, STUDY_DEIDENTIFIED);
     add(s, (struct ask){ .mrn = "1", .accession = "C", .procedure = 13 });
     add(s, (struct ask){ .mrn = "1", .accession = "4", .procedure = 21 });
@@ -70,9 +71,10 @@ static void test_each_image__keeps_to_its_filter(void)
 static void test_find_images__takes_what_a_person_knows(void)
 {
     static const struct { const char *ref, *want; } rows[] = {
-        { "image 3", "3 " }, { "3", "3 " }, { " 3 ", "3 " }, { "4", "1 4 " },    /* 4: a number, and an accession number */
-        { "image 4", "4 " }, { "2.25.4", "4 " }, { "1.2.5", "4 " }, { "B", "2 " }, { "nothing", "" }, { "", "" }, { "image ", "" },
-        { "99", "" }, { "-1", "" }, { "' OR 1", "" },
+        { "image 3", "3 " }, { "3", "3 " }, { " 3 ", "3 " },
+        { "4", "1 4 " },                         /* a number, and an accession number */
+        { "image 4", "4 " }, { "2.25.4", "4 " }, { "1.2.5", "4 " }, { "B", "2 " }, { "nothing", "" },
+        { "", "" }, { "image ", "" }, { "99", "" }, { "-1", "" }, { "' OR 1", "" },
     };
     struct store *s = open_filled();
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -102,7 +104,7 @@ static void test_count__adds_up(void)
     CHECK_INT(c.by_state[STUDY_FAILED], 1);
     CHECK_INT(c.by_state[STUDY_DEIDENTIFIED], 1);
     CHECK_INT(c.by_reason[STUDY_WHY_NOT_IN_ARCHIVE], 1);
-    CHECK_INT(c.by_reason[STUDY_WHY_NONE], 1);                   /* the failed one; what is delivered has no reason to tell */
+    CHECK_INT(c.by_reason[STUDY_WHY_NONE], 1); /* the failed one; what is delivered has no reason to tell */
     CHECK_INT(c.instances_found, 6);
     CHECK_INT(c.instances_delivered, 2);                         /* of the exported one only */
     CHECK_INT(c.delivered_bytes, 100);
@@ -174,8 +176,9 @@ static void test_events__tell_the_whole_life(void)
     buf_auto b;
     buf_init(&b, 4096);
     CHECK_OK(store_each_event(s, 1, add_full_event, &b, &err), err);
-    CHECK_STR(buf_str(&b), "1 queued queued 0  0 0|0 queued retrieving 0 worker-1 1 0|0 retrieving queued 1 worker-1 1 1|"
-                           "0 queued retrieving 9 w2 2 1|");
+    CHECK_STR(buf_str(&b),
+              "1 queued queued 0  0 0|0 queued retrieving 0 worker-1 1 0|0 retrieving queued 1 worker-1 1 1|"
+              "0 queued retrieving 9 w2 2 1|");
     buf_clear(&b);
     CHECK_OK(store_each_event(s, 77, add_full_event, &b, &err), err);
     CHECK_STR(buf_str(&b), "");

@@ -74,7 +74,8 @@ static void test_resolve__each_further_study_gets_a_row_with_the_same_requests(v
     CHECK_INT(m.study_date, 20200101);
     CHECK_STR(str_of(events(s, 3)), "queued()");
     /* A further request in the same words asks for all three; one by UID for its own. */
-    CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A", .series = "1.9", .procedure = 2 }), STORE_ADDED_REQUEST);
+    CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A", .series = "1.9", .procedure = 2 }),
+              STORE_ADDED_REQUEST);
     CHECK_INT(add(s, (struct ask){ .mrn = "1", .uid = "1.3", .series = "1.9", .procedure = 3 }), STORE_ADDED_REQUEST);
     CHECK_STR(str_of(outcomes(s)), "1:retrieving 1:queued 1:queued 2:retrieving 2:queued 2:queued 3:queued ");
     /* The new rows, found once more by their numbers, stay themselves. */
@@ -132,7 +133,7 @@ static void test_resolve__several_rows_share_several_studies(void)
     CHECK_INT(claim(s).id, 2);
     CHECK_INT(claim(s).id, 3);
     CHECK_INT(found(s, 3, "1.3 1.2"), -1);
-    CHECK_STR(str_of(images(s)), "1=1.2:queued 2=1.3:retrieving 3=:skipped ");   /* the archive has it: missing no more */
+    CHECK_STR(str_of(images(s)), "1=1.2:queued 2=1.3:retrieving 3=:skipped "); /* the archive has it: missing no more */
     CHECK_STR(str_of(outcomes(s)), "1:queued 1:retrieving 2:queued 2:retrieving ");
     CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "B", .procedure = 3 }), STORE_ADDED_REQUEST);
     CHECK_STR(str_of(outcomes(s)), "1:queued 1:retrieving 2:queued 2:retrieving 3:queued 3:retrieving ");

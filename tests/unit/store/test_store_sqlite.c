@@ -76,7 +76,8 @@ static void test_open__refuses_what_it_does_not_know(void)
         { "a newer pixl", "PRAGMA user_version = 999", NULL, PIXL_E_UNSUPPORTED },
         { "another program's database", "PRAGMA application_id = 1", NULL, PIXL_E_CORRUPT },
         { "tables of another program", "PRAGMA application_id = 0; PRAGMA user_version = 0", NULL, PIXL_E_CORRUPT },
-        { "no database at all", NULL, "this is not a database; it is a letter of some length, as one can see here.", PIXL_E_CORRUPT },
+        { "no database at all", NULL, "this is not a database; it is a letter of some length, as one can see here.",
+          PIXL_E_CORRUPT },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s", rows[i].name);
@@ -127,13 +128,15 @@ static void test_schema__refuses_rows_that_make_no_sense(void)
         { "priority 6", "UPDATE image SET priority = 6 WHERE image_id = 1" },
         { "no MRN", "UPDATE image SET mrn = '' WHERE image_id = 1" },
         { "text for a number", "UPDATE image SET fence = 'one' WHERE image_id = 1" },
-        { "the key of another", "UPDATE image SET key_hash = (SELECT key_hash FROM image WHERE image_id = 2) WHERE image_id = 1" },
+        { "the key of another",
+          "UPDATE image SET key_hash = (SELECT key_hash FROM image WHERE image_id = 2) WHERE image_id = 1" },
         { "the study of another", "UPDATE image SET found_uid = '1.2'" },
         { "a project twice", "INSERT INTO extract (slug) VALUES ('p')" },
-        { "a request twice", "INSERT INTO request SELECT 99, extract_time_id, key_hash, 1, 1, 1, 1, 'm', 'a', '', '', '' FROM request" },
+        { "a request twice",
+          "INSERT INTO request SELECT 99, extract_time_id, key_hash, 1, 1, 1, 1, 'm', 'a', '', '', '' FROM request" },
         { "a link to nothing", "INSERT INTO request_image VALUES (1, 99)" },
         { "an event from nowhere", "INSERT INTO image_event (image_id, event_no, at_us, to_state, fence, attempt)"
-          " VALUES (1, 2, 0, 'queued', 0, 0)" },
+                                   " VALUES (1, 2, 0, 'queued', 0, 0)" },
     };
     struct store *s = open_store();
     add(s, (struct ask){ .mrn = "1", .accession = "A" });
@@ -156,7 +159,8 @@ static struct store *open_adopted(void)
     struct store *s = open_store();
     add(s, (struct ask){ .mrn = "1", .accession = "A" });
     store_close(s);
-    raw("UPDATE image SET state = 'adopted', pseudo_study_uid = '2.25.42'; UPDATE image_event SET to_state = 'adopted'");
+    raw("UPDATE image SET state = 'adopted', pseudo_study_uid = '2.25.42'; UPDATE image_event SET to_state = "
+        "'adopted'");
     REQUIRE_OK(store_open(store_url(true), &s, &err), err);
     return s;
 }
@@ -196,7 +200,7 @@ static void test_keys__with_the_same_hash_are_told_apart(void)
     struct store *s = open_store();
     add(s, (struct ask){ .mrn = "1", .accession = "A" });
     store_close(s);
-    raw("UPDATE image SET accession_number = 'X'; UPDATE request SET accession_number = 'X'");      /* their hash stays A's */
+    raw("UPDATE image SET accession_number = 'X'; UPDATE request SET accession_number = 'X'"); /* the hash stays A's */
     REQUIRE_OK(store_open(store_url(true), &s, &err), err);
     CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A" }), STORE_ADDED_IMAGE);
     CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A" }), STORE_KNOWN);
@@ -212,17 +216,28 @@ static void check_invariants(void)
     static const struct { const char *name, *sql, *want; } rows[] = {
         { "integrity", "PRAGMA integrity_check", "ok" },
         { "foreign keys", "SELECT count(*) FROM pragma_foreign_key_check", "0" },
-        { "the last event is the state", "SELECT count(*) FROM image i WHERE state IS NOT (SELECT to_state FROM image_event e"
-          " WHERE e.image_id = i.image_id ORDER BY event_no DESC LIMIT 1)", "0" },
-        { "events follow each other", "SELECT count(*) FROM image_event e WHERE event_no > 1 AND from_state IS NOT (SELECT to_state"
-          " FROM image_event f WHERE f.image_id = e.image_id AND f.event_no = e.event_no - 1)", "0" },
-        { "claims have owner and lease", "SELECT count(*) FROM image WHERE state IN ('retrieving', 'delivering')"
-          " AND (owner = '' OR lease_until_us = 0)", "0" },
-        { "requests have images", "SELECT count(*) FROM request WHERE request_id NOT IN (SELECT request_id FROM request_image)", "0" },
-        { "images have requests", "SELECT count(*) FROM image WHERE merged_into IS NULL AND image_id NOT IN"
-          " (SELECT image_id FROM request_image)", "0" },
-        { "zips belong to rows with zips", "SELECT count(*) FROM image WHERE state IN ('queued', 'retrieving', 'missing')"
-          " AND zip_digest <> ''", "0" },
+        { "the last event is the state",
+          "SELECT count(*) FROM image i WHERE state IS NOT (SELECT to_state FROM image_event e"
+          " WHERE e.image_id = i.image_id ORDER BY event_no DESC LIMIT 1)",
+          "0" },
+        { "events follow each other",
+          "SELECT count(*) FROM image_event e WHERE event_no > 1 AND from_state IS NOT (SELECT to_state"
+          " FROM image_event f WHERE f.image_id = e.image_id AND f.event_no = e.event_no - 1)",
+          "0" },
+        { "claims have owner and lease",
+          "SELECT count(*) FROM image WHERE state IN ('retrieving', 'delivering')"
+          " AND (owner = '' OR lease_until_us = 0)",
+          "0" },
+        { "requests have images",
+          "SELECT count(*) FROM request WHERE request_id NOT IN (SELECT request_id FROM request_image)", "0" },
+        { "images have requests",
+          "SELECT count(*) FROM image WHERE merged_into IS NULL AND image_id NOT IN"
+          " (SELECT image_id FROM request_image)",
+          "0" },
+        { "zips belong to rows with zips",
+          "SELECT count(*) FROM image WHERE state IN ('queued', 'retrieving', 'missing')"
+          " AND zip_digest <> ''",
+          "0" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s", rows[i].name);
