@@ -51,7 +51,7 @@ struct archive_instance {
  * whole is listed all the same: it fails when opened or parsed, never silently. */
 PIXL_MUST_CHECK bool archive_list(struct archive *a, struct phi_text study_uid, struct arena *arena, struct archive_instance **out, size_t *n,
                                   struct pixl_error *err);
-/* *fd given, open for reading at 0, whole.  Fails: NOT_FOUND (gone since), UNAVAILABLE, IO, DENIED. */
+/* *fd given, open for reading at 0, whole.  Fails: NOT_FOUND (gone since), CORRUPT (another one by now), UNAVAILABLE, IO, DENIED. */
 PIXL_MUST_CHECK bool archive_open_instance(struct archive *a, const struct archive_instance *i, int *fd, struct pixl_error *err);
 
 #endif

@@ -228,8 +228,8 @@ static bool read_marker(const char *path, struct arena *a, struct str check_valu
     if (!str_eq(str_trim(first), check_value))
         return pixl_fail(err, PIXL_E_EXISTS, 0,
                          "destination: what was delivered there before was made under another "
-                         "hashing key (.pixl-key in the project's folder): its pseudonyms would not agree. Restore that "
-                         "key, or give the project another destination");
+                         "hashing key (.pixl-key in the project's folder): its pseudonyms would not agree. Restore "
+                         "that key, or give the project another destination");
     *found = true;
     return true;
 }
