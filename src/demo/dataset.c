@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* The writer of these files calls itself by another name than pixl: what it leaves must not be taken for pixl's. */
-#define WRITER_UID "2.25.260451776330958129003842774615538201947"
+#define WRITER_UID  "2.25.260451776330958129003842774615538201947"
 #define WRITER_NAME "MODALITY_1_0"
 
 struct item {
@@ -20,7 +20,7 @@ struct dataset_element {
     uint32_t tag;
     enum dicom_vr vr;
     struct str value;
-    struct item *first_item, *last_item;     /* of a sequence */
+    struct item *first_item, *last_item; /* of a sequence */
 };
 
 enum { TEXT_BYTES_MAX = 16 * 1024, PREAMBLE_BYTES = 128 };
@@ -93,7 +93,8 @@ void dataset_u16(struct dataset_builder *b, struct dataset *d, uint32_t tag, uin
         b->failed = true;
 }
 
-void dataset_bytes(struct dataset_builder *b, struct dataset *d, uint32_t tag, enum dicom_vr vr, const void *p, size_t n)
+void dataset_bytes(struct dataset_builder *b, struct dataset *d, uint32_t tag, enum dicom_vr vr, const void *p,
+                   size_t n)
 {
     struct dataset_element *e = add(b, d, tag, vr);
     if (e != NULL)
@@ -171,7 +172,8 @@ static bool code_item(const struct coder *c, const struct item *item, struct dic
            append(out, &inside, err);
 }
 
-static bool code_sequence(const struct coder *c, const struct dataset_element *e, struct dicom_plan *out, struct pixl_error *err)
+static bool code_sequence(const struct coder *c, const struct dataset_element *e, struct dicom_plan *out,
+                          struct pixl_error *err)
 {
     const struct coder deeper = { c->arena, c->coding, false };
     struct dicom_plan inside;
@@ -195,8 +197,9 @@ static bool code_set(const struct coder *c, const struct dataset *d, struct dico
     qsort(all, n, sizeof *all, by_tag);
     for (size_t i = 0; i < n; i++) {
         assert(i == 0 || all[i - 1]->tag != all[i]->tag);
-        if (!(all[i]->vr == DICOM_VR_SQ ? code_sequence(c, all[i], out, err)
-                                        : dicom_plan_element(out, c->coding, all[i]->tag, all[i]->vr, all[i]->value, err)))
+        if (!(all[i]->vr == DICOM_VR_SQ
+                  ? code_sequence(c, all[i], out, err)
+                  : dicom_plan_element(out, c->coding, all[i]->tag, all[i]->vr, all[i]->value, err)))
             return false;
     }
     return true;
@@ -219,12 +222,13 @@ static bool code_meta(struct arena *a, const struct dataset_file *f, struct dico
     char length[4];
     for (size_t i = 0; i < sizeof length; i++)
         length[i] = (char)(group.size_bytes >> 8 * i);
-    return dicom_plan_element(out, c, DICOM_META_GROUP_LENGTH, DICOM_VR_UL, (struct str){ length, sizeof length }, err) &&
+    return dicom_plan_element(out, c, DICOM_META_GROUP_LENGTH, DICOM_VR_UL, (struct str){ length, sizeof length },
+                              err) &&
            append(out, &group, err);
 }
 
-bool dataset_write(struct dataset_builder *b, const struct dataset *d, const struct dataset_file *f, struct dicom_plan *out,
-                   struct pixl_error *err)
+bool dataset_write(struct dataset_builder *b, const struct dataset *d, const struct dataset_file *f,
+                   struct dicom_plan *out, struct pixl_error *err)
 {
     char head[PREAMBLE_BYTES + 4] = { 0 };
     struct str preamble = str_of(f->preamble);

@@ -42,8 +42,9 @@ static bool set_paths(const char *dir, struct demo *d, struct pixl_error *err)
     d->omop_project = POLICIES_OMOP_SLUG;
     d->csv_project = POLICIES_CSV_SLUG;
     d->sample_project = d->omop_project;
-    return (d->dir != NULL && d->archive_dir != NULL && d->omop_dir != NULL && d->csv_path != NULL && d->configs_dir != NULL &&
-            d->safe_haven_dir != NULL && d->exports_dir != NULL) || pixl_fail(err, PIXL_E_NOMEM, 0, "demo folder");
+    return (d->dir != NULL && d->archive_dir != NULL && d->omop_dir != NULL && d->csv_path != NULL &&
+            d->configs_dir != NULL && d->safe_haven_dir != NULL && d->exports_dir != NULL) ||
+           pixl_fail(err, PIXL_E_NOMEM, 0, "demo folder");
 }
 
 /* One entry for each row of a cohort. */
@@ -57,8 +58,12 @@ static bool set_studies(const struct hospital *h, struct demo *d, struct pixl_er
         for (size_t k = 0; k < s->n_procedures; k++) {
             struct demo_study *out = &d->studies[d->n_studies++];
             *out = (struct demo_study){
-                .project = s->is_omop ? d->omop_project : d->csv_project, .procedure_occurrence_id = s->procedures[k],
-                .expect = s->expect, .expect_reason = s->expect_reason, .expect_instances = s->delivered, .what = s->what,
+                .project = s->is_omop ? d->omop_project : d->csv_project,
+                .procedure_occurrence_id = s->procedures[k],
+                .expect = s->expect,
+                .expect_reason = s->expect_reason,
+                .expect_instances = s->delivered,
+                .what = s->what,
             };
             memcpy(out->expect_pixels, s->pixels, sizeof out->expect_pixels);
         }

@@ -31,7 +31,7 @@ static bool fail_memory(struct pixl_error *err)
     return pixl_fail(err, PIXL_E_NOMEM, 0, "header of the sample");
 }
 
-/* --- values for a person ------------------------------------------------------------------------------------------------- */
+/* --- values for a person ----------------------------------------------------------------------------------------- */
 
 /* At most VALUE_CHARS characters of UTF-8 text on one line. */
 static char *shorten(struct arena *a, struct str text)
@@ -103,10 +103,12 @@ static const char *numbers_text(struct arena *a, enum dicom_vr vr, struct str va
 
 static bool is_number(enum dicom_vr vr)
 {
-    return vr == DICOM_VR_US || vr == DICOM_VR_SS || vr == DICOM_VR_UL || vr == DICOM_VR_SL || vr == DICOM_VR_FL || vr == DICOM_VR_FD;
+    return vr == DICOM_VR_US || vr == DICOM_VR_SS || vr == DICOM_VR_UL || vr == DICOM_VR_SL || vr == DICOM_VR_FL ||
+           vr == DICOM_VR_FD;
 }
 
-static bool value_text(struct dicom_file *f, uint32_t i, const struct dicom_charset *set, const char **out, struct pixl_error *err)
+static bool value_text(struct dicom_file *f, uint32_t i, const struct dicom_charset *set, const char **out,
+                       struct pixl_error *err)
 {
     const struct dicom_element *e = &f->elements[i];
     struct arena *a = f->arena;
@@ -125,7 +127,7 @@ static bool value_text(struct dicom_file *f, uint32_t i, const struct dicom_char
     } else if (e->value_bytes <= NUMBERS_BYTES_MAX) {
         if (!dicom_value(f, i, &value, err))
             return false;
-        *out = is_number(vr) ? numbers_text(a, vr, value)
+        *out = is_number(vr)                              ? numbers_text(a, vr, value)
                : vr == DICOM_VR_UN && is_printable(value) ? shorten(a, value)
                                                           : bytes_text(a, e->value_bytes);
     } else {
@@ -134,12 +136,13 @@ static bool value_text(struct dicom_file *f, uint32_t i, const struct dicom_char
     return *out != NULL || fail_memory(err);
 }
 
-/* --- a file as lines --------------------------------------------------------------------------------------------------------- */
+/* --- a file as lines --------------------------------------------------------------------------------------------- */
 
 /* The number of each item among its fellows, from 1. */
 static uint32_t *number_items(const struct dicom_file *f)
 {
-    uint32_t *ordinal = arena_calloc(f->arena, f->n_elements, sizeof *ordinal), *seen = arena_calloc(f->arena, f->n_elements, sizeof *seen);
+    uint32_t *ordinal = arena_calloc(f->arena, f->n_elements, sizeof *ordinal),
+             *seen = arena_calloc(f->arena, f->n_elements, sizeof *seen);
     if (ordinal == NULL || seen == NULL)
         return NULL;
     for (uint32_t i = 0; i < f->n_elements; i++)
@@ -155,7 +158,8 @@ static void add_number(struct buf *key, uint32_t v)
 }
 
 /* Path and key of an element, from the outside in. */
-static void add_place(const struct dicom_file *f, const uint32_t *ordinal, uint32_t i, struct buf *key, struct buf *text)
+static void add_place(const struct dicom_file *f, const uint32_t *ordinal, uint32_t i, struct buf *key,
+                      struct buf *text)
 {
     const struct dicom_element *e = &f->elements[i];
     if (e->parent != DICOM_NO_PARENT) {
@@ -182,12 +186,14 @@ static bool preamble_line(const struct dicom_source *s, struct arena *a, struct 
     size_t n = sizeof bytes;
     while (n > 0 && bytes[n - 1] == '\0')
         n--;
-    *out = (struct line){ .key = { "", 0 }, .element = "preamble", .name = "", .value = shorten(a, (struct str){ bytes, n }) };
+    *out = (struct line){
+        .key = { "", 0 }, .element = "preamble", .name = "", .value = shorten(a, (struct str){ bytes, n })
+    };
     return out->value != NULL || fail_memory(err);
 }
 
-static bool element_line(struct dicom_file *f, const uint32_t *ordinal, const struct dicom_charset *set, uint32_t i, struct line *out,
-                         struct pixl_error *err)
+static bool element_line(struct dicom_file *f, const uint32_t *ordinal, const struct dicom_charset *set, uint32_t i,
+                         struct line *out, struct pixl_error *err)
 {
     buf_auto key, text;
     buf_init(&key, PATH_TEXT_MAX);
@@ -221,10 +227,11 @@ static bool list_lines(struct dicom_file *f, struct lines *out, struct pixl_erro
     return true;
 }
 
-/* --- both ----------------------------------------------------------------------------------------------------------------------- */
+/* --- both -------------------------------------------------------------------------------------------------------- */
 
-static void merge(const struct lines *b, const struct lines *a, void (*line)(void *ctx, const char *element, const char *name, const char *before,
-                  const char *after), void *ctx)
+static void merge(const struct lines *b, const struct lines *a,
+                  void (*line)(void *ctx, const char *element, const char *name, const char *before, const char *after),
+                  void *ctx)
 {
     size_t i = 0, k = 0;
     while (i < b->n || k < a->n) {
@@ -237,8 +244,8 @@ static void merge(const struct lines *b, const struct lines *a, void (*line)(voi
 }
 
 /* The sample's own place at the destination: its pseudonyms are computed as the extraction did. */
-static bool find_delivered(const struct demo *d, struct site *s, struct dicom_file *f, const char **zip, const char **entry,
-                           struct pixl_error *err)
+static bool find_delivered(const struct demo *d, struct site *s, struct dicom_file *f, const char **zip,
+                           const char **entry, struct pixl_error *err)
 {
     static const uint32_t tags[3] = { DICOM_STUDY_UID, DICOM_SERIES_UID, DICOM_SOP_INSTANCE_UID };
     struct site_project *p;
@@ -258,8 +265,10 @@ static bool find_delivered(const struct demo *d, struct site *s, struct dicom_fi
     return (*entry != NULL && *zip != NULL) || fail_memory(err);
 }
 
-static bool show_both(const struct demo *d, struct site *s, int fd, struct arena *a, void (*line)(void *ctx, const char *element,
-                      const char *name, const char *before, const char *after), void *ctx, struct pixl_error *err)
+static bool show_both(const struct demo *d, struct site *s, int fd, struct arena *a,
+                      void (*line)(void *ctx, const char *element, const char *name, const char *before,
+                                   const char *after),
+                      void *ctx, struct pixl_error *err)
 {
     const struct dicom_limits limits = DICOM_LIMITS_DEFAULT;
     struct dicom_source source;
@@ -268,8 +277,9 @@ static bool show_both(const struct demo *d, struct site *s, int fd, struct arena
     struct str bytes;
     const char *path, *name;
     zip_read_auto *zip = NULL;
-    if (!dicom_source_fd(fd, &source, err) || !dicom_parse(&source, &limits, a, &before, err) || !list_lines(&before, &b, err) ||
-        !find_delivered(d, s, &before, &path, &name, err) || !zip_read_open(path, &zip, err))
+    if (!dicom_source_fd(fd, &source, err) || !dicom_parse(&source, &limits, a, &before, err) ||
+        !list_lines(&before, &b, err) || !find_delivered(d, s, &before, &path, &name, err) ||
+        !zip_read_open(path, &zip, err))
         return false;
     const struct zip_read_entry *e = zip_read_find(zip, name);
     if (e == NULL)
@@ -283,8 +293,10 @@ static bool show_both(const struct demo *d, struct site *s, int fd, struct arena
     return true;
 }
 
-bool demo_show_header(const struct demo *d, struct site *s, void (*line)(void *ctx, const char *element, const char *name, const char *before,
-                      const char *after), void *ctx, struct pixl_error *err)
+bool demo_show_header(const struct demo *d, struct site *s,
+                      void (*line)(void *ctx, const char *element, const char *name, const char *before,
+                                   const char *after),
+                      void *ctx, struct pixl_error *err)
 {
     struct arena a;
     int fd = open(d->sample_path, O_RDONLY | O_CLOEXEC);

@@ -12,7 +12,7 @@
 #include "policies.h"
 
 enum {
-    MANY_STUDIES = 24,                   /* from here on pictures are half as wide */
+    MANY_STUDIES = 24, /* from here on pictures are half as wide */
     IMAGE_ARENA_MAX = 64 * 1024 * 1024,
 };
 
@@ -25,13 +25,17 @@ static const struct special {
     enum study_reason why;
     const char *what;
 } specials[] = {
-    { IMAGE_CT, HOSPITAL_TWICE, true, STUDY_EXPORTED, STUDY_WHY_NONE, "CT of the chest, which two rows of the cohort ask for" },
-    { IMAGE_MR, HOSPITAL_ONE_SERIES, false, STUDY_EXPORTED, STUDY_WHY_NONE, "MR of the head, one of its two series asked for" },
-    { IMAGE_XRAY, HOSPITAL_BY_ACCESSION, false, STUDY_EXPORTED, STUDY_WHY_NONE, "X-ray, known by MRN and accession number only" },
+    { IMAGE_CT, HOSPITAL_TWICE, true, STUDY_EXPORTED, STUDY_WHY_NONE,
+      "CT of the chest, which two rows of the cohort ask for" },
+    { IMAGE_MR, HOSPITAL_ONE_SERIES, false, STUDY_EXPORTED, STUDY_WHY_NONE,
+      "MR of the head, one of its two series asked for" },
+    { IMAGE_XRAY, HOSPITAL_BY_ACCESSION, false, STUDY_EXPORTED, STUDY_WHY_NONE,
+      "X-ray, known by MRN and accession number only" },
     { IMAGE_CT, HOSPITAL_ABSENT, true, STUDY_MISSING, STUDY_WHY_NOT_IN_ARCHIVE, "CT that the archive does not have" },
     { IMAGE_REPORT, 0, true, STUDY_SKIPPED, STUDY_WHY_MODALITY, "structured report, in a project of CT images" },
     { IMAGE_CT, HOSPITAL_DAMAGED, true, STUDY_FAILED, STUDY_WHY_UNREADABLE_INSTANCE, "CT, one of its files cut short" },
-    { IMAGE_XRAY, HOSPITAL_LEAKS, false, STUDY_WITHHELD, STUDY_WHY_RESIDUE, "X-ray whose kept description names the patient" },
+    { IMAGE_XRAY, HOSPITAL_LEAKS, false, STUDY_WITHHELD, STUDY_WHY_RESIDUE,
+      "X-ray whose kept description names the patient" },
     { IMAGE_XRAY, 0, false, STUDY_EXPORTED, STUDY_WHY_NONE, "X-ray of the chest" },
 }, ordinary[] = {
     { IMAGE_CT, 0, true, STUDY_EXPORTED, STUDY_WHY_NONE, "CT of the chest" },
@@ -39,11 +43,11 @@ static const struct special {
     { IMAGE_XRAY, 0, false, STUDY_EXPORTED, STUDY_WHY_NONE, "X-ray of the chest" },
 };
 
-/* What lies beside: an older CT of the first patient, and an X-ray of somebody else with the accession number by which
- * the third study is looked for. */
+/* What lies beside: an older CT of the first patient, and an X-ray of somebody else with the accession number by
+ * which the third study is looked for. */
 static const struct bystander {
     enum image_kind kind;
-    size_t same_person, same_accession;  /* as that study, from 1; 0: its own */
+    size_t same_person, same_accession; /* as that study, from 1; 0: its own */
 } bystanders[] = { { IMAGE_CT, 1, 0 }, { IMAGE_XRAY, 0, 3 } };
 
 PIXL_PRINTF(2, 3)
@@ -84,14 +88,22 @@ bool hospital_plan(struct arena *a, size_t n_studies, struct hospital *out, stru
     struct hospital_study *all = arena_calloc(a, n, sizeof *all);
     bool ok = all != NULL;
     for (size_t i = 0; ok && i < n_studies; i++) {
-        const struct special *k = i < ARRAY_LEN(specials) ? &specials[i] : &ordinary[(i - ARRAY_LEN(specials)) % ARRAY_LEN(ordinary)];
-        all[i] = (struct hospital_study){ .kind = k->kind, .flags = k->flags, .is_omop = k->is_omop, .expect = k->expect,
-                                          .expect_reason = k->why, .what = k->what, .is_second_vendor = i >= ARRAY_LEN(specials) };
+        const struct special *k =
+            i < ARRAY_LEN(specials) ? &specials[i] : &ordinary[(i - ARRAY_LEN(specials)) % ARRAY_LEN(ordinary)];
+        all[i] = (struct hospital_study){ .kind = k->kind,
+                                          .flags = k->flags,
+                                          .is_omop = k->is_omop,
+                                          .expect = k->expect,
+                                          .expect_reason = k->why,
+                                          .what = k->what,
+                                          .is_second_vendor = i >= ARRAY_LEN(specials) };
         ok = plan_study(a, &all[i], i, i);
     }
     for (size_t k = 0; ok && k < ARRAY_LEN(bystanders); k++) {
         size_t i = n_studies + k, same = bystanders[k].same_person;
-        all[i] = (struct hospital_study){ .kind = bystanders[k].kind, .flags = HOSPITAL_BYSTANDER, .what = "nobody asks for it" };
+        all[i] = (struct hospital_study){ .kind = bystanders[k].kind,
+                                          .flags = HOSPITAL_BYSTANDER,
+                                          .what = "nobody asks for it" };
         ok = plan_study(a, &all[i], i, same > 0 ? same - 1 : i);
         if (ok && bystanders[k].same_accession > 0)
             all[i].accession_number = all[bystanders[k].same_accession - 1].accession_number;
@@ -102,7 +114,7 @@ bool hospital_plan(struct arena *a, size_t n_studies, struct hospital *out, stru
     return true;
 }
 
-/* --- files --------------------------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------------------------- */
 
 struct series_plan {
     const char *description;
@@ -123,8 +135,8 @@ static const struct kind_plan {
 struct archive_writer {
     struct hospital *h;
     const char *dir;
-    struct arena image, names;           /* of one picture, of one study */
-    const char *sample;                  /* in names, until it is kept */
+    struct arena image, names; /* of one picture, of one study */
+    const char *sample;        /* in names, until it is kept */
 };
 
 static bool write_plan(const char *path, const struct dicom_plan *p, uint64_t cut_to, struct pixl_error *err)
@@ -146,7 +158,8 @@ static bool is_wanted(const struct hospital_study *s, unsigned series)
     return !kind_plans[s->kind].series[series - 1].is_scout && (!(s->flags & HOSPITAL_ONE_SERIES) || series == 2);
 }
 
-static bool write_instance(struct archive_writer *w, struct hospital_study *s, const struct image *i, const char *dir, struct pixl_error *err)
+static bool write_instance(struct archive_writer *w, struct hospital_study *s, const struct image *i, const char *dir,
+                           struct pixl_error *err)
 {
     struct dicom_plan plan;
     uint8_t pixels[HASH_SHA256_BYTES];
@@ -177,7 +190,9 @@ static bool write_study(struct archive_writer *w, struct hospital_study *s, stru
     const struct kind_plan *k = &kind_plans[s->kind];
     const char *leak = print(&w->names, "CHEST AP %s REVIEW", s->person.family_in_file);
     const char *patient = print(&w->names, "%s_%s", s->person.family, s->person.mrn);
-    const char *dir = patient ? fs_path3(&w->names, w->dir, patient, print(&w->names, "%s-%u", s->accession_number, s->number)) : NULL;
+    const char *dir =
+        patient ? fs_path3(&w->names, w->dir, patient, print(&w->names, "%s-%u", s->accession_number, s->number))
+                : NULL;
     if (leak == NULL || dir == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "a folder of the made-up archive");
     if (!fs_make_dirs(dir, 0755, err))
@@ -185,9 +200,17 @@ static bool write_study(struct archive_writer *w, struct hospital_study *s, stru
     for (unsigned series = 1; series <= k->n_series; series++) {
         const struct series_plan *p = &k->series[series - 1];
         struct image image = {
-            .kind = s->kind, .person = &s->person, .accession_number = s->accession_number, .study_date = s->study_date,
-            .study = s->number, .series = series, .n_instances = p->n, .size = p->size / w->h->shrink,
-            .study_description = k->description, .series_description = p->description, .is_scout = p->is_scout,
+            .kind = s->kind,
+            .person = &s->person,
+            .accession_number = s->accession_number,
+            .study_date = s->study_date,
+            .study = s->number,
+            .series = series,
+            .n_instances = p->n,
+            .size = p->size / w->h->shrink,
+            .study_description = k->description,
+            .series_description = p->description,
+            .is_scout = p->is_scout,
             .is_second_vendor = s->is_second_vendor,
         };
         if ((s->flags & HOSPITAL_LEAKS) && !p->is_scout)
@@ -203,8 +226,12 @@ static bool write_study(struct archive_writer *w, struct hospital_study *s, stru
 static bool write_strangers(struct archive_writer *w, struct pixl_error *err)
 {
     static const char directory[] = "\0\0\0\0DICM is not here; OFFSET 0000 IMAGE IM10001 PATIENT Thistlewick";
-    static const struct { const char *name; struct str text; } files[] = {
-        { "README.txt", { "Put new studies into a folder per patient.  Questions: Mieke Vandersloot, radiology.\n", 84 } },
+    static const struct {
+        const char *name;
+        struct str text;
+    } files[] = {
+        { "README.txt",
+          { "Put new studies into a folder per patient.  Questions: Mieke Vandersloot, radiology.\n", 84 } },
         { "DICOMDIR", { directory, sizeof directory } },
         { "incoming.dcm", { "", 0 } },
     };
@@ -218,7 +245,8 @@ static bool write_strangers(struct archive_writer *w, struct pixl_error *err)
     return true;
 }
 
-bool hospital_write_archive(struct hospital *h, const char *dir, struct arena *a, const char **sample, struct pixl_error *err)
+bool hospital_write_archive(struct hospital *h, const char *dir, struct arena *a, const char **sample,
+                            struct pixl_error *err)
 {
     struct archive_writer w = { .h = h, .dir = dir };
     const char *kept = NULL;
@@ -246,8 +274,10 @@ void hospital_add_needles(const struct hospital *h, struct needles *l)
     needles_add_hospital(l);
     for (size_t i = 0; i < h->n; i++) {
         const struct hospital_study *s = &h->studies[i];
-        const struct image image = { .kind = s->kind, .person = &s->person, .accession_number = s->accession_number, .study = s->number };
-        if (s->flags & HOSPITAL_ABSENT) {        /* only the cohort knows of it */
+        const struct image image = {
+            .kind = s->kind, .person = &s->person, .accession_number = s->accession_number, .study = s->number
+        };
+        if (s->flags & HOSPITAL_ABSENT) { /* only the cohort knows of it */
             needles_add(l, s->person.mrn);
             needles_add(l, s->accession_number);
             continue;

@@ -14,14 +14,14 @@ static const struct kind {
     bool is_explicit;
     void (*put)(struct image_writer *w);
 } kinds[] = {
-    [IMAGE_CT] = { "CT", "1.2.840.10008.5.1.4.1.1.2", "ACME Imaging", "Phantomatic 64", "7.3.1", "CTNORTHMERE3", NULL, NULL, true,
-                   image_put_ct },
-    [IMAGE_XRAY] = { "DX", "1.2.840.10008.5.1.4.1.1.1.1", "ACME Imaging", "Plateau DR", "2.0.14", "DXNORTHMERE1", NULL, NULL, true,
-                     image_put_xray },
+    [IMAGE_CT] = { "CT", "1.2.840.10008.5.1.4.1.1.2", "ACME Imaging", "Phantomatic 64", "7.3.1", "CTNORTHMERE3", NULL,
+                   NULL, true, image_put_ct },
+    [IMAGE_XRAY] = { "DX", "1.2.840.10008.5.1.4.1.1.1.1", "ACME Imaging", "Plateau DR", "2.0.14", "DXNORTHMERE1", NULL,
+                     NULL, true, image_put_xray },
     [IMAGE_MR] = { "MR", "1.2.840.10008.5.1.4.1.1.4", "SIEMENS", "Prisma_fit", "syngo MR E11", "MRNORTHMERE2",
                    "Philips Medical Systems", "Ingenia", false, image_put_mr },
-    [IMAGE_REPORT] = { "SR", "1.2.840.10008.5.1.4.1.1.88.11", "ACME Imaging", "Reporter", "4.1", "RPNORTHMERE9", NULL, NULL, true,
-                       image_put_report },
+    [IMAGE_REPORT] = { "SR", "1.2.840.10008.5.1.4.1.1.88.11", "ACME Imaging", "Reporter", "4.1", "RPNORTHMERE9", NULL,
+                       NULL, true, image_put_report },
 };
 
 void images_study_uid(unsigned study, char out[DICOM_UID_MAX + 1])
@@ -39,7 +39,8 @@ void images_sop_uid(unsigned study, unsigned series, unsigned instance, char out
     (void)snprintf(out, DICOM_UID_MAX + 1, IMAGES_UID_ROOT "4.%u.%u.%u", 700000 + study, series, instance);
 }
 
-void image_put_code(struct image_writer *w, struct dataset *item, const char *value, const char *scheme, const char *meaning)
+void image_put_code(struct image_writer *w, struct dataset *item, const char *value, const char *scheme,
+                    const char *meaning)
 {
     dataset_text(w->b, item, 0x00080100, value);
     dataset_text(w->b, item, 0x00080102, scheme);
@@ -72,11 +73,11 @@ static void put_patient(struct image_writer *w)
     dataset_text(w->b, d, 0x00101030, "71.5");
     dataset_textf(w->b, d, 0x00101040, "%s, " HOSPITAL_TOWN " %s", p->street, p->postcode);
     dataset_text(w->b, d, 0x00102154, p->phone);
-    dataset_text(w->b, d, 0x00102180, "Lighthouse keeper");
+    dataset_text(w->b, d, 0x00102180, "Lamplighter");
     dataset_textf(w->b, d, 0x001021B0, "%s %s is known to " STAFF_REFERRING ".", p->given, p->family_in_file);
     const char *born = p->birth_date;
-    dataset_textf(w->b, d, 0x00104000, "born %.4s-%.2s-%.2s (%.2s/%.2s/%.4s, %.2s.%.2s.%.4s); ring %s on %s.", born, born + 4, born + 6, born + 6,
-                  born + 4, born, born + 6, born + 4, born, p->given, p->phone);
+    dataset_textf(w->b, d, 0x00104000, "born %.4s-%.2s-%.2s (%.2s/%.2s/%.4s, %.2s.%.2s.%.4s); ring %s on %s.", born,
+                  born + 4, born + 6, born + 6, born + 4, born, born + 6, born + 4, born, p->given, p->phone);
     dataset_text(w->b, d, 0x00101060, p->mother);
 }
 
@@ -127,11 +128,13 @@ static void put_series(struct image_writer *w)
     dataset_text(w->b, d, 0x00400245, "101530");
     dataset_textf(w->b, d, 0x00400254, "%s, %s %s", i->study_description, i->person->given, i->person->family_in_file);
     request = dataset_item(w->b, d, 0x00400275);
-    dataset_textf(w->b, request, 0x00321060, "?fracture, %s %s fell on the stairs", i->person->given, i->person->family_in_file);
+    dataset_textf(w->b, request, 0x00321060, "?fracture, %s %s fell on the stairs", i->person->given,
+                  i->person->family_in_file);
     dataset_textf(w->b, request, 0x00400007, "%s seen by Dr Drummelzier", i->person->family_in_file);
     dataset_textf(w->b, request, 0x00400009, "SPS%06u", 610000 + i->study);
     dataset_textf(w->b, request, 0x00401001, "RP%06u", 710000 + i->study);
-    image_put_code(w, dataset_item(w->b, request, 0x00400008), "CHEST1", "99NORTHMERE", "Examination at " HOSPITAL_SHORT);
+    image_put_code(w, dataset_item(w->b, request, 0x00400008), "CHEST1", "99NORTHMERE",
+                   "Examination at " HOSPITAL_SHORT);
 }
 
 static void put_equipment(struct image_writer *w)
@@ -159,7 +162,7 @@ static void put_picture(struct image_writer *w)
     dataset_text(w->b, d, 0x00080023, i->study_date);
     dataset_text(w->b, d, 0x00080033, "101603");
     dataset_textf(w->b, d, 0x00204000, "checked with %s %s", i->person->given, i->person->family_in_file);
-    if (i->n_instances > 1) {                /* each picture refers to the first of its series */
+    if (i->n_instances > 1) { /* each picture refers to the first of its series */
         ref = dataset_item(w->b, d, 0x00081140);
         images_sop_uid(i->study, i->series, 1, uid);
         dataset_text(w->b, ref, 0x00081150, kinds[i->kind].sop_class);
@@ -186,14 +189,15 @@ static bool put_pixels(struct image_writer *w, uint8_t digest[HASH_SHA256_BYTES]
     size_t n = (size_t)i->size * i->size * 2;
     uint64_t seed = (uint64_t)i->study << 32 | i->series << 16 | i->instance;
     hash_sha256_auto *hash = NULL;
+    assert(i->kind != IMAGE_REPORT);
     uint8_t *pixels = arena_alloc(w->b->arena, n);
     if (pixels == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "a made-up picture");
     switch (i->kind) {
-    case IMAGE_CT:   phantom_chest_ct(pixels, i->size, i->instance - 1, i->n_instances, seed); break;
+    case IMAGE_CT: phantom_chest_ct(pixels, i->size, i->instance - 1, i->n_instances, seed); break;
     case IMAGE_XRAY: phantom_chest_xray(pixels, i->size, seed); break;
-    case IMAGE_MR:   phantom_head_mr(pixels, i->size, i->instance - 1, i->n_instances, seed); break;
-    case IMAGE_REPORT: assert(!"a report has no picture");
+    case IMAGE_MR: phantom_head_mr(pixels, i->size, i->instance - 1, i->n_instances, seed); break;
+    case IMAGE_REPORT: break;
     }
     dataset_bytes(w->b, w->d, DICOM_PIXEL_DATA, DICOM_VR_OW, pixels, n);
     return hash_sha256_new(&hash, err) && hash_sha256_add(hash, pixels, n, err) && hash_sha256_end(hash, digest, err);
@@ -222,10 +226,15 @@ bool images_make(struct arena *a, const struct image *i, struct dicom_plan *out,
     k->put(&w);
     if (i->kind != IMAGE_REPORT && !put_pixels(&w, digest, err))
         return false;
-    (void)snprintf(preamble, sizeof preamble, "acquired for %s %s at " HOSPITAL_SHORT, i->person->mrn, i->person->family_in_file);
+    (void)snprintf(preamble, sizeof preamble, "acquired for %s %s at " HOSPITAL_SHORT, i->person->mrn,
+                   i->person->family_in_file);
     const struct dataset_file file = {
-        .preamble = preamble, .source_ae_title = IMAGES_AE_TITLE, .sop_class_uid = k->sop_class, .sop_instance_uid = sop,
-        .is_explicit = k->is_explicit, .undefined = !k->is_explicit || i->kind == IMAGE_REPORT,
+        .preamble = preamble,
+        .source_ae_title = IMAGES_AE_TITLE,
+        .sop_class_uid = k->sop_class,
+        .sop_instance_uid = sop,
+        .is_explicit = k->is_explicit,
+        .undefined = !k->is_explicit || i->kind == IMAGE_REPORT,
     };
     if (!dataset_write(&b, w.d, &file, out, err))
         return false;
@@ -236,7 +245,10 @@ bool images_make(struct arena *a, const struct image *i, struct dicom_plan *out,
 void images_add_needles(struct needles *l, const struct image *i)
 {
     static const char *const fixed[] = { IMAGES_UID_ROOT, IMAGES_AE_TITLE, IMAGES_SERIAL };
-    static const struct { const char *prefix; unsigned from; } numbers[] = {
+    static const struct {
+        const char *prefix;
+        unsigned from;
+    } numbers[] = {
         { "RID", 40000 }, { "ADM", 880000 }, { "PPS", 510000 }, { "SPS", 610000 }, { "RP", 710000 },
     };
     for (size_t k = 0; k < ARRAY_LEN(fixed); k++)
@@ -244,7 +256,8 @@ void images_add_needles(struct needles *l, const struct image *i)
     needles_add(l, i->accession_number);
     for (size_t k = 0; k < ARRAY_LEN(numbers); k++) {
         char text[32];
-        (void)snprintf(text, sizeof text, "%s%0*u", numbers[k].prefix, numbers[k].from < 100000 ? 5 : 6, numbers[k].from + i->study);
+        (void)snprintf(text, sizeof text, "%s%0*u", numbers[k].prefix, numbers[k].from < 100000 ? 5 : 6,
+                       numbers[k].from + i->study);
         needles_add(l, arena_cstr(l->arena, text));
     }
 }

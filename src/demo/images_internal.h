@@ -11,7 +11,8 @@ struct image_writer {
 };
 
 /* A coded entry: value, scheme, meaning. */
-void image_put_code(struct image_writer *w, struct dataset *item, const char *value, const char *scheme, const char *meaning);
+void image_put_code(struct image_writer *w, struct dataset *item, const char *value, const char *scheme,
+                    const char *meaning);
 /* Modality, its image modules and what machines of this kind write about people, by kind; pixel data excepted. */
 void image_put_ct(struct image_writer *w);
 void image_put_xray(struct image_writer *w);

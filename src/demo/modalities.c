@@ -7,10 +7,11 @@
 /* Bytes of the private block in which makers keep their whole protocol, the patient's name within. */
 enum { PROTOCOL_BYTES = 40 * 1024 };
 
-static void put_plane(struct image_writer *w, const char *spacing, const char *thickness, int z, const char *orientation)
+static void put_plane(struct image_writer *w, const char *spacing, const char *thickness, int z,
+                      const char *orientation)
 {
     char uid[DICOM_UID_MAX + 1];
-    images_series_uid(w->i->study, 900, uid);        /* one frame of reference for the whole study */
+    images_series_uid(w->i->study, 900, uid); /* one frame of reference for the whole study */
     dataset_text(w->b, w->d, 0x00200052, uid);
     dataset_text(w->b, w->d, 0x00201040, "");
     dataset_text(w->b, w->d, 0x00280030, spacing);
@@ -98,8 +99,8 @@ static void put_protocol(struct image_writer *w)
     for (size_t i = 0; i < PROTOCOL_BYTES; i++)
         p[i] = (char)(phantom_random(&state) & 0x0F);
     memcpy(p, "SV10\4\3\2\1", 8);
-    (void)snprintf(p + 4096, 512, "tPatientName = \"%s^%s\"\ntPatientID = \"%s\"\ntPatientBirthday = \"%s\"", w->i->person->family_in_file,
-                   w->i->person->given, w->i->person->mrn, w->i->person->birth_date);
+    (void)snprintf(p + 4096, 512, "tPatientName = \"%s^%s\"\ntPatientID = \"%s\"\ntPatientBirthday = \"%s\"",
+                   w->i->person->family_in_file, w->i->person->given, w->i->person->mrn, w->i->person->birth_date);
     dataset_bytes(w->b, w->d, 0x00291010, DICOM_VR_OB, p, PROTOCOL_BYTES);
     dataset_private(w->b, w->d, 0x00291018, DICOM_VR_CS, "MR");
 }
@@ -115,7 +116,7 @@ static void put_private_mr(struct image_writer *w)
         put_protocol(w);
         return;
     }
-    static const uint8_t b_factor[4] = { 0, 0, 0x7A, 0x44 };          /* 1000.0 as a little endian float */
+    static const uint8_t b_factor[4] = { 0, 0, 0x7A, 0x44 }; /* 1000.0 as a little endian float */
     dataset_private(w->b, d, 0x20010010, DICOM_VR_LO, "Philips Imaging DD 001");
     dataset_bytes(w->b, d, 0x20011003, DICOM_VR_FL, b_factor, sizeof b_factor);
     dataset_private(w->b, d, 0x200110C8, DICOM_VR_LO, w->i->person->given);
@@ -149,7 +150,7 @@ void image_put_mr(struct image_writer *w)
     dataset_text(w->b, d, 0x00181314, "150");
     dataset_text(w->b, d, 0x00281050, "1024");
     dataset_text(w->b, d, 0x00281051, "2048");
-    source = dataset_item(w->b, d, 0x00082112);      /* made from the first picture, by somebody who is named */
+    source = dataset_item(w->b, d, 0x00082112); /* made from the first picture, by somebody who is named */
     images_sop_uid(w->i->study, w->i->series, 1, uid);
     dataset_text(w->b, source, 0x00081150, "1.2.840.10008.5.1.4.1.1.4");
     dataset_text(w->b, source, 0x00081155, uid);

@@ -8,19 +8,40 @@
 
 /* No word of a radiology report and no name in use: a hit is a leak. */
 static const char *const families[] = {
-    "Thistlewick", "Quillfeather", "Eskilstr\xC3\xB6mer", "Okonjimma", "Brambleforth", "Vanterpoole", "Wetherquist",
-    "Zielonkawska", "Fennimoor", "Larkhollow", "Gr\xC3\xBCnew\xC3\xA4lder", "Ostrandine", "Pennywhistler", "Szczepkowna",
-    "Tamberlaine", "Ubaldeschi", "Yarrowmead", "Dalhousten", "Iwaszkova", "Haverdasch", "Cazalettier", "Jorundsenn",
+    "Thistlewick",
+    "Quillfeather",
+    "Eskilstr\xC3\xB6mer",
+    "Okonjimma",
+    "Brambleforth",
+    "Vanterpoole",
+    "Wetherquist",
+    "Zielonkawska",
+    "Fennimoor",
+    "Larkhollow",
+    "Gr\xC3\xBCnew\xC3\xA4lder",
+    "Ostrandine",
+    "Pennywhistler",
+    "Szczepkowna",
+    "Tamberlaine",
+    "Ubaldeschi",
+    "Yarrowmead",
+    "Dalhousten",
+    "Iwaszkova",
+    "Haverdasch",
+    "Cazalettier",
+    "Jorundsenn",
     "Kingsmarsh",
 };
 static const char *const givens[] = {
-    "Amabellina", "Bartolomea", "Corisandra", "Dominicko", "Evangelyne", "Florimonde", "Gwendolyth", "Hildebrandt",
-    "Isambardo", "Jessamyne", "Kunigunde", "Leopoldina", "Maximianus", "Nathanaela", "Ottokarina", "Peregrinus",
+    "Amabellina", "Bartolomea",  "Corisandra", "Dominicko",  "Evangelyne", "Florimonde", "Gwendolyth", "Hildebrandt",
+    "Isambardo",  "Jessamyne",   "Kunigunde",  "Leopoldina", "Maximianus", "Nathanaela", "Ottokarina", "Peregrinus",
     "Quintillus", "Rosamundine", "Seraphinus", "Theophania", "Ulrikeanne", "Valentinus", "Wilhelmyne", "Xanthippus",
-    "Yolandette", "Zephyrinus", "Archibalda", "Brunhildis", "Clothildea",
+    "Yolandette", "Zephyrinus",  "Archibalda", "Brunhildis", "Clothildea",
 };
-static const char *const middles[] = { "Mirabeau", "Fairweather", "Tolliver", "Ravenscar", "Underhilly", "Peppercorn", "Goldfinchy" };
-static const char *const streets[] = { "Nightingale Quay", "Barleymow Rise", "Saltmarsh Parade", "Weathercock Yard", "Turnpike Hollow" };
+static const char *const middles[] = { "Mirabeau",   "Fairweather", "Tolliver",  "Ravenscar",
+                                       "Underhilly", "Peppercorn",  "Goldfinchy" };
+static const char *const streets[] = { "Nightingale Quay", "Barleymow Rise", "Saltmarsh Parade", "Weathercock Yard",
+                                       "Turnpike Hollow" };
 
 PIXL_PRINTF(2, 3)
 static const char *print(struct arena *a, const char *fmt, ...)
@@ -70,8 +91,8 @@ bool person_make(struct arena *a, size_t i, struct person *out)
     p.postcode = print(a, "NQ%u %uZY", 2 + number % 7, 1 + number % 9);
     p.phone = print(a, "+44 1632 960%03u", number * 37 % 400);
     p.age = 2026 - (int)year;
-    if (p.family_in_file == NULL || p.mrn == NULL || p.nhs_number == NULL || p.old_mrn == NULL || p.birth_date == NULL ||
-        p.street == NULL || p.postcode == NULL || p.phone == NULL)
+    if (p.family_in_file == NULL || p.mrn == NULL || p.nhs_number == NULL || p.old_mrn == NULL ||
+        p.birth_date == NULL || p.street == NULL || p.postcode == NULL || p.phone == NULL)
         return false;
     *out = p;
     return true;
@@ -102,9 +123,20 @@ void needles_add_person(struct needles *l, const struct person *p)
 {
     const char *d = p->birth_date;
     const char *const texts[] = {
-        p->family, p->family_in_file, p->given, p->middle, p->mrn, p->nhs_number, p->old_mrn, d,
-        print(l->arena, "%.4s-%.2s-%.2s", d, d + 4, d + 6), print(l->arena, "%.2s/%.2s/%.4s", d + 6, d + 4, d),
-        print(l->arena, "%.2s.%.2s.%.4s", d + 6, d + 4, d), p->street, p->phone, p->postcode,
+        p->family,
+        p->family_in_file,
+        p->given,
+        p->middle,
+        p->mrn,
+        p->nhs_number,
+        p->old_mrn,
+        d,
+        print(l->arena, "%.4s-%.2s-%.2s", d, d + 4, d + 6),
+        print(l->arena, "%.2s/%.2s/%.4s", d + 6, d + 4, d),
+        print(l->arena, "%.2s.%.2s.%.4s", d + 6, d + 4, d),
+        p->street,
+        p->phone,
+        p->postcode,
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         needles_add(l, texts[i]);
@@ -115,8 +147,8 @@ void needles_add_person(struct needles *l, const struct person *p)
 void needles_add_hospital(struct needles *l)
 {
     static const char *const texts[] = {
-        HOSPITAL_SHORT, HOSPITAL_TOWN, HOSPITAL_STREET, STAFF_PHONE, "Drummelzier", "Agatha", "Pfefferkorn", "Ignaz", "Abernethwyn",
-        "Lorcan", "Vandersloot", "Mieke",
+        HOSPITAL_SHORT, HOSPITAL_TOWN, HOSPITAL_STREET, STAFF_PHONE, "Drummelzier", "Agatha",
+        "Pfefferkorn",  "Ignaz",       "Abernethwyn",   "Lorcan",    "Vandersloot", "Mieke",
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         needles_add(l, texts[i]);
@@ -130,7 +162,7 @@ static int by_text(const void *left, const void *right)
 
 bool needles_finish(struct needles *l, const char *const **out, struct pixl_error *err)
 {
-    needles_add(l, "");                      /* makes room for the NULL; sorts first */
+    needles_add(l, ""); /* makes room for the NULL; sorts first */
     if (l->failed)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "list of planted identities");
     qsort(l->texts, l->n, sizeof *l->texts, by_text);

@@ -32,14 +32,15 @@ static bool holds(const struct shape *s, int64_t x, int64_t y)
 
 enum { SHAPES_MAX = 24 };
 
-static void draw(uint8_t *pixels, unsigned size, const struct ellipse *e, size_t n, int background, int noise, uint64_t seed)
+static void draw(uint8_t *pixels, unsigned size, const struct ellipse *e, size_t n, int background, int noise,
+                 uint64_t seed)
 {
     struct shape shapes[SHAPES_MAX];
     uint64_t state = seed, bits = 0;
     for (size_t i = 0; i < n; i++) {
         int64_t s = size;
-        shapes[i] = (struct shape){ e[i].x * s / 1000, e[i].y * s / 1000, 1 + e[i].rx * s / 1000, 1 + e[i].ry * s / 1000,
-                                    e[i].value };
+        shapes[i] = (struct shape){ e[i].x * s / 1000, e[i].y * s / 1000, 1 + e[i].rx * s / 1000,
+                                    1 + e[i].ry * s / 1000, e[i].value };
     }
     for (unsigned y = 0, at = 0; y < size; y++)
         for (unsigned x = 0; x < size; x++, at++) {
@@ -68,11 +69,17 @@ void phantom_chest_ct(uint8_t *pixels, unsigned size, unsigned slice, unsigned n
 {
     int b = bulge(slice, n), lung = 60 + b * 90 / 1000, heart = b * 85 / 1000;
     const struct ellipse body[] = {
-        { 500, 500, 430, 310, 1024 + 40 },   { 500, 500, 405, 285, 1024 - 90 }, { 500, 500, 385, 265, 1024 + 45 },
-        { 330, 480, lung, 2 * lung - 40, 1024 - 820 }, { 670, 480, lung, 2 * lung - 40, 1024 - 820 },
+        { 500, 500, 430, 310, 1024 + 40 },
+        { 500, 500, 405, 285, 1024 - 90 },
+        { 500, 500, 385, 265, 1024 + 45 },
+        { 330, 480, lung, 2 * lung - 40, 1024 - 820 },
+        { 670, 480, lung, 2 * lung - 40, 1024 - 820 },
         { 540, 440, heart, heart - heart / 5, 1024 + 60 },
-        { 500, 690, 48, 42, 1024 + 420 },    { 500, 640, 20, 18, 1024 + 15 },   { 500, 745, 12, 36, 1024 + 500 },
-        { 500, 250, 34, 14, 1024 + 350 },    { 455, 610, 18, 18, 1024 + 120 },
+        { 500, 690, 48, 42, 1024 + 420 },
+        { 500, 640, 20, 18, 1024 + 15 },
+        { 500, 745, 12, 36, 1024 + 500 },
+        { 500, 250, 34, 14, 1024 + 350 },
+        { 455, 610, 18, 18, 1024 + 120 },
     };
     draw(pixels, size, body, ARRAY_LEN(body), 24, 60, seed);
 }
@@ -95,9 +102,12 @@ void phantom_head_mr(uint8_t *pixels, unsigned size, unsigned slice, unsigned n,
 {
     int b = bulge(slice, n), grow = 500 + b / 2, in = b * 60 / 1000;
     const struct ellipse head[] = {
-        { 500, 500, 360 * grow / 1000, 440 * grow / 1000, 1400 }, { 500, 500, 335 * grow / 1000, 412 * grow / 1000, 150 },
-        { 500, 500, 315 * grow / 1000, 390 * grow / 1000, 800 },  { 500, 500, 270 * grow / 1000, 340 * grow / 1000, 1050 },
-        { 460, 470, in / 2, in, 320 },       { 540, 470, in / 2, in, 320 },
+        { 500, 500, 360 * grow / 1000, 440 * grow / 1000, 1400 },
+        { 500, 500, 335 * grow / 1000, 412 * grow / 1000, 150 },
+        { 500, 500, 315 * grow / 1000, 390 * grow / 1000, 800 },
+        { 500, 500, 270 * grow / 1000, 340 * grow / 1000, 1050 },
+        { 460, 470, in / 2, in, 320 },
+        { 540, 470, in / 2, in, 320 },
         { 500, 700, 50 + in, 30 + in, 900 },
     };
     draw(pixels, size, head, ARRAY_LEN(head), 12, 40, seed);

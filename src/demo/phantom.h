@@ -1,4 +1,5 @@
-/* phantom.h - pixels of things that look like a body: ellipses and noise, in whole numbers, so that every machine draws the same.
+/* phantom.h - pixels of things that look like a body: ellipses and noise, in whole numbers, so that every machine
+ * draws the same.
  * Owns: nothing.  Threads: any. */
 #ifndef PIXL_DEMO_PHANTOM_H
 #define PIXL_DEMO_PHANTOM_H

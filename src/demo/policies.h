@@ -10,7 +10,8 @@
 #define POLICIES_CSV_NAME  "Demo Hospital X-ray and MRI"
 #define POLICIES_CSV_SLUG  "demo-hospital-x-ray-and-mri"
 
-/* Writes both project files and their tag operations into configs_dir, which is made; images and tables go to safe_haven_dir, an absolute path.
+/* Writes both project files and their tag operations into configs_dir, which is made; images and tables go to
+ * safe_haven_dir, an absolute path.
  * Fails: as fs_write_whole(). */
 PIXL_MUST_CHECK bool policies_write(const char *configs_dir, const char *safe_haven_dir, struct pixl_error *err);
 

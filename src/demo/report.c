@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* A node of the content tree (PS3.3 section C.17.3) with its concept name. */
-static struct dataset *node(struct image_writer *w, struct dataset *parent, const char *relation, const char *type, const char *code,
-                            const char *meaning)
+static struct dataset *node(struct image_writer *w, struct dataset *parent, const char *relation, const char *type,
+                            const char *code, const char *meaning)
 {
     struct dataset *n = dataset_item(w->b, parent, 0x0040A730);
     dataset_text(w->b, n, 0x0040A010, relation);
@@ -25,7 +25,8 @@ static void put_contents(struct image_writer *w)
     n = node(w, w->d, "CONTAINS", "CONTAINER", "121070", "Findings");
     dataset_text(w->b, n, 0x0040A050, "SEPARATE");
     n = node(w, n, "CONTAINS", "TEXT", "121071", "Finding");
-    dataset_textf(w->b, n, 0x0040A160, "%s %s (%s, born %s) has clear lungs. Signed, Dr Pfefferkorn, " HOSPITAL_SHORT ".", p->given,
+    dataset_textf(w->b, n, 0x0040A160,
+                  "%s %s (%s, born %s) has clear lungs. Signed, Dr Pfefferkorn, " HOSPITAL_SHORT ".", p->given,
                   p->family_in_file, p->mrn, p->birth_date);
 }
 

@@ -9,7 +9,8 @@
 struct search;
 
 enum { SEARCH_TEXT_MIN = 4 };
-/* texts: NULL-terminated, each of SEARCH_TEXT_MIN bytes at least.  Given: search_free().  Fails: NOMEM, INVALID (too short). */
+/* texts: NULL-terminated, each of SEARCH_TEXT_MIN bytes at least.  Given: search_free().  Fails: NOMEM, INVALID
+ * (too short). */
 PIXL_MUST_CHECK bool search_new(const char *const *texts, struct search **out, struct pixl_error *err);
 void search_free(struct search *s);
 PIXL_DEFINE_CLEANUP(search, search_free)

@@ -49,7 +49,8 @@ bool judge_is_delivered(const struct found *f)
 const struct found *judge_find_uid(const struct judge *j, const char *project, struct str uid)
 {
     for (size_t i = 0; i < j->n_found; i++)
-        if (judge_is_delivered(&j->found[i]) && strcmp(j->found[i].project, project) == 0 && str_eq(str_of(j->found[i].uid), uid))
+        if (judge_is_delivered(&j->found[i]) && strcmp(j->found[i].project, project) == 0 &&
+            str_eq(str_of(j->found[i].uid), uid))
             return &j->found[i];
     return NULL;
 }
@@ -67,8 +68,10 @@ static int by_name(const void *left, const void *right)
     return strcmp(*l, *r);
 }
 
-bool judge_each_name(struct judge *j, const char *dir, bool (*each)(struct judge *j, const char *dir, const char *name, void *ctx,
-                     struct pixl_error *err), void *ctx, struct pixl_error *err)
+bool judge_each_name(struct judge *j, const char *dir,
+                     bool (*each)(struct judge *j, const char *dir, const char *name, void *ctx,
+                                  struct pixl_error *err),
+                     void *ctx, struct pixl_error *err)
 {
     const char **names = NULL;
     size_t n = 0, cap = 0;
@@ -101,7 +104,7 @@ bool judge_each_name(struct judge *j, const char *dir, bool (*each)(struct judge
     return ok;
 }
 
-/* --- the store ------------------------------------------------------------------------------------------------------ */
+/* --- the store --------------------------------------------------------------------------------------------------- */
 
 struct collecting {
     struct judge *j;
@@ -124,8 +127,13 @@ static bool collect(void *ctx, const struct store_outcome *o)
         j->cap_found = cap;
     }
     struct found *f = &j->found[j->n_found++];
-    *f = (struct found){ .project = c->time->project, .time_slug = c->time->slug, .procedure = o->procedure_occurrence_id, .state = o->state,
-                         .reason = o->reason, .uid = arena_str(&j->arena, o->pseudo_study_uid).p, .instances_delivered = o->instances_delivered };
+    *f = (struct found){ .project = c->time->project,
+                         .time_slug = c->time->slug,
+                         .procedure = o->procedure_occurrence_id,
+                         .state = o->state,
+                         .reason = o->reason,
+                         .uid = arena_str(&j->arena, o->pseudo_study_uid).p,
+                         .instances_delivered = o->instances_delivered };
     return !(c->failed = f->uid == NULL);
 }
 
@@ -168,8 +176,9 @@ static void compare_study(struct judge *j, const struct demo_study *want)
         judge_differs(j, "procedure %lld (%s) is %s, and must be %s", procedure, want->what, study_state_name(f->state),
                       study_state_name(want->expect));
     else if (f->reason != want->expect_reason)
-        judge_differs(j, "procedure %lld (%s) is %s because of '%s', and must be because of '%s'", procedure, want->what,
-                      study_state_name(f->state), study_reason_name(f->reason), study_reason_name(want->expect_reason));
+        judge_differs(j, "procedure %lld (%s) is %s because of '%s', and must be because of '%s'", procedure,
+                      want->what, study_state_name(f->state), study_reason_name(f->reason),
+                      study_reason_name(want->expect_reason));
     if (judge_is_delivered(f) && f->instances_delivered != want->expect_instances)
         judge_differs(j, "procedure %lld (%s) had %lld instances delivered, and must have %lld", procedure, want->what,
                       (long long)f->instances_delivered, (long long)want->expect_instances);
@@ -187,12 +196,13 @@ static bool judge_store(struct judge *j, struct pixl_error *err)
         compare_study(j, &j->d->studies[i]);
     for (size_t i = 0; i < j->n_found; i++)
         if (j->found[i].study == NULL)
-            judge_differs(j, "procedure %lld is in the store, and nobody asked for it", (long long)j->found[i].procedure);
+            judge_differs(j, "procedure %lld is in the store, and nobody asked for it",
+                          (long long)j->found[i].procedure);
     return true;
 }
 
-bool demo_verify(const struct demo *d, struct site *s, void (*say)(void *ctx, const char *difference), void *ctx, bool *right,
-                 struct pixl_error *err)
+bool demo_verify(const struct demo *d, struct site *s, void (*say)(void *ctx, const char *difference), void *ctx,
+                 bool *right, struct pixl_error *err)
 {
     struct judge j = { .d = d, .site = s, .say = say, .ctx = ctx, .right = true };
     arena_init(&j.arena, JUDGE_ARENA_MAX);

@@ -1,4 +1,5 @@
-/* Do the tables agree with the store, is all there that belongs there, and is no planted identity in any other file or name? */
+/* Do the tables agree with the store, is all there that belongs there, and is no planted identity in any other
+ * file or name? */
 #include "verify_internal.h"
 
 #include <stdio.h>
@@ -11,9 +12,9 @@
 enum { WHERE_BYTES = 4096, DEPTH_MAX = 16 };
 #define FILE_BYTES_MAX ((size_t)256 << 20)
 
-static const char outcomes_sql[] =
-    "SELECT procedure_occurrence_id::BIGINT, outcome::VARCHAR, coalesce(reason::VARCHAR, ''), coalesce(pseudo_study_uid::VARCHAR, ''), "
-    "coalesce(instances_delivered, 0)::BIGINT FROM read_parquet($1)";
+static const char outcomes_sql[] = "SELECT procedure_occurrence_id::BIGINT, outcome::VARCHAR, "
+                                   "coalesce(reason::VARCHAR, ''), coalesce(pseudo_study_uid::VARCHAR, ''), "
+                                   "coalesce(instances_delivered, 0)::BIGINT FROM read_parquet($1)";
 static const char linker_sql[] =
     "SELECT procedure_occurrence_id::BIGINT, pseudo_study_uid::VARCHAR FROM read_parquet($1)";
 
@@ -27,36 +28,39 @@ static bool unreadable(struct judge *j, const char *where, struct pixl_error *er
     return true;
 }
 
-/* --- the two tables of an extract ------------------------------------------------------------------------------------ */
+/* --- the two tables of an extract -------------------------------------------------------------------------------- */
 
 static void compare_outcome(struct judge *j, const struct extract_time *t, const struct duck_value *v)
 {
     struct found *f = judge_find(j, t->project, v[0].i64);
     const long long procedure = (long long)v[0].i64;
     if (f == NULL || f->in_outcomes) {
-        judge_differs(j, "OUTCOMES of %s: procedure %lld %s", t->project, procedure, f ? "is there twice" : "must not be there");
+        judge_differs(j, "OUTCOMES of %s: procedure %lld %s", t->project, procedure,
+                      f ? "is there twice" : "must not be there");
         return;
     }
     f->in_outcomes = true;
     bool withheld = f->state == STUDY_WITHHELD;
     const char *uid = judge_is_delivered(f) ? f->uid : "", *reason = withheld ? "" : study_reason_name(f->reason);
-    if (!str_eq(v[1].str, str_of(study_state_name(f->state))) || !str_eq(v[2].str, str_of(reason)) || !str_eq(v[3].str, str_of(uid)) ||
-        v[4].i64 != (judge_is_delivered(f) ? f->instances_delivered : 0))
-        judge_differs(j, "OUTCOMES of %s: procedure %lld is '%.*s' ('%.*s') with %lld instances, not as the store says", t->project,
-                      procedure, STR_ARG(v[1].str), STR_ARG(v[2].str), (long long)v[4].i64);
+    if (!str_eq(v[1].str, str_of(study_state_name(f->state))) || !str_eq(v[2].str, str_of(reason)) ||
+        !str_eq(v[3].str, str_of(uid)) || v[4].i64 != (judge_is_delivered(f) ? f->instances_delivered : 0))
+        judge_differs(j, "OUTCOMES of %s: procedure %lld is '%.*s' ('%.*s') with %lld instances, not as the store says",
+                      t->project, procedure, STR_ARG(v[1].str), STR_ARG(v[2].str), (long long)v[4].i64);
 }
 
 static void compare_link(struct judge *j, const struct extract_time *t, const struct duck_value *v)
 {
     struct found *f = judge_find(j, t->project, v[0].i64);
     if (f == NULL || f->in_linker || !judge_is_delivered(f) || !str_eq(v[1].str, str_of(f->uid)))
-        judge_differs(j, "IMAGE_LINKER of %s: procedure %lld is not as the store says", t->project, (long long)v[0].i64);
+        judge_differs(j, "IMAGE_LINKER of %s: procedure %lld is not as the store says", t->project,
+                      (long long)v[0].i64);
     else
         f->in_linker = true;
 }
 
 static bool compare_table(struct judge *j, const struct extract_time *t, const char *path, const char *sql,
-                          void (*compare)(struct judge *j, const struct extract_time *t, const struct duck_value *v), struct pixl_error *err)
+                          void (*compare)(struct judge *j, const struct extract_time *t, const struct duck_value *v),
+                          struct pixl_error *err)
 {
     const struct duck_value file = { .type = DUCK_STR, .str = str_of(path) };
     struct duck_value v[8];
@@ -78,7 +82,8 @@ static bool compare_public(struct judge *j, const char *parquet_dir, struct pixl
 {
     static const char *const files[] = { "public/omop/PROCEDURE_OCCURRENCE.parquet", "public/omop/PERSON.parquet" };
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        const char *from = fs_path(&j->arena, j->d->omop_dir, files[i]), *to = fs_path3(&j->arena, parquet_dir, "omop", files[i]);
+        const char *from = fs_path(&j->arena, j->d->omop_dir, files[i]),
+                   *to = fs_path3(&j->arena, parquet_dir, "omop", files[i]);
         uint8_t want[32], got[32];
         uint64_t size;
         if (from == NULL || to == NULL)
@@ -103,7 +108,8 @@ static bool judge_extract(struct judge *j, const struct extract_time *t, struct 
     const char *linker = dir ? fs_path3(&j->arena, dir, "radiology", "IMAGE_LINKER.parquet") : NULL;
     if (outcomes == NULL || linker == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "list of files");
-    if (!compare_table(j, t, outcomes, outcomes_sql, compare_outcome, err) || !compare_table(j, t, linker, linker_sql, compare_link, err))
+    if (!compare_table(j, t, outcomes, outcomes_sql, compare_outcome, err) ||
+        !compare_table(j, t, linker, linker_sql, compare_link, err))
         return false;
     return strcmp(t->project, j->d->omop_project) != 0 || compare_public(j, dir, err);
 }
@@ -119,7 +125,7 @@ static void judge_all_listed(struct judge *j)
     }
 }
 
-/* --- every file and name ------------------------------------------------------------------------------------------------ */
+/* --- every file and name ----------------------------------------------------------------------------------------- */
 
 static bool search_parquet(struct judge *j, const char *path, struct pixl_error *err)
 {
@@ -148,7 +154,7 @@ static bool search_file(struct judge *j, const char *path, const char *name, str
     struct str s = str_of(name), bytes;
     bool is_zip = s.n > 4 && str_eq((struct str){ s.p + s.n - 4, 4 }, STR(".zip"));
     bool is_parquet = s.n > 8 && str_eq((struct str){ s.p + s.n - 8, 8 }, STR(".parquet"));
-    if (is_zip)                              /* judge_zips() looks into each entry */
+    if (is_zip) /* judge_zips() looks into each entry */
         return true;
     arena_reset(&j->instance);
     arena_init(&content, FILE_BYTES_MAX + 4096);

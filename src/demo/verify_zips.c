@@ -14,7 +14,7 @@ enum { WHERE_BYTES = 512, PLACE_BYTES = 1024 };
 struct zip_judge {
     struct judge *j;
     const struct found *found;
-    uint8_t pixels[HASH_SHA256_BYTES];   /* as in struct demo_study */
+    uint8_t pixels[HASH_SHA256_BYTES]; /* as in struct demo_study */
 };
 
 /* "<study>/<series>/<sop>.dcm" for the three UIDs in the data set? */
@@ -23,11 +23,13 @@ static bool names_agree(struct dicom_file *f, const char *name, bool *agree, str
     struct str study, series, sop;
     bool found;
     char want[4 * (DICOM_UID_MAX + 1)];
-    if (!dicom_text(f, DICOM_STUDY_UID, &study, &found, err) || !dicom_text(f, DICOM_SERIES_UID, &series, &found, err) ||
+    if (!dicom_text(f, DICOM_STUDY_UID, &study, &found, err) ||
+        !dicom_text(f, DICOM_SERIES_UID, &series, &found, err) ||
         !dicom_text(f, DICOM_SOP_INSTANCE_UID, &sop, &found, err))
         return false;
     (void)snprintf(want, sizeof want, "%.*s/%.*s/%.*s.dcm", STR_ARG(study), STR_ARG(series), STR_ARG(sop));
-    *agree = strcmp(want, name) == 0 && str_is_prefix(sop, STR("2.25.")) && str_is_prefix(series, STR("2.25.")) && str_is_prefix(study, STR("2.25."));
+    *agree = strcmp(want, name) == 0 && str_is_prefix(sop, STR("2.25.")) && str_is_prefix(series, STR("2.25.")) &&
+             str_is_prefix(study, STR("2.25."));
     return true;
 }
 
@@ -39,7 +41,8 @@ static bool add_pixels(struct zip_judge *z, const struct dicom_file *f, struct s
     if (i < 0)
         return true;
     const struct dicom_element *e = &f->elements[i];
-    if (!hash_sha256_new(&hash, err) || !hash_sha256_add(hash, bytes.p + e->value_offset, (size_t)e->value_bytes, err) ||
+    if (!hash_sha256_new(&hash, err) ||
+        !hash_sha256_add(hash, bytes.p + e->value_offset, (size_t)e->value_bytes, err) ||
         !hash_sha256_end(hash, digest, err))
         return false;
     for (size_t k = 0; k < sizeof digest; k++)
@@ -47,7 +50,8 @@ static bool add_pixels(struct zip_judge *z, const struct dicom_file *f, struct s
     return true;
 }
 
-static bool judge_instance(struct zip_judge *z, const char *name, struct str bytes, const char *where, struct pixl_error *err)
+static bool judge_instance(struct zip_judge *z, const char *name, struct str bytes, const char *where,
+                           struct pixl_error *err)
 {
     const struct dicom_limits limits = DICOM_LIMITS_DEFAULT;
     const struct dicom_source source = dicom_source_bytes(bytes.p, bytes.n);
@@ -84,7 +88,8 @@ static bool unreadable(struct judge *j, const char *where, struct pixl_error *er
     return true;
 }
 
-static bool judge_zip(struct judge *j, const char *path, const char *where, const struct found *found, struct pixl_error *err)
+static bool judge_zip(struct judge *j, const char *path, const char *where, const struct found *found,
+                      struct pixl_error *err)
 {
     struct zip_judge z = { .j = j, .found = found };
     zip_read_auto *zip = NULL;
@@ -104,8 +109,8 @@ static bool judge_zip(struct judge *j, const char *path, const char *where, cons
     if (found->study == NULL)
         return true;
     if ((int64_t)zip_read_count(zip) != found->study->expect_instances)
-        judge_differs(j, "%s (%s) holds %zu instances, and must hold %lld", where, found->study->what, zip_read_count(zip),
-                      (long long)found->study->expect_instances);
+        judge_differs(j, "%s (%s) holds %zu instances, and must hold %lld", where, found->study->what,
+                      zip_read_count(zip), (long long)found->study->expect_instances);
     else if (memcmp(z.pixels, found->study->expect_pixels, sizeof z.pixels) != 0)
         judge_differs(j, "%s (%s) has other pixels than the archive", where, found->study->what);
     return true;
@@ -126,7 +131,8 @@ static bool judge_name(struct judge *j, const char *dir, const char *name, void 
         if (strcmp(j->times[i].project, project) == 0 && str_eq(s, str_of(j->times[i].slug)))
             return true;
     const struct found *found = s.n > 4 && str_eq((struct str){ s.p + s.n - 4, 4 }, STR(".zip"))
-                                    ? judge_find_uid(j, project, (struct str){ s.p, s.n - 4 }) : NULL;
+                                    ? judge_find_uid(j, project, (struct str){ s.p, s.n - 4 })
+                                    : NULL;
     if (found == NULL) {
         judge_differs(j, "%s must not be there", where);
         return true;
@@ -143,7 +149,7 @@ static bool judge_project_zips(struct judge *j, const char *project, struct pixl
     for (size_t i = 0; i < j->n_found; i++) {
         const struct found *f = &j->found[i];
         char name[DICOM_UID_MAX + 8];
-        if (!judge_is_delivered(f) || strcmp(f->project, project) != 0)
+        if (!judge_is_delivered(f) || strcmp(f->project, project) != 0 || judge_find_uid(j, project, str_of(f->uid)) != f)
             continue;
         (void)snprintf(name, sizeof name, "%.64s.zip", f->uid);
         const char *path = fs_path(&j->arena, dir, name);
@@ -165,6 +171,6 @@ static bool judge_top(struct judge *j, const char *dir, const char *name, void *
 
 bool judge_zips(struct judge *j, struct pixl_error *err)
 {
-    return judge_each_name(j, j->d->safe_haven_dir, judge_top, NULL, err) && judge_project_zips(j, j->d->omop_project, err) &&
-           judge_project_zips(j, j->d->csv_project, err);
+    return judge_each_name(j, j->d->safe_haven_dir, judge_top, NULL, err) &&
+           judge_project_zips(j, j->d->omop_project, err) && judge_project_zips(j, j->d->csv_project, err);
 }

@@ -12,15 +12,22 @@
 #include "base/fs.h"
 
 enum {
-    LOCAL_BYTES = 30, CENTRAL_BYTES = 46, END_BYTES = 22, LOCATOR64_BYTES = 20, END64_BYTES = 56,
-    COMMENT_MAX = 65535, ZIP64_EXTRA = 1,
-    STORED = 0, DEFLATED = 8,
+    LOCAL_BYTES = 30,
+    CENTRAL_BYTES = 46,
+    END_BYTES = 22,
+    LOCATOR64_BYTES = 20,
+    END64_BYTES = 56,
+    COMMENT_MAX = 65535,
+    ZIP64_EXTRA = 1,
+    DEFLATE_RATIO_MAX = 1100,    /* no deflated byte stands for more */
+    STORED = 0,
+    DEFLATED = 8,
 };
-#define LOCAL_MARK     0x04034B50u
-#define CENTRAL_MARK   0x02014B50u
-#define END_MARK       0x06054B50u
-#define LOCATOR64_MARK 0x07064B50u
-#define END64_MARK     0x06064B50u
+#define LOCAL_MARK          0x04034B50u
+#define CENTRAL_MARK        0x02014B50u
+#define END_MARK            0x06054B50u
+#define LOCATOR64_MARK      0x07064B50u
+#define END64_MARK          0x06064B50u
 #define DIRECTORY_BYTES_MAX ((uint64_t)1 << 30)
 #define ENTRY_BYTES_MAX     ((uint64_t)1 << 31)
 
@@ -31,7 +38,7 @@ struct zip_read {
     size_t n;
     uint8_t *directory;
     char *names;
-    uint8_t *packed, *bytes;     /* of the entry read last */
+    uint8_t *packed, *bytes; /* of the entry read last */
 };
 
 static uint64_t get(const uint8_t *p, size_t n)
@@ -54,7 +61,9 @@ static bool read_at(const struct zip_read *z, void *p, uint64_t n, uint64_t offs
     return fs_pread_all(z->fd, p, (size_t)n, offset, err);
 }
 
-struct directory { uint64_t offset, bytes, entries; };
+struct directory {
+    uint64_t offset, bytes, entries;
+};
 
 static bool find_directory64(const struct zip_read *z, uint64_t end_at, struct directory *out, struct pixl_error *err)
 {
@@ -126,20 +135,27 @@ static bool read_extra64(struct zip_read_entry *e, const uint8_t *extra, size_t 
     return !wants || corrupt(err, "an entry's sizes are not there");
 }
 
-static bool read_central(struct zip_read *z, struct zip_read_entry *e, const uint8_t **p, size_t *left, char **name, struct pixl_error *err)
+static bool read_central(struct zip_read *z, struct zip_read_entry *e, const uint8_t **p, size_t *left, char **name,
+                         struct pixl_error *err)
 {
     if (*left < CENTRAL_BYTES || get(*p, 4) != CENTRAL_MARK)
         return corrupt(err, "its list of entries is damaged");
     size_t n_name = (size_t)get(*p + 28, 2), n_extra = (size_t)get(*p + 30, 2), n_comment = (size_t)get(*p + 32, 2);
     if (n_name + n_extra + n_comment > *left - CENTRAL_BYTES || memchr(*p + CENTRAL_BYTES, '\0', n_name) != NULL)
         return corrupt(err, "its list of entries is damaged");
-    *e = (struct zip_read_entry){ .name = *name, .size_bytes = get(*p + 24, 4), .packed_bytes = get(*p + 20, 4),
-                                  .header_offset = get(*p + 42, 4), .crc = (uint32_t)get(*p + 16, 4), .method = (unsigned)get(*p + 10, 2) };
+    *e = (struct zip_read_entry){ .name = *name,
+                                  .size_bytes = get(*p + 24, 4),
+                                  .packed_bytes = get(*p + 20, 4),
+                                  .header_offset = get(*p + 42, 4),
+                                  .crc = (uint32_t)get(*p + 16, 4),
+                                  .method = (unsigned)get(*p + 10, 2) };
     if (!read_extra64(e, *p + CENTRAL_BYTES + n_name, n_extra, err))
         return false;
     if (e->method != STORED && e->method != DEFLATED)
         return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "zip: compression method %u", e->method);
-    if (e->size_bytes > ENTRY_BYTES_MAX || e->packed_bytes > z->size_bytes)
+    if (e->packed_bytes > z->size_bytes || e->size_bytes / DEFLATE_RATIO_MAX > e->packed_bytes)
+        return corrupt(err, "an entry's size cannot be");
+    if (e->size_bytes > ENTRY_BYTES_MAX)
         return pixl_fail(err, PIXL_E_LIMIT, 0, "zip: an entry is too large");
     memcpy(*name, *p + CENTRAL_BYTES, n_name);
     (*name)[n_name] = '\0';
@@ -227,13 +243,15 @@ static bool read_packed(struct zip_read *z, const struct zip_read_entry *e, stru
     if (!read_at(z, head, sizeof head, e->header_offset, err))
         return false;
     size_t n_name = (size_t)get(head + 26, 2), n_extra = (size_t)get(head + 28, 2);
-    if (get(head, 4) != LOCAL_MARK || n_name != strlen(e->name) || get(head + 8, 2) != e->method || get(head + 14, 4) != e->crc)
+    if (get(head, 4) != LOCAL_MARK || n_name != strlen(e->name) || get(head + 8, 2) != e->method ||
+        get(head + 14, 4) != e->crc)
         return corrupt(err, "an entry's own header says something else than the list");
     uint64_t from = e->header_offset + LOCAL_BYTES;
     uint8_t *name = malloc(n_name + 1);
     z->packed = malloc((size_t)e->packed_bytes + 1);
     bool ok = (name != NULL && z->packed != NULL) || pixl_fail(err, PIXL_E_NOMEM, 0, "zip");
-    ok = ok && read_at(z, name, n_name, from, err) && read_at(z, z->packed, e->packed_bytes, from + n_name + n_extra, err);
+    ok = ok && read_at(z, name, n_name, from, err) &&
+         read_at(z, z->packed, e->packed_bytes, from + n_name + n_extra, err);
     bool same = ok && memcmp(name, e->name, n_name) == 0;
     free(name);
     return ok && (same || corrupt(err, "an entry's own header says something else than the list"));

@@ -1,4 +1,5 @@
-/* zip_read.h - reads a zip by its central directory (APPNOTE 4.3), zip64 too: stored and deflated entries, checksums compared.
+/* zip_read.h - reads a zip by its central directory (APPNOTE 4.3), zip64 too: stored and deflated entries,
+ * checksums compared.
  *
  * Independent of the writer on purpose: it judges what the writer made.
  * Owns: the open file and the list of entries.  Threads: one zip belongs to one thread. */
@@ -10,11 +11,11 @@
 
 struct zip_read;
 struct zip_read_entry {
-    const char *name;            /* NUL-terminated, lives as long as the zip */
-    uint64_t size_bytes;         /* inflated */
+    const char *name;    /* NUL-terminated, lives as long as the zip */
+    uint64_t size_bytes; /* inflated */
     uint64_t packed_bytes, header_offset;
     uint32_t crc;
-    unsigned method;             /* 0 stored, 8 deflated */
+    unsigned method; /* 0 stored, 8 deflated */
 };
 
 /* Given: zip_read_close().  Fails: NOT_FOUND, IO, CORRUPT, UNSUPPORTED, LIMIT, NOMEM. */
@@ -27,8 +28,9 @@ size_t zip_read_count(const struct zip_read *z);
 const struct zip_read_entry *zip_read_entry(const struct zip_read *z, size_t i);
 /* The entry of that name, or NULL. */
 const struct zip_read_entry *zip_read_find(const struct zip_read *z, const char *name);
-/* Its bytes, borrowed until the next call.  Fails: CORRUPT (name or sizes of the local header differ, bytes do not inflate to the size and
- * checksum said), LIMIT, IO, NOMEM. */
-PIXL_MUST_CHECK bool zip_read_bytes(struct zip_read *z, const struct zip_read_entry *e, struct str *out, struct pixl_error *err);
+/* Its bytes, borrowed until the next call.  Fails: CORRUPT (name or sizes of the local header differ, bytes do not
+ * inflate to the size and checksum said), LIMIT, IO, NOMEM. */
+PIXL_MUST_CHECK bool zip_read_bytes(struct zip_read *z, const struct zip_read_entry *e, struct str *out,
+                                    struct pixl_error *err);
 
 #endif

@@ -17,7 +17,8 @@ enum { N = 10, DEPTH_MAX = 12 };
 #define FILE_MAX ((size_t)64 << 20)
 
 /* Calls each() for every file below dir; rel: its path from there. */
-static void walk(const char *top, const char *rel, int depth, void (*each)(void *ctx, const char *path, const char *rel), void *ctx)
+static void walk(const char *top, const char *rel, int depth,
+                 void (*each)(void *ctx, const char *path, const char *rel), void *ctx)
 {
     char dir[4096], path[8192], below[4096];
     REQUIRE(depth < DEPTH_MAX);
@@ -46,7 +47,10 @@ static void make(const char *name, size_t n, struct demo *d)
     REQUIRE_OK(demo_make(test_path(name), n, test_path("duck"), d, &err), err);
 }
 
-struct comparing { const char *other; size_t files; };
+struct comparing {
+    const char *other;
+    size_t files;
+};
 
 static void compare(void *ctx, const char *path, const char *rel)
 {
@@ -55,7 +59,7 @@ static void compare(void *ctx, const char *path, const char *rel)
     uint8_t one[32], two[32];
     uint64_t n;
     char other[8192];
-    if (strncmp(rel, "configs/demo-hospital", 21) == 0)      /* holds the path of its own safe haven */
+    if (strncmp(rel, "configs/demo-hospital", 21) == 0) /* holds the path of its own safe haven */
         return;
     (void)snprintf(other, sizeof other, "%s/%s", c->other, rel);
     test_row("%s", rel);
@@ -142,13 +146,15 @@ static void test_demo_make__its_cohorts_ask_for_each_study(void)
         }
     }
     CHECK_INT(rows, d.n_studies);
-    CHECK_INT(d.n_studies, N + 1);           /* two rows ask for one study */
+    CHECK_INT(d.n_studies, N + 1); /* two rows ask for one study */
     CHECK_INT(without_uid, 1);
     CHECK(participants > 0 && participants < rows);
     demo_done(&d);
 }
 
-struct reading { size_t whole, damaged, strangers; };
+struct reading {
+    size_t whole, damaged, strangers;
+};
 
 static void read_one(void *ctx, const char *path, const char *rel)
 {
@@ -179,11 +185,15 @@ static void test_demo_make__its_archive_is_dicom_but_for_what_shall_not_be(void)
     walk(d.archive_dir, "", 0, read_one, &r);
     CHECK_INT(r.damaged, 1);
     CHECK_INT(r.strangers, 3);
-    CHECK_INT(r.whole, 3 * 25 + 1 - 1 + 16 + 4 * 2 + 2);     /* three CTs, a copy of a slice, less the damaged one, MR, four X-rays, reports */
+    CHECK_INT(r.whole, 3 * 25 + 1 - 1 + 16 + 4 * 2 +
+                           2); /* three CTs, a copy of a slice, less the damaged one, MR, four X-rays, reports */
     demo_done(&d);
 }
 
-struct planting { const char *const *needles; bool *seen; };
+struct planting {
+    const char *const *needles;
+    bool *seen;
+};
 
 static void look(struct planting *p, struct str in)
 {
@@ -233,7 +243,7 @@ static void test_demo_make__every_needle_is_really_planted(void)
     char hospital[4096];
     (void)snprintf(hospital, sizeof hospital, "%s/hospital", d.dir);
     walk(hospital, "", 0, look_into, &p);
-    look_into_cohort(&p, d.omop_dir);        /* its parquet is compressed */
+    look_into_cohort(&p, d.omop_dir); /* its parquet is compressed */
     for (size_t i = 0; i < n; i++) {
         test_row("%s", d.needles[i]);
         CHECK(p.seen[i]);
@@ -246,7 +256,7 @@ static void test_demo_make__expects_every_kind_of_end(void)
 {
     struct demo d;
     size_t ends[STUDY_STATE_COUNT] = { 0 };
-    make("demo", 30, &d);                    /* many: smaller pictures */
+    make("demo", 30, &d); /* many: smaller pictures */
     for (size_t i = 0; i < d.n_studies; i++) {
         ends[d.studies[i].expect]++;
         CHECK_INT(d.studies[i].expect_instances > 0, d.studies[i].expect == STUDY_EXPORTED);
