@@ -149,7 +149,8 @@ static bool judge_project_zips(struct judge *j, const char *project, struct pixl
     for (size_t i = 0; i < j->n_found; i++) {
         const struct found *f = &j->found[i];
         char name[DICOM_UID_MAX + 8];
-        if (!judge_is_delivered(f) || strcmp(f->project, project) != 0 || judge_find_uid(j, project, str_of(f->uid)) != f)
+        if (!judge_is_delivered(f) || strcmp(f->project, project) != 0 ||
+            judge_find_uid(j, project, str_of(f->uid)) != f)         /* a study that two rows ask for is told once */
             continue;
         (void)snprintf(name, sizeof name, "%.64s.zip", f->uid);
         const char *path = fs_path(&j->arena, dir, name);

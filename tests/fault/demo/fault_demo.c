@@ -1,4 +1,4 @@
-/* Each allocation of what the demo is made of and judged by fails once: a clean NOMEM, nothing leaked, outs untouched. */
+/* Each allocation of what the demo is made of and judged by fails once: a clean NOMEM, no leak, outs untouched. */
 #include "demo/demo.h"
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 
 #define ARENA_MAX ((size_t)64 << 20)
 
-/* Runs operation() with allocation 0, 1, 2 ... failing until none fails any more; at least `least` must have been reached. */
+/* Runs operation() with allocation 0, 1, 2 ... failing until none fails any more; `least` of them must be reached. */
 static void sweep(const char *name, bool (*operation)(struct pixl_error *err), long least)
 {
     for (long n = 0;; n++) {

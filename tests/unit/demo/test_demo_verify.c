@@ -99,7 +99,7 @@ static void done(struct rig *r)
     demo_done(&r->demo);
 }
 
-/* --- planted differences: each says by a word of it that the judge saw the right thing ----------------------------- */
+/* --- planted differences: a word of what is said shows that the judge saw the right thing --- */
 
 /* Writes the delivered zip anew with its last instance changed. */
 static void rewrite_zip(struct rig *r, const char *to, void (*change)(char *bytes, size_t n))
