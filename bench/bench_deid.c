@@ -1,6 +1,7 @@
-/* bench_deid - microseconds and allocations that it takes to parse, de-identify and plan one instance, pixels by reference.
- * A CT slice of about 90 elements and an MR slice with 100 kB of private data, dropped or kept, built in memory.  Each slice of a
- * study differs from the one before as slices do: instance UID, number, position, times. */
+/* bench_deid - microseconds and allocations that it takes to parse, de-identify and plan one instance, pixels by
+ * reference.
+ * A CT slice of about 90 elements and an MR slice with 100 kB of private data, dropped or kept, built in memory. 
+ * Each slice of a study differs from the one before as slices do: instance UID, number, position, times. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,20 +26,23 @@ void *__wrap_realloc(void *p, size_t n) { n_allocations++; return __real_realloc
 #define K(g, e) { .group = (g), .element = (e), .op = PROJECT_OP_KEEP }
 #define R(g, e) { .group = (g), .element = (e), .op = PROJECT_OP_REPLACE }
 #define U(g, e) { .group = (g), .element = (e), .op = PROJECT_OP_REPLACE_UID }
-#define RULES                                                                                                            \
-    K(0x0008, 0x0005), K(0x0008, 0x0008), K(0x0008, 0x0016), U(0x0008, 0x0018), R(0x0008, 0x0020), R(0x0008, 0x0030),     \
-    R(0x0008, 0x0050), K(0x0008, 0x0060), K(0x0008, 0x0070), R(0x0008, 0x0090), K(0x0008, 0x1030), K(0x0008, 0x103E),      \
-    K(0x0008, 0x1090), U(0x0008, 0x1155), R(0x0010, 0x0010), { .group = 0x0010, .element = 0x0020, .op = PROJECT_OP_SECURE_HASH }, \
-    R(0x0010, 0x0030), K(0x0010, 0x0040), K(0x0018, 0x0020), K(0x0018, 0x0050), K(0x0018, 0x0060), K(0x0018, 0x0080),       \
-    K(0x0018, 0x0081), K(0x0018, 0x0087), K(0x0018, 0x0088), K(0x0018, 0x1020), K(0x0018, 0x1100), K(0x0018, 0x1150),       \
-    K(0x0018, 0x1151), K(0x0018, 0x1210), R(0x0018, 0x5100), U(0x0020, 0x000D), U(0x0020, 0x000E), R(0x0020, 0x0010),       \
-    K(0x0020, 0x0011), K(0x0020, 0x0012), K(0x0020, 0x0013), K(0x0020, 0x0032), K(0x0020, 0x0037), U(0x0020, 0x0052),       \
-    R(0x0020, 0x1040), K(0x0020, 0x1041), K(0x0028, 0x0002), K(0x0028, 0x0004), K(0x0028, 0x0010), K(0x0028, 0x0011),       \
-    K(0x0028, 0x0030), K(0x0028, 0x0100), K(0x0028, 0x0101), K(0x0028, 0x0102), K(0x0028, 0x0103), K(0x0028, 0x1050),       \
-    K(0x0028, 0x1051), K(0x0028, 0x1052), K(0x0028, 0x1053), K(0x7FE0, 0x0010)
+#define RULES                                                                                                         \
+    K(0x0008, 0x0005), K(0x0008, 0x0008), K(0x0008, 0x0016), U(0x0008, 0x0018), R(0x0008, 0x0020), R(0x0008, 0x0030), \
+        R(0x0008, 0x0050), K(0x0008, 0x0060), K(0x0008, 0x0070), R(0x0008, 0x0090), K(0x0008, 0x1030),                \
+        K(0x0008, 0x103E), K(0x0008, 0x1090), U(0x0008, 0x1155), R(0x0010, 0x0010),                                   \
+        { .group = 0x0010, .element = 0x0020, .op = PROJECT_OP_SECURE_HASH }, R(0x0010, 0x0030), K(0x0010, 0x0040),   \
+        K(0x0018, 0x0020), K(0x0018, 0x0050), K(0x0018, 0x0060), K(0x0018, 0x0080), K(0x0018, 0x0081),                \
+        K(0x0018, 0x0087), K(0x0018, 0x0088), K(0x0018, 0x1020), K(0x0018, 0x1100), K(0x0018, 0x1150),                \
+        K(0x0018, 0x1151), K(0x0018, 0x1210), R(0x0018, 0x5100), U(0x0020, 0x000D), U(0x0020, 0x000E),                \
+        R(0x0020, 0x0010), K(0x0020, 0x0011), K(0x0020, 0x0012), K(0x0020, 0x0013), K(0x0020, 0x0032),                \
+        K(0x0020, 0x0037), U(0x0020, 0x0052), R(0x0020, 0x1040), K(0x0020, 0x1041), K(0x0028, 0x0002),                \
+        K(0x0028, 0x0004), K(0x0028, 0x0010), K(0x0028, 0x0011), K(0x0028, 0x0030), K(0x0028, 0x0100),                \
+        K(0x0028, 0x0101), K(0x0028, 0x0102), K(0x0028, 0x0103), K(0x0028, 0x1050), K(0x0028, 0x1051),                \
+        K(0x0028, 0x1052), K(0x0028, 0x1053), K(0x7FE0, 0x0010)
 
 static const struct project_tag_rule usual[] = { RULES };
-static const struct project_tag_rule with_private[] = { RULES, K(0x0019, 0x100C), K(0x0029, 0x1010), K(0x0029, 0x1020) };
+static const struct project_tag_rule with_private[] = { RULES, K(0x0019, 0x100C), K(0x0029, 0x1010),
+                                                        K(0x0029, 0x1020) };
 
 static void text(struct dcm *d, uint32_t tag, enum dicom_vr vr, const char *fmt, int n)
 {
@@ -146,7 +150,8 @@ static void die(const struct pixl_error *err)
 
 struct shared { struct project project; struct project_manufacturer all; struct pseudonyms *names; };
 
-static void one_study(const struct shared *w, const struct dcm *slices, struct arena *arena, double *us, size_t *allocations)
+static void one_study(const struct shared *w, const struct dcm *slices, struct arena *arena, double *us,
+                      size_t *allocations)
 {
     struct pixl_error err = { 0 };
     struct deid_policy *policy = NULL;
@@ -164,7 +169,8 @@ static void one_study(const struct shared *w, const struct dcm *slices, struct a
         struct dicom_file f;
         struct deid_result res;
         arena_reset(arena);
-        if (!dicom_parse(&source, &DICOM_LIMITS_DEFAULT, arena, &f, &err) || !deid_instance(study, &f, arena, &res, &err))
+        if (!dicom_parse(&source, &DICOM_LIMITS_DEFAULT, arena, &f, &err) ||
+            !deid_instance(study, &f, arena, &res, &err))
             die(&err);
         if (res.verdict != DEID_EMIT) {
             fprintf(stderr, "bench_deid: slice %zu: verdict %d %s\n", i, (int)res.verdict, res.where);
@@ -177,7 +183,8 @@ static void one_study(const struct shared *w, const struct dcm *slices, struct a
     deid_policy_free(policy);
 }
 
-static void measure(struct shared *w, const char *what, bool is_mr, const struct project_tag_rule *rules, size_t n_rules)
+static void measure(struct shared *w, const char *what, bool is_mr, const struct project_tag_rule *rules,
+                    size_t n_rules)
 {
     static struct dcm slices[SLICES];
     for (int i = 0; i < SLICES; i++)
@@ -205,7 +212,9 @@ int main(void)
     struct pixl_error err = { 0 };
     secret_auto key = { 0 };
     secret_auto salt = { 0 };
-    struct shared w = { .project = { .modalities = modalities, .n_modalities = 2, .manufacturers = &w.all, .n_manufacturers = 1 } };
+    struct shared w = {
+        .project = { .modalities = modalities, .n_modalities = 2, .manufacturers = &w.all, .n_manufacturers = 1 }
+    };
     struct pattern *any = NULL;
     if (!secret_set(&key, STR("k"), &err) || !secret_set(&salt, STR("s"), &err) ||
         !pseudonyms_new(&key, &salt, STR(""), STR("bench"), &w.names, &err) || !pattern_new(STR(".*"), &any, &err))

@@ -69,7 +69,7 @@ static enum cli_exit run(struct cli *c, struct pixl_error *err)
     const struct deid_files_options o = { c->args[0], c->args[1], str_of(project), say_skipped, say_progress, &t };
     int64_t began = clock_mono_us();
     show_progress_init(&t.progress);
-    bool ok = site_open(&c->settings, SITE_SECRETS, &s, err) && deid_files(s, &o, &n, err);
+    bool ok = site_open(&c->settings, SITE_SECRETS | SITE_STORE_IF_THERE, &s, err) && deid_files(s, &o, &n, err);
     show_end_line(&t.progress);
     if (!ok)
         return CLI_FAILED;

@@ -147,15 +147,19 @@ static enum cli_exit retry(struct cli *c, struct pixl_error *err)
     size_t n_ids = 0;
     const char *states = cli_value(c, "--state");
     arena_init(&a, 16 << 20);
+    if (c->n_args > 0)
+        f.states = 0;                        /* a study that is named is taken back whatever its end */
     bool ok = (states == NULL || parse_states(states, &f.states, err)) && open_site(c, &s, err) &&
               (c->n_args == 0 || find(s, c->args[0], &a, &ids, &n_ids, err)) &&
               store_retry(site_store(s), &f, ids, n_ids, clock_wall_us(), &n, err);
     if (ok && c->json)
         show_json(json_pack("{s:I}", "queued_again", (json_int_t)n));
     else if (ok)
-        printf("%lld studies wait to be worked on again; `pixl run` does it\n", (long long)n);
+        printf(n > 0 ? "%lld studies wait to be worked on again; `pixl run` does it\n"
+                     : "%lld studies: nothing there can be taken back (delivered ones stay delivered; `pixl status` shows the states)\n",
+               (long long)n);
     arena_done(&a);
-    return ok ? CLI_DONE : CLI_FAILED;
+    return ok && (n > 0 || n_ids == 0) ? CLI_DONE : CLI_FAILED;
 }
 
 static const struct cli_option retry_options[] = {

@@ -184,6 +184,8 @@ void show_json(json_t *j)
 {
     if (j != NULL && json_dumpf(j, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == 0)
         (void)fputc('\n', stdout);
+    else
+        (void)fprintf(stderr, "the result cannot be written as JSON\n");
     json_decref(j);
 }
 
@@ -211,8 +213,9 @@ static void summary_json(const struct run_summary *r, const struct settings *set
     json_t *cohort = !r->populated ? json_null() : json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)p->rows,
         "refused", (json_int_t)p->refused, "new_studies", (json_int_t)p->new_studies, "new_requests", (json_int_t)p->new_requests,
         "known", (json_int_t)p->known, "revived", (json_int_t)p->revived, "too_late", (json_int_t)p->too_late);
-    show_json(json_pack("{s:s, s:s, s:o, s:o, s:o, s:I}", "end", end_name(r->end), "state_dir", set->state_dir, "cohort", cohort,
-                        "counts", show_counts_json(&r->counts), "extracts", extracts_json(r), "left", (json_int_t)r->left));
+    show_json(json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:I}", "end", end_name(r->end), "state_dir", set->state_dir, "cohort", cohort,
+                        "counts", show_counts_json(&r->counts), "extracts", extracts_json(r), "left_alone", r->left_alone ? json_string(r->left_alone) : json_null(),
+                        "left", (json_int_t)r->left));
 }
 
 static void summary_extracts(const struct run_summary *r)

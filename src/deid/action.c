@@ -5,8 +5,8 @@
 enum action_result action_replace(enum dicom_vr vr, struct str *out)
 {
     switch (vr) {
-    case DICOM_VR_LO: case DICOM_VR_LT: case DICOM_VR_SH: case DICOM_VR_PN: case DICOM_VR_CS: case DICOM_VR_ST: case DICOM_VR_UT:
-    case DICOM_VR_AE: case DICOM_VR_UC: case DICOM_VR_UR:
+    case DICOM_VR_LO: case DICOM_VR_LT: case DICOM_VR_SH: case DICOM_VR_PN: case DICOM_VR_CS: case DICOM_VR_ST:
+    case DICOM_VR_UT: case DICOM_VR_AE: case DICOM_VR_UC: case DICOM_VR_UR:
         *out = STR("ANONYMIZED");
         return ACTION_VALUE;
     case DICOM_VR_UI:
@@ -50,8 +50,14 @@ enum action_result action_replace(enum dicom_vr vr, struct str *out)
 enum action_result action_empty(enum dicom_vr vr, struct str *out)
 {
     switch (vr) {
-    case DICOM_VR_LO: case DICOM_VR_LT: case DICOM_VR_SH: case DICOM_VR_PN: case DICOM_VR_CS: case DICOM_VR_ST: case DICOM_VR_UT:
-    case DICOM_VR_AE: case DICOM_VR_UC: case DICOM_VR_UR: case DICOM_VR_UI: case DICOM_VR_AS: case DICOM_VR_UN:
+    case DICOM_VR_LO: case DICOM_VR_LT: case DICOM_VR_SH: case DICOM_VR_PN: case DICOM_VR_CS: case DICOM_VR_ST:
+    case DICOM_VR_UT:
+    case DICOM_VR_AE:
+    case DICOM_VR_UC:
+    case DICOM_VR_UR:
+    case DICOM_VR_UI:
+    case DICOM_VR_AS:
+    case DICOM_VR_UN:
     case DICOM_VR_OB: case DICOM_VR_OD: case DICOM_VR_OF: case DICOM_VR_OL: case DICOM_VR_OV: case DICOM_VR_OW:
         *out = (struct str){ 0 };
         return ACTION_VALUE;

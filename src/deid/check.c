@@ -1,7 +1,7 @@
 /* check.c - the residue check over every value that would pass as it is in the source. */
 #include "study_internal.h"
 
-struct place { const struct dicom_file *f; uint32_t index; };
+struct place { const struct dicom_file *f; uint32_t index; struct item_counts *counts; };
 
 static void write_place(void *ctx, char out[RESIDUE_WHERE_SIZE])
 {
@@ -9,22 +9,23 @@ static void write_place(void *ctx, char out[RESIDUE_WHERE_SIZE])
     if (p->f == NULL)
         memcpy(out, "(0010,0020)", sizeof "(0010,0020)");
     else
-        instance_place(p->f, p->index, out);
+        instance_place(p->f, p->index, p->counts, out);
 }
 
 /* Pixels, overlays, curves, waveforms and lookup tables are samples, not bytes of unknown meaning. */
 static bool is_samples(uint32_t tag)
 {
     uint16_t group = DICOM_GROUP(tag);
-    return group == 0x7FE0 || group == 0x5400 || group == 0x0028 || (group & 0xFF01) == 0x5000 || (group & 0xFF01) == 0x6000;
+    return group == 0x7FE0 || group == 0x5400 || group == 0x0028 || (group & 0xFF01) == 0x5000 ||
+           (group & 0xFF01) == 0x6000;
 }
 
 /* What of a value is searched; false: nothing of it. */
 static bool form_of(const struct dicom_element *e, enum dicom_vr vr, enum residue_form *form)
 {
     switch (vr) {
-    case DICOM_VR_CS:
-        *form = RESIDUE_CODE;
+    case DICOM_VR_CS:            /* a character set that is none may be anything */
+        *form = e->tag == DICOM_SPECIFIC_CHARACTER_SET ? RESIDUE_TEXT : RESIDUE_CODE;
         return true;
     case DICOM_VR_IS: case DICOM_VR_DS:
         *form = RESIDUE_NUMBERS;
@@ -58,7 +59,9 @@ static bool is_ascii(struct str s)
 /* Are there only characters that the VR has?  A number or date that is none may be anything. */
 static bool is_regular(enum residue_form form, struct str s)
 {
-    const char *allowed = form == RESIDUE_UIDS ? "0123456789.\\" : form == RESIDUE_NUMBERS ? "0123456789+-.eE\\" : "0123456789+-.:\\";
+    const char *allowed = form == RESIDUE_UIDS      ? "0123456789.\\"
+                          : form == RESIDUE_NUMBERS ? "0123456789+-.eE\\"
+                                                    : "0123456789+-.:\\";
     if (form == RESIDUE_TEXT || form == RESIDUE_CODE || form == RESIDUE_BINARY)
         return true;
     s = str_trim(dicom_uid_trim(s));
@@ -74,7 +77,8 @@ static bool is_hidden_sequence(struct str raw)
     return raw.n >= 8 && memcmp(raw.p, "\xFE\xFF\x00\xE0", 4) == 0;
 }
 
-static bool check_element(struct instance *in, uint32_t i, const struct dicom_charset *set, struct pixl_error *err)
+static bool check_element(struct instance *in, uint32_t i, const struct dicom_charset *set, struct item_counts *counts,
+                          struct pixl_error *err)
 {
     struct deid_study *s = in->study;
     const struct dicom_element *e = &in->f->elements[i];
@@ -98,7 +102,7 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
             return false;
         t.is_unclean = t.text.p == raw.p && !is_ascii(raw);
     }
-    struct place place = { in->f, i };
+    struct place place = { in->f, i, counts };
     if (!residue_check(s->residue, &t, write_place, &place, err))
         return false;
     if (residue_hit(s->residue) == NULL)
@@ -106,17 +110,17 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
     return true;
 }
 
-/* Values that are written without standing in the data set: the SOP class goes into the file meta, and a pseudonym from the
- * cohort may be no pseudonym at all. */
+/* Values that are written without standing in the data set: the SOP class goes into the file meta, and a pseudonym
+ * from the cohort may be no pseudonym at all. */
 static bool check_others(struct instance *in, struct pixl_error *err)
 {
     struct residue_text class = { .text = in->text[TOP_SOP_CLASS], .form = RESIDUE_UIDS };
-    struct place place = { in->f, (uint32_t)in->top[TOP_SOP_CLASS] };
+    struct place place = { in->f, (uint32_t)in->top[TOP_SOP_CLASS], NULL };
     if (in->decisions[in->top[TOP_SOP_CLASS]].what != DECISION_VALUE &&
         !residue_check(in->study->residue, &class, write_place, &place, err))
         return false;
     struct residue_text patient = { .text = in->study->participant, .form = RESIDUE_TEXT };
-    struct place no_place = { NULL, 0 };
+    struct place no_place = { NULL, 0, NULL };
     return patient.text.n == 0 || residue_check(in->study->residue, &patient, write_place, &no_place, err);
 }
 
@@ -124,6 +128,7 @@ bool deid_check(struct instance *in, struct pixl_error *err)
 {
     const struct dicom_file *f = in->f;
     struct charset_stack sets;
+    struct item_counts counts = { 0 };
     charset_stack_init(&sets);
     if (!check_others(in, err))
         return false;
@@ -137,7 +142,7 @@ bool deid_check(struct instance *in, struct pixl_error *err)
             continue;
         }
         bool is_leaf = (e->flags & (DICOM_IS_ITEM | DICOM_IS_SEQUENCE)) == 0;
-        if (is_leaf && !check_element(in, i, charset_stack_top(&sets, e), err))
+        if (is_leaf && !check_element(in, i, charset_stack_top(&sets, e), &counts, err))
             return false;
         i++;
     }

@@ -61,7 +61,8 @@ enum { VALUES_MAX = 65536 };
 
 /* Each value of a list through one(); the results joined by '\'. */
 static bool map_values(struct instance *in, uint32_t i, enum dicom_vr vr, struct str text,
-                       bool (*one)(struct instance *in, struct str value, char out[DICOM_UID_MAX + 1], struct pixl_error *err),
+                       bool (*one)(struct instance *in, struct str value, char out[DICOM_UID_MAX + 1],
+                                   struct pixl_error *err),
                        struct pixl_error *err)
 {
     size_t n_values = 1;
@@ -247,7 +248,8 @@ static bool apply(struct instance *in, uint32_t i, const struct scheme_entry *ru
     return replace_or_empty(in, i, false, err);                      /* delete_or_empty_or_replace_UID */
 }
 
-/* A creator element waits, dropped, until data of its block is kept; a rule may keep it by itself, or delete its block. */
+/* A creator element waits, dropped, until data of its block is kept; a rule may keep it by itself, or delete its
+ * block. */
 static bool decide_creator(struct instance *in, struct level *lv, uint32_t i)
 {
     const struct dicom_element *e = &in->f->elements[i];
@@ -286,7 +288,8 @@ static bool decide_private(struct instance *in, struct level *lv, uint32_t i, st
         return true;
     if (!apply(in, i, rule, lv->inherited, err))
         return false;
-    return in->decisions[i].what == DECISION_DROP || in->decisions[creator].what != DECISION_DROP || keep(in, creator, NULL);
+    return in->decisions[i].what == DECISION_DROP || in->decisions[creator].what != DECISION_DROP ||
+           keep(in, creator, NULL);
 }
 
 /* Written anew from what was really done: never the source's. */
@@ -363,5 +366,6 @@ bool deid_decide(struct instance *in, struct pixl_error *err)
 {
     bool changed;
     uint64_t bytes;
-    return decide_level(in, DICOM_NO_PARENT, in->f->meta_end, in->f->n_elements, INHERIT_NOTHING, &changed, &bytes, err);
+    return decide_level(in, DICOM_NO_PARENT, in->f->meta_end, in->f->n_elements, INHERIT_NOTHING, &changed, &bytes,
+                        err);
 }

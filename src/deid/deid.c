@@ -22,14 +22,17 @@ static bool check_participant(struct str id, struct pixl_error *err)
     bool ok = id.n <= PARTICIPANT_MAX;
     for (size_t i = 0; ok && i < id.n; i++)
         ok = id.p[i] >= 0x20 && id.p[i] < 0x7F && id.p[i] != '\\';
-    return ok || pixl_fail(err, PIXL_E_INVALID, 0, "participant_id: at most %d printable ASCII characters, no backslash, can stand for a "
-                           "patient in a DICOM file", PARTICIPANT_MAX);
+    return ok || pixl_fail(err, PIXL_E_INVALID, 0,
+                           "participant_id: at most %d printable ASCII characters, no backslash, can stand for a "
+                           "patient in a DICOM file",
+                           PARTICIPANT_MAX);
 }
 
 static bool set_pseudo_uid(struct deid_study *s, struct str adopted, struct pixl_error *err)
 {
     if (adopted.n > 0 && (s->study_uid.n == 0 || !dicom_uid_is_plausible(adopted)))
-        return pixl_fail(err, PIXL_E_INVALID, 0, "an adopted pseudo study UID must be a UID and stand for a study that is known");
+        return pixl_fail(err, PIXL_E_INVALID, 0,
+                         "an adopted pseudo study UID must be a UID and stand for a study that is known");
     if (adopted.n > 0) {
         memcpy(s->uid, adopted.p, adopted.n);
         return true;
@@ -76,8 +79,9 @@ bool deid_study_new(const struct deid_study_args *a, struct deid_study **out, st
         !keep_text(s, str_trim(a->participant_id), &s->participant, err))
         return false;
     s->is_adopted = a->pseudo_study_uid.n > 0;
-    if (!check_participant(s->participant, err) || !set_pseudo_uid(s, a->pseudo_study_uid, err) || !set_patient(s, s->mrn, err) ||
-        !hash_random(&s->cache_seed, sizeof s->cache_seed, err) || !residue_new(&s->residue, err) || !add_given_needles(s, err))
+    if (!check_participant(s->participant, err) || !set_pseudo_uid(s, a->pseudo_study_uid, err) ||
+        !set_patient(s, s->mrn, err) || !hash_random(&s->cache_seed, sizeof s->cache_seed, err) ||
+        !residue_new(&s->residue, err) || !add_given_needles(s, err))
         return false;
     *out = PIXL_STEAL(&s);
     return true;
@@ -107,7 +111,8 @@ const char *deid_study_patient(const struct deid_study *s)
     return s->patient;
 }
 
-bool deid_study_pseudo_uid(const struct deid_study *s, struct phi_text uid, char out[DICOM_UID_MAX + 1], struct pixl_error *err)
+bool deid_study_pseudo_uid(const struct deid_study *s, struct phi_text uid, char out[DICOM_UID_MAX + 1],
+                           struct pixl_error *err)
 {
     struct str u = str_trim(dicom_uid_trim(phi_reveal(uid)));
     if (s->study_uid.n > 0 && str_eq(u, s->study_uid)) {
@@ -119,7 +124,8 @@ bool deid_study_pseudo_uid(const struct deid_study *s, struct phi_text uid, char
 
 /* --- what the study is about --- */
 
-bool deid_study_expect_series(struct deid_study *s, struct phi_text series_uid, size_t n_instances, struct pixl_error *err)
+bool deid_study_expect_series(struct deid_study *s, struct phi_text series_uid, size_t n_instances,
+                              struct pixl_error *err)
 {
     struct str uid = str_trim(dicom_uid_trim(phi_reveal(series_uid)));
     for (size_t i = 0; i < s->n_series; i++)
@@ -325,16 +331,16 @@ static bool choose_scheme(struct instance *in, struct pixl_error *err)
 
 /* --- all of it --- */
 
-/* Without a patient or study given, each instance brings its own; when they change, another person's study begins, whose
- * texts have nothing to do with the names before. */
+/* Without a patient or study given, each instance brings its own; when they change, another person's study begins,
+ * whose texts have nothing to do with the names before. */
 static bool open_study(struct instance *in, struct pixl_error *err)
 {
     struct deid_study *s = in->study;
-    residue_clear_hit(s->residue);
     if (s->mrn.n > 0 && s->study_uid.n > 0)
         return true;
     const struct dicom_charset none = { .is_known = true };
-    uint64_t key = study_value_key(s, 1, &none, in->text[TOP_PATIENT]) ^ study_value_key(s, 2, &none, in->text[TOP_STUDY]);
+    uint64_t key =
+        study_value_key(s, 1, &none, in->text[TOP_PATIENT]) ^ study_value_key(s, 2, &none, in->text[TOP_STUDY]);
     if (key == s->open_key)
         return true;
     s->open_key = 0;
@@ -350,7 +356,8 @@ static bool map_identity(struct instance *in, struct pixl_error *err)
     struct deid_study *s = in->study;
     in->patient = s->patient;
     return study_map_uid(s, in->text[TOP_STUDY], in->study_uid, err) &&
-           study_map_uid(s, in->text[TOP_SERIES], in->series_uid, err) && study_map_uid(s, in->text[TOP_SOP], in->sop_uid, err);
+           study_map_uid(s, in->text[TOP_SERIES], in->series_uid, err) &&
+           study_map_uid(s, in->text[TOP_SOP], in->sop_uid, err);
 }
 
 static void refused(const struct instance *in, struct deid_result *res)
@@ -358,10 +365,11 @@ static void refused(const struct instance *in, struct deid_result *res)
     res->verdict = DEID_REFUSED;
     res->why = in->why;
     if (in->at != DICOM_NO_PARENT)
-        instance_place(in->f, in->at, res->where);
+        instance_place(in->f, in->at, NULL, res->where);
 }
 
-/* true when nothing was found; false: verdict and place are in res. */
+/* true when nothing was found; false: verdict and place are in res.  A hit stays until it is told here: one that an
+ * error or a refusal came in between is told with the next instance. */
 static bool is_clean(const struct instance *in, struct deid_result *res)
 {
     const char *hit = residue_hit(in->study->residue);
@@ -370,6 +378,7 @@ static bool is_clean(const struct instance *in, struct deid_result *res)
     res->verdict = DEID_RESIDUE;
     res->why = STUDY_WHY_RESIDUE;
     (void)snprintf(res->where, sizeof res->where, "%s", hit);
+    residue_clear_hit(in->study->residue);
     return false;
 }
 
@@ -381,7 +390,8 @@ static bool decide_and_emit(struct instance *in, struct deid_result *res, struct
     if (!deid_harvest(in, err) || !deid_decide(in, err) || !deid_check(in, err)) {
         if (!in->is_refused)
             return false;
-        refused(in, res);
+        if (is_clean(in, res))
+            refused(in, res);
         return true;
     }
     if (!is_clean(in, res))
@@ -396,7 +406,8 @@ static bool decide_and_emit(struct instance *in, struct deid_result *res, struct
     return true;
 }
 
-bool deid_instance(struct deid_study *s, struct dicom_file *f, struct arena *arena, struct deid_result *out, struct pixl_error *err)
+bool deid_instance(struct deid_study *s, struct dicom_file *f, struct arena *arena, struct deid_result *out,
+                   struct pixl_error *err)
 {
     struct instance in = { .study = s, .f = f, .arena = arena, .at = DICOM_NO_PARENT };
     struct deid_result res = { .why = STUDY_WHY_NONE };
@@ -416,7 +427,8 @@ bool deid_instance(struct deid_study *s, struct dicom_file *f, struct arena *are
         *out = res;
         return true;
     }
-    if (!open_study(&in, err) || !choose_scheme(&in, err) || !map_identity(&in, err) || !decide_and_emit(&in, &res, err))
+    if (!open_study(&in, err) || !choose_scheme(&in, err) || !map_identity(&in, err) ||
+        !decide_and_emit(&in, &res, err))
         return false;
     *out = res;
     return true;

@@ -1,5 +1,5 @@
-/* emit.c - the plan of an instance: a new preamble and file meta, unchanged runs as ranges of the source, changed parts and
- * markers from memory.  Lengths that were defined stay defined, undefined ones stay undefined. */
+/* emit.c - the plan of an instance: a new preamble and file meta, unchanged runs as ranges of the source, changed
+ * parts and markers from memory.  Lengths that were defined stay defined, undefined ones stay undefined. */
 #include "deid/profile.h"
 #include "study_internal.h"
 
@@ -20,8 +20,10 @@ static bool emit_opening(const struct emitter *m, uint32_t i, struct pixl_error 
     if (e->flags & DICOM_IS_UNDEFINED)
         return emit_range(m, e->offset, e->value_offset, err);
     uint64_t length = m->in->decisions[i].bytes - (e->value_offset - e->offset);
-    const uint8_t bytes[4] = { (uint8_t)length, (uint8_t)(length >> 8), (uint8_t)(length >> 16), (uint8_t)(length >> 24) };
-    return emit_range(m, e->offset, e->value_offset - sizeof bytes, err) && dicom_plan_bytes(m->plan, bytes, sizeof bytes, err);
+    const uint8_t bytes[4] = { (uint8_t)length, (uint8_t)(length >> 8), (uint8_t)(length >> 16),
+                               (uint8_t)(length >> 24) };
+    return emit_range(m, e->offset, e->value_offset - sizeof bytes, err) &&
+           dicom_plan_bytes(m->plan, bytes, sizeof bytes, err);
 }
 
 static bool emit_run(const struct emitter *m, uint32_t first, uint32_t end, struct pixl_error *err);
@@ -40,7 +42,8 @@ static bool emit_one(const struct emitter *m, uint32_t i, struct pixl_error *err
         return dicom_plan_element(m->plan, coding, e->tag, (enum dicom_vr)d->vr, d->value, err);
     case DECISION_CHANGED:
         return emit_opening(m, i, err) && emit_run(m, i + 1, e->end, err) &&
-               (!(e->flags & DICOM_IS_UNDEFINED) || emit_range(m, e->value_offset + e->value_bytes, e->next_offset, err));
+               (!(e->flags & DICOM_IS_UNDEFINED) ||
+                emit_range(m, e->value_offset + e->value_bytes, e->next_offset, err));
     }
     return true;
 }
@@ -93,14 +96,17 @@ static bool emit_codes(const struct emitter *m, struct pixl_error *err)
 
 enum { N_MARKERS = 4 };
 static const uint32_t marker_tags[N_MARKERS] = { DICOM_PATIENT_IDENTITY_REMOVED, DICOM_DEIDENTIFICATION_METHOD,
-                                                 DICOM_DEIDENTIFICATION_METHOD_CODES, DICOM_LONGITUDINAL_TEMPORAL_MODIFIED };
+                                                 DICOM_DEIDENTIFICATION_METHOD_CODES,
+                                                 DICOM_LONGITUDINAL_TEMPORAL_MODIFIED };
 
 static bool emit_marker(const struct emitter *m, size_t which, struct pixl_error *err)
 {
     struct dicom_coding c = dicom_coding_of(m->in->f->syntax);
     switch (which) {
     case 0:  return dicom_plan_element(m->plan, c, marker_tags[0], DICOM_VR_CS, STR("YES"), err);
-    case 1:  return dicom_plan_element(m->plan, c, marker_tags[1], DICOM_VR_LO, STR("pixl\\project rules\\residue check"), err);
+    case 1:
+        return dicom_plan_element(m->plan, c, marker_tags[1], DICOM_VR_LO, STR("pixl\\project rules\\residue check"),
+                                  err);
     case 2:  return emit_codes(m, err);
     default: return dicom_plan_element(m->plan, c, marker_tags[3], DICOM_VR_CS,
                                        m->in->dates_kept ? STR("UNMODIFIED") : STR("REMOVED"), err);

@@ -19,7 +19,8 @@ static bool add_values(struct deid_study *s, struct str text, bool is_short_need
 /* A Study ID of three characters identifies nobody, and "1" is in every file. */
 enum { TAG_STUDY_ID = 0x00200010 };
 
-static bool harvest_one(struct instance *in, uint32_t i, unsigned kind, const struct dicom_charset *set, struct pixl_error *err)
+static bool harvest_one(struct instance *in, uint32_t i, unsigned kind, const struct dicom_charset *set,
+                        struct pixl_error *err)
 {
     struct deid_study *s = in->study;
     const struct dicom_element *e = &in->f->elements[i];
@@ -46,8 +47,8 @@ bool deid_harvest(struct instance *in, struct pixl_error *err)
 {
     struct deid_study *s = in->study;
     const struct dicom_file *f = in->f;
-    if (!residue_add_uid(s->residue, in->text[TOP_STUDY], err) || !residue_add_uid(s->residue, in->text[TOP_SERIES], err) ||
-        !residue_add_uid(s->residue, in->text[TOP_SOP], err))
+    if (!residue_add_uid(s->residue, in->text[TOP_STUDY], err) ||
+        !residue_add_uid(s->residue, in->text[TOP_SERIES], err) || !residue_add_uid(s->residue, in->text[TOP_SOP], err))
         return false;
     struct charset_stack sets;
     charset_stack_init(&sets);

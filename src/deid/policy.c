@@ -26,7 +26,8 @@ static bool check_rule(const struct project_tag_rule *r, struct pixl_error *err)
         why = "the character set of what is kept must be kept";
     else if ((tag == DICOM_SOP_INSTANCE_UID || tag == DICOM_STUDY_UID || tag == DICOM_SERIES_UID) && !maps &&
              !scheme_op_replaces(r->op))
-        why = "the study, series and SOP instance UIDs are always replaced by pseudonyms: only replace_UID can stand here";
+        why = "the study, series and SOP instance UIDs are always replaced by pseudonyms: only replace_UID can stand "
+              "here";
     else if (dicom_tag_is_private_creator(tag) && r->private_creator == NULL && r->op != PROJECT_OP_KEEP &&
              r->op != PROJECT_OP_DELETE)
         why = "a private creator can only be kept or deleted";
@@ -88,7 +89,7 @@ static bool scheme_is_basic(const struct project *p, const struct scheme *s)
     const struct profile_row *rows = profile_rows(&n);
     for (size_t i = 0; i < n; i++) {
         if (rows[i].mask != 0xFFFFFFFFu || DICOM_GROUP(rows[i].tag) < 0x0008)
-            continue;                       /* groups 0002 and below never pass; the SOP instance in the meta is mapped */
+            continue; /* groups 0002 and below never pass; the SOP instance in the meta is mapped */
         if (rows[i].tag == DICOM_SOP_INSTANCE_UID || rows[i].tag == DICOM_STUDY_UID || rows[i].tag == DICOM_SERIES_UID)
             continue;                       /* always mapped */
         if (!satisfies(&rows[i], scheme_find(s, rows[i].tag), maps))
@@ -113,8 +114,10 @@ static bool scheme_is_basic(const struct project *p, const struct scheme *s)
 bool deid_policy_new(const struct project *p, struct deid_policy **out, struct pixl_error *err)
 {
     if (p->n_deid_recipes > 0)
-        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "%s: image operation files are not supported: pixels would be passed on "
-                         "as they are", p->path ? p->path : "project");
+        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0,
+                         "%s: image operation files are not supported: pixels would be passed on "
+                         "as they are",
+                         p->path ? p->path : "project");
     if (!check_rules(p->base_rules, p->n_base_rules, err))
         return false;
     for (size_t i = 0; i < p->n_overrides; i++)

@@ -57,14 +57,17 @@ bool pseudonyms_text(const struct pseudonyms *p, struct phi_text value, size_t l
     return true;
 }
 
-bool pseudonyms_uid(const struct pseudonyms *p, struct phi_text uid, char out[DICOM_UID_MAX + 1], struct pixl_error *err)
+bool pseudonyms_uid(const struct pseudonyms *p, struct phi_text uid, char out[DICOM_UID_MAX + 1],
+                    struct pixl_error *err)
 {
     struct str u = phi_reveal(uid);
     if (u.n == 0 || dicom_uid_is_standard(u))
         return pixl_fail(err, PIXL_E_INVALID, 0, "an empty UID or one of the standard's has no pseudonym");
     /* NULs between the parts: none of them holds one, so that no two lists of parts give the same bytes. */
     const struct str nul = { "", 1 };
-    const struct str parts[] = { STR("pixl uid 1"), nul, secret_reveal(&p->project), nul, secret_reveal(&p->salt), nul, u };
+    const struct str parts[] = {
+        STR("pixl uid 1"), nul, secret_reveal(&p->project), nul, secret_reveal(&p->salt), nul, u
+    };
     uint8_t digest[UID_BYTES];
     if (!hash_keyed(p->uid, parts, ARRAY_LEN(parts), digest, err))
         return false;

@@ -29,19 +29,19 @@ struct residue {
 
 /* Words of pages, planes and anatomy that are also people's names: alone they tell nothing. */
 static const char *const stop_words[] = {
-    "head", "neck", "hand", "foot", "feet", "chest", "spine", "brain", "knee", "heart", "lung", "arm", "leg", "hip", "back",
-    "bone", "skull", "abdomen", "pelvis", "thorax", "left", "right", "page", "body", "long", "short", "axial", "sagittal",
-    "coronal", "oblique", "lateral", "phantom", "patient", "name", "test", "unknown", "none", "anonymous", "anonymized",
-    "anonymised", "anonymize", "anon", "null", "mrs", "miss", "sir", "prof", "phd", "the", "and", "for", "with", "without",
-    "image", "images", "study", "series", "scan", "mri", "mra", "pet", "xray", "ct", "mr", "dicom", "sample", "samples",
-    "example", "demo", "case", "male", "female", "adult", "child", "baby", "not", "yes",
+    "head", "neck", "hand", "foot", "feet", "chest", "spine", "brain", "knee", "heart", "lung", "arm", "leg", "hip",
+    "back", "bone", "skull", "abdomen", "pelvis", "thorax", "left", "right", "page", "body", "long", "short", "axial",
+    "sagittal", "coronal", "oblique", "lateral", "phantom", "patient", "name", "test", "unknown", "none", "anonymous",
+    "anonymized", "anonymised", "anonymize", "anon", "null", "mrs", "miss", "sir", "prof", "phd", "the", "and", "for",
+    "with", "without", "image", "images", "study", "series", "scan", "mri", "mra", "pet", "xray", "ct", "mr", "dicom",
+    "sample", "samples", "example", "demo", "case", "male", "female", "adult", "child", "baby", "not", "yes",
 };
 /* And words that stand where a physician's or operator's name should. */
 static const char *const stop_words_person[] = {
-    "tech", "technician", "technologist", "user", "admin", "administrator", "service", "doctor", "physician", "radiology",
-    "radiologist", "operator", "hospital", "clinic", "department", "dept", "staff", "nurse", "group", "team", "system",
-    "manufacturer", "medical", "imaging", "center", "centre", "university", "research", "default", "other", "self",
-    "siemens", "philips", "toshiba", "canon", "hitachi", "general", "electric",
+    "tech", "technician", "technologist", "user", "admin", "administrator", "service", "doctor", "physician",
+    "radiology", "radiologist", "operator", "hospital", "clinic", "department", "dept", "staff", "nurse", "group",
+    "team", "system", "manufacturer", "medical", "imaging", "center", "centre", "university", "research", "default",
+    "other", "self", "siemens", "philips", "toshiba", "canon", "hitachi", "general", "electric",
 };
 
 static bool grow(struct residue *r, struct pixl_error *err)
@@ -258,7 +258,8 @@ static bool keep_name_token(void *ctx, const struct token *t)
     if (!t->has_letter || stopped)
         return true;
     uint32_t least = is_person ? PERSON_NAME_MIN : NAME_MIN;
-    if ((t->kind == TOKEN_RUN || t->kind == TOKEN_COMPOUND || (t->kind == TOKEN_LETTERS && !is_person)) && t->n >= least)
+    if ((t->kind == TOKEN_RUN || t->kind == TOKEN_COMPOUND || (t->kind == TOKEN_LETTERS && !is_person)) &&
+        t->n >= least)
         return add_needle(k->r, t->hash, k->who, k->err);
     if (t->kind == TOKEN_RUN && t->n == 2 && !is_person)
         return add_needle(k->r, token_hash_short(t->hash), k->who, k->err);
@@ -317,8 +318,8 @@ static bool add_date_orders(struct residue *r, const char *y, const char *m, con
 
 bool residue_add_birth_date(struct residue *r, struct str da, struct pixl_error *err)
 {
-    static const char *const months[] = { "january", "february", "march", "april", "may", "june", "july", "august", "september",
-                                          "october", "november", "december" };
+    static const char *const months[] = { "january", "february", "march",     "april",   "may",      "june",
+                                          "july",    "august",   "september", "october", "november", "december" };
     char digits[9] = "";
     size_t n = 0;
     for (size_t i = 0; i < da.n && n < 8; i++)          /* 1970.01.31 of old files too */
@@ -336,8 +337,9 @@ bool residue_add_birth_date(struct residue *r, struct str da, struct pixl_error 
     (void)snprintf(d1, sizeof d1, "%u", (unsigned)day);
     (void)snprintf(abbreviated, sizeof abbreviated, "%.3s", months[month - 1]);
     const char *const name = months[month - 1];
-    return add_date_orders(r, y, m2, d2, err) && add_date_orders(r, y, m1, d1, err) && add_date_orders(r, y, m1, d2, err) &&
-           add_date_orders(r, y, m2, d1, err) && add_date_orders(r, y, name, d2, err) && add_date_orders(r, y, name, d1, err) &&
+    return add_date_orders(r, y, m2, d2, err) && add_date_orders(r, y, m1, d1, err) &&
+           add_date_orders(r, y, m1, d2, err) && add_date_orders(r, y, m2, d1, err) &&
+           add_date_orders(r, y, name, d2, err) && add_date_orders(r, y, name, d1, err) &&
            add_date_orders(r, y, abbreviated, d2, err) && add_date_orders(r, y, abbreviated, d1, err);
 }
 
@@ -395,8 +397,9 @@ static bool see_token(void *ctx, const struct token *t)
     struct text_check *k = ctx;
     switch (t->kind) {
     case TOKEN_RUN:
-        return t->n < 2 || see(k, t->hash, (t->n >= ID_MIN ? IDENTITY_ID : 0) | (t->n >= NAME_MIN && t->has_letter ? NAMES : 0) |
-                                               (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
+        return t->n < 2 || see(k, t->hash,
+                               (t->n >= ID_MIN ? IDENTITY_ID : 0) | (t->n >= NAME_MIN && t->has_letter ? NAMES : 0) |
+                                   (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
     case TOKEN_LETTERS:
         return see(k, t->hash, NAMES);
     case TOKEN_COMPOUND:
@@ -464,8 +467,8 @@ static bool check_dates(struct text_check *k)
     return true;
 }
 
-/* Random bytes hold short words by chance, so these count only where they look like text: alone between NULs, or with more
- * printable characters around them. */
+/* Random bytes hold short words by chance, so these count only where they look like text: alone between NULs, or with
+ * more printable characters around them. */
 static bool see_binary(void *ctx, const struct token *t)
 {
     struct text_check *k = ctx;
@@ -505,8 +508,8 @@ static bool is_all_printable(struct str t)
     return true;
 }
 
-bool residue_check(struct residue *r, const struct residue_text *t, void (*where)(void *ctx, char out[RESIDUE_WHERE_SIZE]),
-                   void *ctx, struct pixl_error *err)
+bool residue_check(struct residue *r, const struct residue_text *t,
+                   void (*where)(void *ctx, char out[RESIDUE_WHERE_SIZE]), void *ctx, struct pixl_error *err)
 {
     struct text_check k = { .r = r, .t = t, .allowed = IDENTITY_ALL & ~t->exempt, .is_remembered = true, .where = where,
                             .ctx = ctx, .err = err };

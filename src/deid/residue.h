@@ -1,7 +1,7 @@
 /* residue.h - is a trace of somebody's identity left in what would be written?
  *
- * Needles are what must not be left; texts are what would be written.  Both are cut into the same tokens (token.h) and meet in
- * one table of keyed hashes, so that a needle that comes late is also compared with every text seen before.
+ * Needles are what must not be left; texts are what would be written.  Both are cut into the same tokens (token.h)
+ * and meet in one table of keyed hashes, so that a needle that comes late is also compared with every text seen before.
  *
  *   ids      joined form as a whole run, compound or value; 2 or 3 runs in a row; shorter than 4: only as a whole value
  *   names    words of 3 or more (2 ideographs), hyphenated words joined, first two words in a row either way round;
@@ -27,7 +27,8 @@ PIXL_DEFINE_CLEANUP(residue, residue_free)
 /* Forgets needles, texts and hits: another person's study begins. */
 PIXL_MUST_CHECK bool residue_reset(struct residue *r, struct pixl_error *err);
 
-/* Needles, as UTF-8 (or Latin-1); empty ones are let pass.  When a text seen before holds one, residue_hit() tells where.
+/* Needles, as UTF-8 (or Latin-1); empty ones are let pass.  When a text seen before holds one, residue_hit() tells
+ * where.
  * Fails: NOMEM, LIMIT. */
 PIXL_MUST_CHECK bool residue_add_id(struct residue *r, struct str id, bool is_short_needle, struct pixl_error *err);
 /* who: IDENTITY_PATIENT or IDENTITY_PERSON (whose words count from 4 letters and have more exceptions). */
@@ -53,7 +54,8 @@ struct residue_text {
 /* where: called at most once, to write the place when something new is seen.
  * Fails: NOMEM; LIMIT when a study holds more distinct tokens than can be kept for later needles. */
 PIXL_MUST_CHECK bool residue_check(struct residue *r, const struct residue_text *t,
-                                   void (*where)(void *ctx, char out[RESIDUE_WHERE_SIZE]), void *ctx, struct pixl_error *err);
+                                   void (*where)(void *ctx, char out[RESIDUE_WHERE_SIZE]), void *ctx,
+                                   struct pixl_error *err);
 
 /* The place of the first hit since the last residue_clear_hit(); NULL: none. */
 const char *residue_hit(const struct residue *r);

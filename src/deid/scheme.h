@@ -16,7 +16,7 @@ enum identity {
     IDENTITY_UID     = 1u << 4,      /* of study, series, instances and whatever was mapped */
     IDENTITY_ALL     = 31,
 };
-/* The kind of identity that an element of this tag holds at any depth, by the standard's meaning of the tag; 0: none. */
+/* The kind of identity that an element of this tag holds at any depth, by the standard's meaning; 0: none. */
 unsigned scheme_identity_of(uint32_t tag);
 
 struct scheme_entry {
@@ -37,7 +37,8 @@ struct scheme {
 
 /* applies[i]: does override i of the project hold?  NULL: none does.  Texts are borrowed from p.
  * Given: scheme_free().  Fails: NOMEM. */
-PIXL_MUST_CHECK bool scheme_new(const struct project *p, const bool *applies, struct scheme **out, struct pixl_error *err);
+PIXL_MUST_CHECK bool scheme_new(const struct project *p, const bool *applies, struct scheme **out,
+                                struct pixl_error *err);
 void scheme_free(struct scheme *s);
 PIXL_DEFINE_CLEANUP(scheme, scheme_free)
 

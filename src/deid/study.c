@@ -14,15 +14,27 @@ bool instance_refuse(struct instance *in, enum study_reason why, uint32_t at)
 }
 
 /* Which item of its sequence an item is. */
-static uint32_t item_number(const struct dicom_file *f, uint32_t item)
+static uint32_t item_number(const struct dicom_file *f, uint32_t item, struct item_counts *counts)
 {
-    uint32_t n = 0;
-    for (uint32_t i = f->elements[item].parent + 1; i < item; i = f->elements[i].end)
+    const uint32_t sequence = f->elements[item].parent, depth = f->elements[item].depth;
+    uint32_t n = 0, i = sequence + 1;
+    bool counted = counts != NULL && depth <= DEID_DEPTH_MAX;
+    if (counted && counts->at[depth].sequence == sequence && counts->at[depth].item != 0 &&
+        counts->at[depth].item <= item) {
+        i = counts->at[depth].item;
+        n = counts->at[depth].n;
+    }
+    for (; i < item; i = f->elements[i].end)
         n++;
+    if (counted) {
+        counts->at[depth].sequence = sequence;
+        counts->at[depth].item = item;
+        counts->at[depth].n = n;
+    }
     return n;
 }
 
-void instance_place(const struct dicom_file *f, uint32_t index, char out[DEID_WHERE_SIZE])
+void instance_place(const struct dicom_file *f, uint32_t index, struct item_counts *counts, char out[DEID_WHERE_SIZE])
 {
     /* Written from the end: where it does not fit, the innermost tags are the ones worth having. */
     size_t at = DEID_WHERE_SIZE - 1;
@@ -32,7 +44,7 @@ void instance_place(const struct dicom_file *f, uint32_t index, char out[DEID_WH
         const struct dicom_element *e = &f->elements[i];
         char one[32];
         int n = e->flags & DICOM_IS_ITEM
-            ? snprintf(one, sizeof one, "[%u]%s", (unsigned)item_number(f, i), i == index ? "" : ".")
+            ? snprintf(one, sizeof one, "[%u]%s", (unsigned)item_number(f, i, counts), i == index ? "" : ".")
             : snprintf(one, sizeof one, "(%04X,%04X)", DICOM_GROUP(e->tag), DICOM_ELEMENT_OF(e->tag));
         is_cut = (size_t)n + 3 > at;
         if (is_cut)
@@ -59,7 +71,8 @@ static bool is_plain_ascii(struct str s)
     return true;
 }
 
-bool instance_text(struct instance *in, uint32_t index, const struct dicom_charset *set, struct str *out, struct pixl_error *err)
+bool instance_text(struct instance *in, uint32_t index, const struct dicom_charset *set, struct str *out,
+                   struct pixl_error *err)
 {
     struct str raw, text;
     if (!dicom_value(in->f, index, &raw, err))
@@ -106,17 +119,21 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)m ^ (uint64_t)(m >> 64);
 }
 
+/* Four lanes, so that the multiplications of a long value do not wait for each other. */
 static uint64_t hash_bytes(uint64_t seed, struct str s)
 {
-    uint64_t h = mix(seed, s.n), word;
+    uint64_t lane[4] = { mix(seed, s.n), seed + 1, seed + 2, seed + 3 }, word[4];
     for (; s.n >= sizeof word; s.p += sizeof word, s.n -= sizeof word) {
-        memcpy(&word, s.p, sizeof word);
-        h = mix(h, word);
+        memcpy(word, s.p, sizeof word);
+        for (size_t i = 0; i < 4; i++)
+            lane[i] = mix(lane[i], word[i]);
     }
-    word = 0;
+    memset(word, 0, sizeof word);
     if (s.n > 0)
-        memcpy(&word, s.p, s.n);
-    return mix(h, word ^ seed);
+        memcpy(word, s.p, s.n);
+    for (size_t i = 0; i < 4; i++)
+        lane[i] = mix(lane[i], word[i] + seed);
+    return mix(mix(lane[0], lane[1]), mix(lane[2], lane[3]));
 }
 
 uint64_t study_value_key(const struct deid_study *s, uint32_t salt, const struct dicom_charset *set, struct str bytes)

@@ -79,19 +79,23 @@ struct instance {
 
 /* Notes why this instance is left out; returns false. */
 bool instance_refuse(struct instance *in, enum study_reason why, uint32_t at);
-/* "(0040,A730)[3].(0040,A160)", items from 0, as dcmodify writes paths. */
-void instance_place(const struct dicom_file *f, uint32_t index, char out[DEID_WHERE_SIZE]);
+/* Which item was counted last in the sequence open at each depth, so that places asked for in file order cost no
+ * counting from the start. */
+struct item_counts { struct { uint32_t sequence, item, n; } at[DEID_DEPTH_MAX + 1]; };
+/* "(0040,A730)[3].(0040,A160)", items from 0, as dcmodify writes paths.  counts: zeroed before the first, or NULL. */
+void instance_place(const struct dicom_file *f, uint32_t index, struct item_counts *counts, char out[DEID_WHERE_SIZE]);
 /* The VR that a value has: the one written, or for UN the dictionary's (PS3.5 section 6.2.2). */
 enum dicom_vr instance_vr(const struct dicom_element *e);
 /* The text of a value as UTF-8; what cannot be decoded comes back as it is.  Fails: as dicom_value. */
-PIXL_MUST_CHECK bool instance_text(struct instance *in, uint32_t index, const struct dicom_charset *set, struct str *out,
-                                   struct pixl_error *err);
+PIXL_MUST_CHECK bool instance_text(struct instance *in, uint32_t index, const struct dicom_charset *set,
+                                   struct str *out, struct pixl_error *err);
 
 /* The character set that holds at each depth while elements are gone through in file order. */
 struct charset_stack { struct dicom_charset at[DEID_DEPTH_MAX + 1]; };
 void charset_stack_init(struct charset_stack *c);
 /* To be called for every element, before its text is read. */
-PIXL_MUST_CHECK bool charset_stack_see(struct charset_stack *c, struct instance *in, uint32_t index, struct pixl_error *err);
+PIXL_MUST_CHECK bool charset_stack_see(struct charset_stack *c, struct instance *in, uint32_t index,
+                                       struct pixl_error *err);
 const struct dicom_charset *charset_stack_top(const struct charset_stack *c, const struct dicom_element *e);
 
 /* Was this very value seen before, since the last hit?  Remembers it otherwise when told so. */

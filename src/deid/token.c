@@ -20,27 +20,33 @@ enum { CLASS_NONE, CLASS_LETTER, CLASS_DIGIT, CLASS_JOINER, CLASS_SKIP };
 /* One character folded: up to two code points, of one class. */
 struct folded { uint32_t c[2]; unsigned char n, class; };
 
-static struct folded fold_ascii(unsigned char c)
-{
-    if (c >= 'a' && c <= 'z')
-        return (struct folded){ { c, 0 }, 1, CLASS_LETTER };
-    if (c >= 'A' && c <= 'Z')
-        return (struct folded){ { (uint32_t)c + 32, 0 }, 1, CLASS_LETTER };
-    if (c >= '0' && c <= '9')
-        return (struct folded){ { c, 0 }, 1, CLASS_DIGIT };
-    return (struct folded){ { c, 0 }, 1, c != '\0' && strchr("-./_:'+#", c) ? CLASS_JOINER : CLASS_NONE };
-}
+#define L(c) { { c, 0 }, 1, CLASS_LETTER }
+#define D(c) { { c, 0 }, 1, CLASS_DIGIT }
+#define J(c) [c] = { { c, 0 }, 1, CLASS_JOINER }
+/* What is not named here is CLASS_NONE: a gap. */
+static const struct folded ascii[128] = {
+    ['0'] = D('0'), D('1'), D('2'), D('3'), D('4'), D('5'), D('6'), D('7'), D('8'), D('9'),
+    ['A'] = L('a'), L('b'), L('c'), L('d'), L('e'), L('f'), L('g'), L('h'), L('i'), L('j'), L('k'), L('l'), L('m'),
+    ['N'] = L('n'), L('o'), L('p'), L('q'), L('r'), L('s'), L('t'), L('u'), L('v'), L('w'), L('x'), L('y'), L('z'),
+    ['a'] = L('a'), L('b'), L('c'), L('d'), L('e'), L('f'), L('g'), L('h'), L('i'), L('j'), L('k'), L('l'), L('m'),
+    ['n'] = L('n'), L('o'), L('p'), L('q'), L('r'), L('s'), L('t'), L('u'), L('v'), L('w'), L('x'), L('y'), L('z'),
+    J('-'), J('.'), J('/'), J('_'), J(':'), J('\''), J('+'), J('#'),
+};
+#undef L
+#undef D
+#undef J
 
 /* Blocks of scripts; what is not listed (punctuation, symbols, private use) separates words. */
 static bool is_letter_beyond_latin(uint32_t c)
 {
     static const uint32_t blocks[][2] = {
-        { 0xAA, 0xAA }, { 0xB5, 0xB5 }, { 0xBA, 0xBA }, { 0x180, 0x2AF }, { 0x370, 0x373 }, { 0x376, 0x37D }, { 0x37F, 0x37F },
-        { 0x386, 0x386 }, { 0x388, 0x559 }, { 0x560, 0x588 }, { 0x591, 0x5BD }, { 0x5D0, 0x5F2 }, { 0x610, 0x61A },
-        { 0x620, 0x669 }, { 0x66E, 0x6D3 }, { 0x6D5, 0x6FF }, { 0x710, 0x1FFE }, { 0x2C00, 0x2DFF }, { 0x3005, 0x3007 },
-        { 0x3021, 0x3029 }, { 0x3031, 0x30FA }, { 0x30FC, 0x31FF }, { 0x3400, 0xD7FF }, { 0xF900, 0xFD3D }, { 0xFD50, 0xFDFB },
-        { 0xFE70, 0xFEFC }, { 0xFF10, 0xFF19 }, { 0xFF21, 0xFF3A }, { 0xFF41, 0xFF5A }, { 0xFF66, 0xFFDC }, { 0x10000, 0x1EFFF },
-        { 0x20000, 0x3FFFF },
+        { 0xAA, 0xAA },       { 0xB5, 0xB5 },       { 0xBA, 0xBA },     { 0x180, 0x2AF },   { 0x370, 0x373 },
+        { 0x376, 0x37D },     { 0x37F, 0x37F },     { 0x386, 0x386 },   { 0x388, 0x559 },   { 0x560, 0x588 },
+        { 0x591, 0x5BD },     { 0x5D0, 0x5F2 },     { 0x610, 0x61A },   { 0x620, 0x669 },   { 0x66E, 0x6D3 },
+        { 0x6D5, 0x6FF },     { 0x710, 0x1FFE },    { 0x2C00, 0x2DFF }, { 0x3005, 0x3007 }, { 0x3021, 0x3029 },
+        { 0x3031, 0x30FA },   { 0x30FC, 0x31FF },   { 0x3400, 0xD7FF }, { 0xF900, 0xFD3D }, { 0xFD50, 0xFDFB },
+        { 0xFE70, 0xFEFC },   { 0xFF10, 0xFF19 },   { 0xFF21, 0xFF3A }, { 0xFF41, 0xFF5A }, { 0xFF66, 0xFFDC },
+        { 0x10000, 0x1EFFF }, { 0x20000, 0x3FFFF },
     };
     for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
         if (c <= blocks[i][1])
@@ -48,10 +54,8 @@ static bool is_letter_beyond_latin(uint32_t c)
     return false;
 }
 
-static struct folded fold(uint32_t c)
+static struct folded fold(uint32_t c)       /* 0x80 and above */
 {
-    if (c < 0x80)
-        return fold_ascii((unsigned char)c);
     if (c >= 0xC0 && c < 0x180) {
         const char *s = latin[c - 0xC0];
         if (s[0] == '\0')
@@ -182,7 +186,8 @@ static void part_add(struct part *p, uint32_t c, unsigned class)
 
 static bool give(struct cutter *k, enum token_kind kind, const struct part *p)
 {
-    struct token t = { kind, kind == TOKEN_UID ? uid_end(p->h) : finish(p->h), p->n, p->runs, p->has_letter, p->has_digit };
+    const struct token t = { .kind = kind, .hash = kind == TOKEN_UID ? uid_end(p->h) : finish(p->h), .n = p->n,
+                             .runs = p->runs, .has_letter = p->has_letter, .has_digit = p->has_digit };
     return k->sink(k->ctx, &t);
 }
 
@@ -297,15 +302,24 @@ static bool add_gap(struct cutter *k, struct folded f)
     return end_compound(k);
 }
 
-bool token_each(struct str text, uint64_t seed, unsigned options, bool (*sink)(void *ctx, const struct token *t), void *ctx)
+bool token_each(struct str text, uint64_t seed, unsigned options, bool (*sink)(void *ctx, const struct token *t),
+                void *ctx)
 {
     struct cutter k = { .seed = seed, .options = options, .sink = sink, .ctx = ctx };
     struct part *parts[] = { &k.run, &k.letters, &k.compound, &k.joined };
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         part_clear(&k, parts[i]);
     while (text.n > 0) {
-        uint32_t c = next_char(&text);
-        struct folded f = c >= 0x80 && (options & TOKEN_ASCII) ? (struct folded){ { c, 0 }, 1, CLASS_NONE } : fold(c);
+        uint32_t c = (unsigned char)*text.p;
+        struct folded f;
+        if (c < 0x80) {
+            f = ascii[c];
+            text.p++;
+            text.n--;
+        } else {
+            c = next_char(&text);
+            f = options & TOKEN_ASCII ? (struct folded){ { c, 0 }, 1, CLASS_NONE } : fold(c);
+        }
         if (f.class == CLASS_SKIP)
             continue;
         if (c == '\\' && (options & TOKEN_MULTI)) {

@@ -1,7 +1,7 @@
 /* token.h - cuts text into what the residue check compares: hashes of folded words, ids, sequences and UIDs.
  *
- * Folding: case and Latin diacritics go ("Müller" = "MULLER"); ill-formed UTF-8 is read as Latin-1.  A *run* is a maximal run of
- * letters and digits.  Texts are never kept: a token is 64 bits of a keyed hash.
+ * Folding: case and Latin diacritics go ("Müller" = "MULLER"); ill-formed UTF-8 is read as Latin-1.  A *run* is a
+ * maximal run of letters and digits.  Texts are never kept: a token is 64 bits of a keyed hash.
  *
  *   "AB-12 345"   RUN ab, 12, 345    COMPOUND ab12    GRAM2 ab|12, 12|345    GRAM3 ab|12|345    JOINED ab12345
  * Owns: nothing.  Never: decides what is identity.  Threads: any. */
@@ -26,22 +26,22 @@ enum token_kind {
 
 struct token {
     enum token_kind kind;
-    uint64_t hash;               /* equal kinds of text give equal hashes: RUN, LETTERS, COMPOUND, JOINED share theirs */
+    uint64_t hash; /* equal kinds of text give equal hashes: RUN, LETTERS, COMPOUND, JOINED share theirs */
     uint32_t n;                  /* characters after folding; ideographs count twice */
     uint32_t runs;               /* of JOINED, COMPOUND */
     bool has_letter, has_digit;
 };
 
 enum token_options {
-    TOKEN_WITH_UIDS   = 1u << 0,
-    TOKEN_WITH_GRAMS  = 1u << 1,
-    TOKEN_MULTI       = 1u << 2, /* '\' separates values */
-    TOKEN_ASCII       = 1u << 3, /* bytes beyond ASCII are no letters: for text whose character set is not what it says */
+    TOKEN_WITH_UIDS = 1u << 0,
+    TOKEN_WITH_GRAMS = 1u << 1,
+    TOKEN_MULTI = 1u << 2, /* '\' separates values */
+    TOKEN_ASCII = 1u << 3, /* bytes beyond ASCII are no letters: for text whose character set is not what it says */
 };
 
 /* Gives every token of text to sink, in order; false: sink said stop. */
-PIXL_MUST_CHECK bool token_each(struct str text, uint64_t seed, unsigned options, bool (*sink)(void *ctx, const struct token *t),
-                                void *ctx);
+PIXL_MUST_CHECK bool token_each(struct str text, uint64_t seed, unsigned options,
+                                bool (*sink)(void *ctx, const struct token *t), void *ctx);
 
 /* The hashes that token_each would give. */
 uint64_t token_hash_run(uint64_t seed, const char *folded);

@@ -23,13 +23,16 @@ struct breaker {
 
 void breaker_init(struct breaker *b);
 void breaker_done(struct breaker *b);
-/* May work be taken now?  When open, true for one caller after the pause: its work is the probe, and it must report. */
-bool breaker_allows(struct breaker *b, int64_t now_us);
+/* May work be taken now?  When open, true for one caller after the pause: its work is the probe (*is_probe), and it must be reported or
+ * given back as unused. */
+bool breaker_allows(struct breaker *b, int64_t now_us, bool *is_probe);
 /* The result of work that was allowed.  worked: the other side answered (even if the study failed).
  * Returns true when the breaker changed between open and closed. */
-bool breaker_report(struct breaker *b, bool worked, const struct pixl_error *why, int64_t now_us);
-/* The work that was allowed did not happen (nothing was due): the probe is free again. */
-void breaker_unused(struct breaker *b);
+bool breaker_report(struct breaker *b, bool is_probe, bool worked, const struct pixl_error *why, int64_t now_us);
+/* The work that was allowed never touched the other side (nothing was due, it ended before): the probe is free again. */
+void breaker_unused(struct breaker *b, bool is_probe);
+/* The pause before the next probe, 0 when closed. */
+int64_t breaker_pause_us(struct breaker *b);
 /* When it is worth asking again: INT64_MIN when closed. */
 int64_t breaker_next_us(struct breaker *b);
 /* Copies the reason; false when closed. */

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "pipeline/spool.h"
 #include "upload/zip.h"
 
 /* A study's list of instances is some hundred bytes each: this is for a million of them. */
@@ -63,13 +64,37 @@ static bool failed(struct attempt *a, enum extract_stage stage, enum study_reaso
     return ended(a, study_outcome_of(a->r->error.code), reason);
 }
 
-/* Archive errors that concern one file say nothing of the archive: they count an attempt. */
+/* An error that concerns one file says nothing of the archive: it counts an attempt.  A full disk is that of the archive's index. */
 static bool archive_failed(struct attempt *a)
 {
-    (void)failed(a, EXTRACT_ARCHIVE, STUDY_WHY_ARCHIVE_ERROR);
-    if (a->r->outcome == STUDY_OUT_UNAVAILABLE && a->r->error.code != PIXL_E_UNAVAILABLE)
-        a->r->outcome = STUDY_OUT_RETRY;
-    return false;
+    switch (a->r->error.code) {
+    case PIXL_E_CORRUPT:
+        (void)failed(a, EXTRACT_ARCHIVE, STUDY_WHY_CHANGED_WHILE_READ);
+        return ended(a, STUDY_OUT_RETRY, STUDY_WHY_CHANGED_WHILE_READ);
+    case PIXL_E_DENIED:
+        (void)failed(a, EXTRACT_ARCHIVE, STUDY_WHY_ARCHIVE_ERROR);
+        return ended(a, STUDY_OUT_RETRY, STUDY_WHY_ARCHIVE_ERROR);
+    case PIXL_E_NO_SPACE:
+        return failed(a, EXTRACT_SPOOL, STUDY_WHY_SPOOL_ERROR);
+    default:
+        return failed(a, EXTRACT_ARCHIVE, STUDY_WHY_ARCHIVE_ERROR);
+    }
+}
+
+/* The store is busy or its disk is full: nothing that this study did. */
+static bool store_failed(struct attempt *a)
+{
+    (void)failed(a, EXTRACT_SPOOL, STUDY_WHY_SPOOL_ERROR);
+    return a->r->error.code == PIXL_E_BUSY ? ended(a, STUDY_OUT_UNAVAILABLE, STUDY_WHY_SPOOL_ERROR) : false;
+}
+
+/* A project that cannot be used fails its studies; what may pass by itself does not. */
+static bool project_failed(struct attempt *a, enum extract_stage stage)
+{
+    enum pixl_code code = a->r->error.code;
+    bool for_good = code == PIXL_E_INVALID || code == PIXL_E_NOT_FOUND || code == PIXL_E_UNSUPPORTED || code == PIXL_E_EXISTS;
+    (void)failed(a, stage, STUDY_WHY_CONFIGURATION);
+    return for_good ? ended(a, STUDY_OUT_FAILED, STUDY_WHY_CONFIGURATION) : false;
 }
 
 /* --- which instances -------------------------------------------------------------------------------------------- */
@@ -91,7 +116,7 @@ static bool find_study(struct attempt *a, struct phi_text *uid)
         return ended(a, STUDY_OUT_MISSING, STUDY_WHY_NOT_IN_ARCHIVE);
     int64_t mine;
     if (!store_resolve(site_store(x->site), a->image->id, a->image->fence, uids, n, clock_wall_us(), &mine, &a->r->error))
-        return failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_DEIDENTIFY_ERROR);
+        return store_failed(a);
     if (mine < 0)
         return ended(a, STUDY_OUT_LOST, STUDY_WHY_SAME_STUDY);
     *uid = uids[mine];
@@ -275,7 +300,7 @@ static bool take_verdict(struct attempt *a, const struct deid_result *d, const s
         memcpy(a->r->detail, d->where, sizeof a->r->detail);
         return ended(a, STUDY_OUT_WITHHELD, STUDY_WHY_RESIDUE);
     }
-    assert(!"a verdict that is none");
+    assert(false && "a verdict that is none");
     return false;
 }
 
@@ -357,7 +382,7 @@ static bool begin_zip(struct attempt *a)
     const char *path;
     char fence[32];
     (void)snprintf(fence, sizeof fence, "%lld", (long long)a->image->fence);
-    if (!site_spool_path(a->x->site, a->image->project, a->r->pseudo_study_uid, &a->x->study, &path, &a->r->error) ||
+    if (!spool_path(a->x->site, a->image->project, a->r->pseudo_study_uid, &a->x->study, &path, &a->r->error) ||
         !zip_new(path, fence, (int)site_settings(a->x->site)->deflate_level, &a->zip, &a->r->error))
         return failed(a, EXTRACT_SPOOL, STUDY_WHY_SPOOL_ERROR);
     return true;
@@ -369,10 +394,8 @@ static bool attempt_study(struct attempt *a)
     struct phi_text uid;
     struct archive_instance *list;
     size_t n, n_todo;
-    if (!site_project(x->site, a->image->project, false, &a->project, &a->r->error)) {
-        (void)failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_CONFIGURATION);
-        return ended(a, STUDY_OUT_FAILED, STUDY_WHY_CONFIGURATION);
-    }
+    if (!site_project(x->site, a->image->project, false, &a->project, &a->r->error))
+        return project_failed(a, EXTRACT_DEIDENTIFY);
     if (!find_study(a, &uid))
         return false;
     if (!archive_list(site_archive(x->site), uid, &x->study, &list, &n, &a->r->error))
@@ -427,6 +450,7 @@ static bool hex_to_digest(struct str hex, uint8_t out[HASH_SHA256_BYTES])
 static void spool_lost(struct attempt *a)
 {
     a->r->stage = EXTRACT_SPOOL;
+    a->r->zip_lost = true;
     (void)ended(a, STUDY_OUT_RETRY, STUDY_WHY_SPOOL_ERROR);
 }
 
@@ -435,7 +459,7 @@ static void deliver(struct attempt *a)
     struct extract *x = a->x;
     const char *path;
     struct upload_study z = { .fence = a->image->fence, .size_bytes = (uint64_t)a->image->zip_bytes };
-    if (!site_spool_path(x->site, a->image->project, a->r->pseudo_study_uid, &x->study, &path, &a->r->error)) {
+    if (!spool_path(x->site, a->image->project, a->r->pseudo_study_uid, &x->study, &path, &a->r->error)) {
         (void)failed(a, EXTRACT_SPOOL, STUDY_WHY_SPOOL_ERROR);
         return;
     }
@@ -466,10 +490,12 @@ void extract_deliver(struct extract *x, const struct store_image *image, struct 
     arena_reset(&x->study);
     struct attempt a = { .x = x, .image = image, .r = out };
     (void)snprintf(out->pseudo_study_uid, sizeof out->pseudo_study_uid, "%.*s", STR_ARG(image->pseudo_study_uid));
-    if (!site_project(x->site, image->project, true, &a.project, &out->error)) {
-        (void)failed(&a, EXTRACT_DELIVER, STUDY_WHY_CONFIGURATION);
-        (void)ended(&a, STUDY_OUT_FAILED, STUDY_WHY_CONFIGURATION);
-        return;
-    }
-    deliver(&a);
+    if (!site_project(x->site, image->project, true, &a.project, &out->error))
+        (void)project_failed(&a, EXTRACT_DELIVER);
+    else if (!site_destination_ready(x->site, a.project, &out->error))
+        /* Another key's marker is no fault of this study: nothing goes there until somebody has mended it. */
+        (void)(failed(&a, EXTRACT_DELIVER, STUDY_WHY_DELIVERY_ERROR),
+               out->error.code == PIXL_E_EXISTS && ended(&a, STUDY_OUT_UNAVAILABLE, STUDY_WHY_DELIVERY_ERROR));
+    else
+        deliver(&a);
 }

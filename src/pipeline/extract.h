@@ -26,6 +26,7 @@ struct extract_result {
     char zip_digest[65];
     int64_t zip_bytes, found, delivered, skipped;
     int64_t skipped_by[STUDY_REASON_COUNT];
+    bool zip_lost;                   /* a delivery found its zip gone or damaged: the archive must be asked again */
 };
 
 /* Memory of one worker, used again for each study. */
@@ -39,7 +40,7 @@ void extract_done(struct extract *x);
 
 /* image: claimed as retrieving.  Succeeds with DEIDENTIFIED: the zip lies checked in the spool. */
 void extract_study(struct extract *x, const struct store_image *image, struct extract_result *out);
-/* image: claimed as delivering.  EXPORTED, KEPT, or what went wrong; CORRUPT spool: outcome RETRY with reason spool-error. */
+/* image: claimed as delivering.  EXPORTED, KEPT, or what went wrong. */
 void extract_deliver(struct extract *x, const struct store_image *image, struct extract_result *out);
 
 #endif

@@ -22,32 +22,34 @@ static bool deliver_files(struct site_project *p, const char *root, struct publi
     return true;
 }
 
-static bool publish_one(struct site *s, struct str project, struct str extract_time, struct arena *a, struct publish_extract *e, struct pixl_error *err)
+static bool write_and_deliver(struct site *s, struct str project, struct str extract_time, struct arena *a, struct publish_extract *e)
 {
     const struct settings *set = site_settings(s);
     struct site_project *p;
     e->project = project;
-    if (!cohort_time_slug(a, extract_time, &e->time_slug, err) ||
-        !export_write_tables(site_store(s), set->export_root_dir, project, extract_time, e->time_slug, set->temp_dir, &e->counts, err))
+    if (!cohort_time_slug(a, extract_time, &e->time_slug, &e->error) ||
+        !export_write_tables(site_store(s), set->export_root_dir, project, extract_time, e->time_slug, set->temp_dir, &e->counts, &e->error))
         return false;
     buf_auto dir;
     buf_init(&dir, 8192);
     (void)buf_addf(&dir, "%s/%.*s/all_extracts/%.*s", set->export_root_dir, STR_ARG(project), STR_ARG(e->time_slug));
     e->dir = dir.failed ? NULL : arena_cstr(a, buf_cstr(&dir));
     if (e->dir == NULL)
-        return pixl_fail(err, PIXL_E_NOMEM, 0, "extract folder");
+        return pixl_fail(&e->error, PIXL_E_NOMEM, 0, "extract folder");
     if (!site_project(s, project, true, &p, &e->error))
-        return true;                         /* told per extract: the others go on */
-    if (upload_caps(p->tables) & UPLOAD_CAP_KEEPS) {
-        e->delivered = true;
+        return false;
+    if (upload_caps(p->tables) & UPLOAD_CAP_KEEPS)
         return true;
-    }
     e->place = arena_cstr(a, upload_place(p->tables));
-    e->delivered = deliver_files(p, set->export_root_dir, e, a, &e->error);
+    return site_destination_ready(s, p, &e->error) && deliver_files(p, set->export_root_dir, e, a, &e->error);
+}
+
+static void publish_one(struct site *s, struct str project, struct str extract_time, struct arena *a, struct publish_extract *e)
+{
+    e->delivered = write_and_deliver(s, project, extract_time, a, e);
     if (!e->delivered)
         log_event(LOG_WARN, "tables.not_delivered", "project=%.*s extract=%.*s code=%s error=%s", STR_ARG(project), STR_ARG(e->time_slug),
                   pixl_code_name(e->error.code), e->error.msg);
-    return true;
 }
 
 static bool count_extracts(struct site *s, const struct str *projects, size_t n, struct arena *a, size_t *total, struct pixl_error *err)
@@ -84,8 +86,7 @@ bool publish_extracts(struct site *s, const struct str *projects, size_t n, stru
         if (!store_extract_times(site_store(s), projects[i], a, &times, &n_times, err))
             return false;
         for (size_t k = 0; k < n_times && filled < total; k++)
-            if (!publish_one(s, projects[i], times[k], a, &list[filled++], err))
-                return pixl_wrap(err, "tables of project %.*s", STR_ARG(projects[i]));
+            publish_one(s, projects[i], times[k], a, &list[filled++]);
     }
     *out = list;
     *n_out = filled;

@@ -16,7 +16,7 @@ struct publish_extract {
     struct pixl_error error;
 };
 /* projects: n slugs to publish; n == 0: all in the store.  *out in the arena.
- * Fails: when the tables cannot be written locally.  A destination that cannot be reached is told per extract. */
+ * What goes wrong with one extract is told there, and the others go on.  Fails: when the store cannot be read. */
 PIXL_MUST_CHECK bool publish_extracts(struct site *s, const struct str *projects, size_t n, struct arena *a, struct publish_extract **out,
                                       size_t *n_out, struct pixl_error *err);
 

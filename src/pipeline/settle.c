@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "pipeline/spool.h"
 
 int64_t settle_pause_us(int attempts, uint32_t random)
 {
@@ -28,7 +29,7 @@ static uint32_t jitter(void)
 /* Where a row waits for its next try: a delivery whose zip is good waits in the spool. */
 static enum study_state waiting_state(const struct store_image *image, const struct extract_result *r)
 {
-    bool zip_is_good = image->state == STUDY_DELIVERING && r->stage != EXTRACT_SPOOL;
+    bool zip_is_good = image->state == STUDY_DELIVERING && !r->zip_lost;
     return zip_is_good ? STUDY_DEIDENTIFIED : STUDY_QUEUED;
 }
 
@@ -43,12 +44,11 @@ static void plan_retry(struct store_move *m, const struct settings *set, const s
     m->not_before_us = m->now_us + settle_pause_us(image->attempts + 1, jitter());
 }
 
-static void plan_move(struct store_move *m, const struct settings *set, const struct store_image *image, const struct extract_result *r)
+static void plan_move(struct store_move *m, const struct settings *set, const struct store_image *image, const struct extract_result *r, int64_t hold_us)
 {
     switch (r->outcome) {
     case STUDY_OUT_DEIDENTIFIED:
         m->to = STUDY_DEIDENTIFIED;
-        m->reset_attempts = true;
         m->series_version = image->series_version;
         m->pseudo_study_uid = r->pseudo_study_uid;
         m->zip_digest = r->zip_digest;
@@ -67,13 +67,14 @@ static void plan_move(struct store_move *m, const struct settings *set, const st
     case STUDY_OUT_UNAVAILABLE:
         m->to = waiting_state(image, r);
         m->reason = STUDY_WHY_UNAVAILABLE;
+        m->not_before_us = m->now_us + hold_us;
         break;
     case STUDY_OUT_CANCELLED:
         m->to = waiting_state(image, r);
         m->reason = STUDY_WHY_STOPPED;
         break;
     case STUDY_OUT_LOST:
-        assert(!"a lost claim is not moved");
+        assert(false && "a lost claim is not moved");
         break;
     }
 }
@@ -88,7 +89,7 @@ static void tidy_spool(struct site *s, const struct store_image *image, const st
     struct pixl_error err = { 0 };
     const char *path;
     arena_init(&a, 64 * 1024);
-    if (!site_spool_path(s, image->project, r->pseudo_study_uid, &a, &path, &err) || !fs_remove(path, &err))
+    if (!spool_path(s, image->project, r->pseudo_study_uid, &a, &path, &err) || !fs_remove(path, &err))
         log_event(LOG_WARN, "spool.not_tidied", "image=%lld code=%s", (long long)image->id, pixl_code_name(err.code));
     arena_done(&a);
 }
@@ -105,7 +106,24 @@ static void log_move(const struct store_image *image, const struct extract_resul
               r->error.code != PIXL_OK ? " error=" : "", r->error.code != PIXL_OK ? r->error.msg : "");
 }
 
-bool settle(struct site *s, const struct store_image *image, const struct extract_result *r, int64_t now_us, struct settled *out,
+/* The row cannot take the move (two rows would share a pseudo UID, a value is too long): this study alone fails. */
+static bool fail_instead(struct site *s, struct store_move *m, struct pixl_error *err)
+{
+    if (err->code != PIXL_E_EXISTS && err->code != PIXL_E_INVALID && err->code != PIXL_E_LIMIT)
+        return false;
+    struct store_move plain = STORE_MOVE_NONE;
+    plain.image = m->image;
+    plain.fence = m->fence;
+    plain.now_us = m->now_us;
+    plain.to = STUDY_FAILED;
+    plain.reason = STUDY_WHY_DEIDENTIFY_ERROR;
+    plain.detail = pixl_code_name(err->code);
+    *m = plain;
+    pixl_error_clear(err);
+    return store_move(site_store(s), m, NULL, err);
+}
+
+bool settle(struct site *s, const struct store_image *image, const struct extract_result *r, int64_t now_us, int64_t hold_us, struct settled *out,
             struct pixl_error *err)
 {
     struct store_move m = STORE_MOVE_NONE;
@@ -125,10 +143,10 @@ bool settle(struct site *s, const struct store_image *image, const struct extrac
         m.instances_delivered = r->outcome == STUDY_OUT_DEIDENTIFIED ? r->delivered : 0;
         m.instances_skipped = r->skipped;
     }
-    plan_move(&m, site_settings(s), image, r);
+    plan_move(&m, site_settings(s), image, r, hold_us);
     if (m.to == STUDY_WITHHELD)          /* the zip goes first: a crash in between leaves no zip that must not be */
         tidy_spool(s, image, r, m.to);
-    if (!store_move(site_store(s), &m, &widened, err)) {
+    if (!store_move(site_store(s), &m, &widened, err) && !fail_instead(s, &m, err)) {
         if (err->code != PIXL_E_STALE)
             return pixl_wrap(err, "image %lld", (long long)image->id);
         pixl_error_clear(err);

@@ -73,7 +73,14 @@ static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
     }
     if ((flags & SITE_SECRETS) && !secrets_open(set->secrets_url, &s->secrets, err))
         goto out;
-    if ((flags & SITE_STORE) && !store_open(set->store_url, &s->store, err))
+    const char *file = strncmp(set->store_url, "sqlite:", 7) == 0 ? set->store_url + 7 : NULL;
+    bool is_there = file == NULL || fs_exists(file);
+    if ((flags & SITE_LOOKS) && !is_there) {
+        pixl_fail(err, PIXL_E_NOT_FOUND, 0, "there is no store in %s yet (run or populate makes it)", set->state_dir);
+        goto out;
+    }
+    bool wants_store = (flags & SITE_STORE) != 0 || ((flags & SITE_STORE_IF_THERE) != 0 && is_there);
+    if (wants_store && !store_open(set->store_url, &s->store, err))
         goto out;
     if (flags & SITE_ARCHIVE) {
         if (set->archive_url == NULL) {
@@ -141,12 +148,11 @@ void site_close(struct site *s)
 
 /* --- keys ------------------------------------------------------------------------------------------------------ */
 
-/* Does the store (or only the project, when given) have an image?  Without a store: is there a store file? */
+/* Does the store (or only the project, when given) have an image? */
 static bool has_images(struct site *s, struct str project, bool *out, struct pixl_error *err)
 {
     if (s->store == NULL) {
-        const char *path = strncmp(s->settings->store_url, "sqlite:", 7) == 0 ? s->settings->store_url + 7 : NULL;
-        *out = path == NULL || fs_exists(path);
+        *out = false;
         return true;
     }
     struct store_counts counts;
@@ -217,8 +223,10 @@ bool site_keys_ready(struct site *s, const struct str *projects, size_t n, struc
     if (s->key.n == 0) {
         if (!get_or_make(s, str_of(s->settings->hash_key_name), (struct str){ 0 }, 32, "the hashing key", &s->key, &s->made_key, err))
             return false;
-        if (!same_as_before(s, "hash-key-check", &s->key, "the hashing key", err))
+        if (!same_as_before(s, "hash-key-check", &s->key, "the hashing key", err)) {
+            secret_done(&s->key);            /* the next call must not take it for checked */
             return false;
+        }
     }
     for (size_t i = 0; i < n; i++) {
         secret_auto salt = { 0 };
@@ -238,23 +246,33 @@ static bool open_uploads(struct site *s, struct site_project *p, struct pixl_err
     if (p->images != NULL)
         return true;
     struct upload *images = NULL, *tables = NULL;
-    char check[17];
-    bool ok = upload_open(p->project, false, s->secrets, &images, err) &&
-              upload_open(p->project, true, s->secrets, &tables, err) &&
-              pseudonyms_key_check(&s->key, check, err);
-    /* The marker can only be compared when the destination is there; when it is not, the breaker speaks of it later. */
-    if (ok && !upload_check_key(images, str_of(check), err)) {
-        ok = study_outcome_of(err->code) == STUDY_OUT_UNAVAILABLE;
-        if (ok)
-            pixl_error_clear(err);
-    }
-    if (!ok) {
+    if (!upload_open(p->project, false, s->secrets, &images, err) || !upload_open(p->project, true, s->secrets, &tables, err)) {
         upload_close(images);
         upload_close(tables);
         return pixl_wrap(err, "destination of project %.*s", STR_ARG(p->project->slug));
     }
     p->images = images;
     p->tables = tables;
+    /* A destination that is not there now is asked again before the first delivery; one with another key's marker is refused at once. */
+    if (site_destination_ready(s, p, err))
+        return true;
+    if (study_outcome_of(err->code) != STUDY_OUT_UNAVAILABLE) {
+        upload_close(PIXL_STEAL(&p->images));
+        upload_close(PIXL_STEAL(&p->tables));
+        return pixl_wrap(err, "destination of project %.*s", STR_ARG(p->project->slug));
+    }
+    pixl_error_clear(err);
+    return true;
+}
+
+bool site_destination_ready(struct site *s, struct site_project *p, struct pixl_error *err)
+{
+    char check[17];
+    if (atomic_load(&p->key_checked))
+        return true;
+    if (!pseudonyms_key_check(&s->key, check, err) || !upload_check_key(p->images, str_of(check), err))
+        return false;
+    atomic_store(&p->key_checked, true);
     return true;
 }
 
@@ -297,21 +315,4 @@ bool site_project(struct site *s, struct str slug, bool with_uploads, struct sit
     if (ok)
         *out = p;
     return ok;
-}
-
-bool site_spool_path(struct site *s, struct str slug, const char *pseudo_study_uid, struct arena *a, const char **out, struct pixl_error *err)
-{
-    buf_auto b;
-    buf_init(&b, 4096);
-    (void)buf_addf(&b, "%s/spool/%.*s", s->settings->state_dir, STR_ARG(slug));
-    if (b.failed)
-        return pixl_fail(err, PIXL_E_NOMEM, 0, "spool path");
-    if (!fs_make_dirs(buf_cstr(&b), 0700, err))
-        return pixl_wrap(err, "spool");
-    (void)buf_addf(&b, "/%s.zip", pseudo_study_uid);
-    char *path = b.failed ? NULL : arena_cstr(a, buf_cstr(&b));
-    if (path == NULL)
-        return pixl_fail(err, PIXL_E_NOMEM, 0, "spool path");
-    *out = path;
-    return true;
 }

@@ -8,6 +8,8 @@
 #ifndef PIXL_PIPELINE_SITE_H
 #define PIXL_PIPELINE_SITE_H
 
+#include <stdatomic.h>
+
 #include "archive/archive.h"
 #include "config/project.h"
 #include "config/settings.h"
@@ -23,6 +25,7 @@ enum site_flags {
     SITE_SECRETS = 1u << 2,      /* opens the secrets */
     SITE_STORE   = 1u << 3,      /* opens the store (made when it is not there, unless SITE_LOOKS) */
     SITE_LOOKS   = 1u << 4,      /* makes nothing: NOT_FOUND when there is no state yet */
+    SITE_STORE_IF_THERE = 1u << 5,   /* opens the store when there is one */
 };
 
 /* One project, ready for work.  Immutable but for the breaker. */
@@ -33,6 +36,7 @@ struct site_project {
     struct pseudonyms *pseudonyms;
     struct upload *images, *tables;
     struct breaker breaker;      /* of the images' destination */
+    atomic_bool key_checked;     /* the destination's marker was compared with our key */
 };
 
 struct site;
@@ -50,7 +54,7 @@ bool site_made_key(const struct site *s);            /* a new hashing key was ma
 
 /* Makes sure that the hashing key and the salts of these projects are there and are the ones that this store was used with.
  * The key is made (32 random bytes as hex, durable, 0600) only while the store has no image; a salt only while the project has none.
- * With SITE_STORE not opened (`pixl deid`): made only when there is no store file.
+ * With no store opened (`pixl deid` where there is none): made when it is not there.
  * Fails: NOT_FOUND (must be restored from backup), EXISTS (not the key that was used before), and what secrets_create() fails with. */
 PIXL_MUST_CHECK bool site_keys_ready(struct site *s, const struct str *projects, size_t n, struct pixl_error *err);
 
@@ -58,8 +62,8 @@ PIXL_MUST_CHECK bool site_keys_ready(struct site *s, const struct str *projects,
  * with_uploads: opens its destinations too.  Fails: as project_load(), deid_policy_new(), upload_open(). */
 PIXL_MUST_CHECK bool site_project(struct site *s, struct str slug, bool with_uploads, struct site_project **out, struct pixl_error *err);
 
-/* <state>/spool/<slug>/<pseudo>.zip in the arena; the folder is made.  NULL + error on failure. */
-PIXL_MUST_CHECK bool site_spool_path(struct site *s, struct str slug, const char *pseudo_study_uid, struct arena *a, const char **out,
-                                     struct pixl_error *err);
+/* Before anything is delivered: the destination's marker must be of our hashing key.  Asked once per project and process; an outage asks again.
+ * Fails: as upload_check_key(). */
+PIXL_MUST_CHECK bool site_destination_ready(struct site *s, struct site_project *p, struct pixl_error *err);
 
 #endif

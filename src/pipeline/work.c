@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "pipeline/settle.h"
+#include "pipeline/spool.h"
 #include "pipeline/tokens.h"
 #include "pipeline/work_internal.h"
 
@@ -28,7 +29,7 @@ struct work {
     struct work_progress progress;
     int64_t last_moved_us;               /* mono: when a row last went forward, or nothing stood in its way */
     int64_t spool_bytes;
-    int in_hand, suspects_in_hand;
+    int in_hand, suspects_in_hand, running;
     int busy;                            /* workers that are not in rest(): one of them may hold a row that nobody sees as due */
     uint64_t left_rest;                  /* how often a worker left rest() */
     bool failed;
@@ -78,9 +79,28 @@ static void end_badly(struct work *w, const struct pixl_error *err)
     wake_all(w);
 }
 
-static void report(struct breaker *b, const char *what, bool worked, const struct pixl_error *why)
+/* A breaker that was asked, and whether this is its probe.  Whoever holds one reports or gives it back. */
+struct pass {
+    struct breaker *breaker;
+    const char *what;
+    bool is_probe;
+};
+
+static bool may_pass(struct breaker *b, const char *what, struct pass *p)
 {
-    if (!breaker_report(b, worked, why, clock_mono_us()))
+    *p = (struct pass){ .breaker = b, .what = what };
+    return breaker_allows(b, clock_mono_us(), &p->is_probe);
+}
+
+static void unused(const struct pass *p)
+{
+    breaker_unused(p->breaker, p->is_probe);
+}
+
+static void report(const struct pass *p, bool worked, const struct pixl_error *why)
+{
+    const char *what = p->what;
+    if (!breaker_report(p->breaker, p->is_probe, worked, why, clock_mono_us()))
         return;
     if (worked)
         log_event(LOG_INFO, "breaker.closed", "what=%s", what);
@@ -92,7 +112,7 @@ static void report(struct breaker *b, const char *what, bool worked, const struc
 static enum did store_trouble(struct work *w, struct pixl_error *err)
 {
     if (err->code == PIXL_E_NO_SPACE || err->code == PIXL_E_BUSY)
-        report(&w->spool, "state directory", false, err);
+        report(&(struct pass){ .breaker = &w->spool, .what = "state directory" }, false, err);
     else
         end_badly(w, err);
     return DID_WAIT;
@@ -114,8 +134,6 @@ static void note_settled(struct work *w, const struct store_image *image, const 
             w->progress.bytes += r->zip_bytes;
             w->spool_bytes += r->zip_bytes;
         }
-        if (s->state != STUDY_DEIDENTIFIED && image->state == STUDY_DELIVERING)
-            w->spool_bytes -= image->zip_bytes;
         if (s->state != from)
             w->last_moved_us = clock_mono_us();
     }
@@ -123,23 +141,27 @@ static void note_settled(struct work *w, const struct store_image *image, const 
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Writes the move; a full disk is waited for, as the work is done and would be lost. */
-static void settle_or_end(struct work *w, const struct store_image *image, const struct extract_result *r)
+/* Writes the move; a full disk is waited for, as the work is done and would be lost.  b: the breaker that this row's outage opened. */
+static void settle_or_end(struct work *w, const struct store_image *image, const struct extract_result *r, struct breaker *b)
 {
+    /* Longer than the breaker's pause, so that its next probe takes another row: one bad row holds up nobody. */
+    int64_t hold_us = b != NULL ? 8 * breaker_pause_us(b) : 0;
+    if (hold_us > 600 * SECOND_US)
+        hold_us = 600 * SECOND_US;
     struct settled s;
     const int64_t until = clock_mono_us() + w->options->patience_us;
     for (;;) {
         struct pixl_error err = { 0 };
-        if (settle(w->site, image, r, clock_wall_us(), &s, &err)) {
+        if (settle(w->site, image, r, clock_wall_us(), hold_us, &s, &err)) {
             note_settled(w, image, r, &s);
             return;
         }
-        bool may_pass = err.code == PIXL_E_NO_SPACE || err.code == PIXL_E_BUSY;
-        if (!may_pass || is_ending(w) || clock_mono_us() >= until) {
+        bool passes = err.code == PIXL_E_NO_SPACE || err.code == PIXL_E_BUSY;
+        if (!passes || is_ending(w) || clock_mono_us() >= until) {
             end_badly(w, &err);
             return;
         }
-        report(&w->spool, "state directory", false, &err);
+        report(&(struct pass){ .breaker = &w->spool, .what = "state directory" }, false, &err);
         wait_until(w, clock_mono_us() + SECOND_US);
     }
 }
@@ -165,51 +187,90 @@ static bool claim(struct work *w, enum store_work what, bool suspects, const str
     return store_claim_next(site_store(w->site), &c, a, got, image, err);
 }
 
-static void report_retrieval(struct work *w, const struct extract_result *r)
+/* What this retrieval says of the archive and of the spool's disk; the breaker that an outage opened, or NULL. */
+static struct breaker *report_retrieval(const struct pass *archive, const struct pass *spool, const struct extract_result *r)
 {
-    bool unavailable = r->outcome == STUDY_OUT_UNAVAILABLE;
-    bool archive_is_down = unavailable && r->stage == EXTRACT_ARCHIVE;
-    bool disk_is_down = unavailable && r->stage != EXTRACT_ARCHIVE;
-    report(&w->archive, archive_name(site_archive(w->site)), !archive_is_down, &r->error);
-    report(&w->spool, "spool", !disk_is_down, &r->error);
+    if (r->outcome == STUDY_OUT_CANCELLED || r->outcome == STUDY_OUT_LOST) {
+        unused(archive);
+        unused(spool);
+        return NULL;
+    }
+    bool unavailable = r->outcome == STUDY_OUT_UNAVAILABLE, archive_is_down = unavailable && r->stage == EXTRACT_ARCHIVE;
+    report(archive, !archive_is_down, &r->error);
+    if (unavailable && !archive_is_down)
+        report(spool, false, &r->error);
+    else if (r->outcome == STUDY_OUT_DEIDENTIFIED)
+        report(spool, true, NULL);
+    else
+        unused(spool);
+    return !unavailable ? NULL : archive_is_down ? archive->breaker : spool->breaker;
 }
 
-static void retrieve_suspect(struct work *w, const struct store_image *image)
+/* The child's result as far as the row tells it.  false: the row is still claimed, and the child's end (in r) must be settled. */
+static bool child_settled(struct work *w, const struct store_image *image, struct extract_result *r, struct settled *s)
 {
-    struct extract_result r;
-    struct pixl_error err = { 0 };
-    bool settled = false;
-    log_event(LOG_WARN, "study.suspect", "image=%lld crashes=%d", (long long)image->id, image->crashes);
-    if (!work_in_child(w->options->program, image, &w->cancel, &r, &settled, &err))
-        r.error = err;
-    breaker_unused(&w->archive);
-    breaker_unused(&w->spool);
-    if (!settled) {
-        settle_or_end(w, image, &r);
-        return;
-    }
     struct arena a;
-    arena_init(&a, 1 << 20);
     struct store_image now;
-    bool got;
-    if (store_get_image(site_store(w->site), image->id, &a, &got, &now, &err) && got) {
-        r.zip_bytes = now.zip_bytes;
-        r.delivered = now.instances_delivered > 0 ? now.instances_delivered : 0;
-        note_settled(w, image, &r, &(struct settled){ .state = now.state });
+    struct pixl_error err = { 0 };
+    bool got = false;
+    arena_init(&a, 1 << 20);
+    bool ok = store_get_image(site_store(w->site), image->id, &a, &got, &now, &err);
+    bool moved = ok && got && (now.state != STUDY_RETRIEVING || now.fence != image->fence);
+    if (moved) {
+        *s = (struct settled){ .state = now.state, .lost = now.fence != image->fence };
+        *r = (struct extract_result){ .outcome = STUDY_OUT_DEIDENTIFIED, .zip_bytes = now.zip_bytes,
+                                      .delivered = now.instances_delivered > 0 ? now.instances_delivered : 0 };
+        if (now.state == STUDY_QUEUED && now.reason == STUDY_WHY_UNAVAILABLE) {
+            bool is_archive = str_eq(now.detail, str_of(pixl_code_name(PIXL_E_UNAVAILABLE)));
+            r->outcome = STUDY_OUT_UNAVAILABLE;
+            r->stage = is_archive ? EXTRACT_ARCHIVE : EXTRACT_SPOOL;
+            pixl_fail(&r->error, PIXL_E_UNAVAILABLE, 0, "%s", is_archive ? "the archive cannot be reached" : "the spool cannot be written");
+        } else if (now.state != STUDY_DEIDENTIFIED) {
+            r->outcome = STUDY_OUT_FAILED;
+        }
     }
     arena_done(&a);
+    return moved;
 }
 
-static void retrieve(struct work *w, struct extract *x, const struct store_image *image)
+static void retrieve_suspect(struct work *w, const struct store_image *image, const struct pass *archive, const struct pass *spool)
+{
+    struct extract_result r;
+    struct settled s;
+    struct pixl_error err = { 0 };
+    log_event(LOG_WARN, "study.suspect", "image=%lld crashes=%d", (long long)image->id, image->crashes);
+    if (!work_in_child(w->options->program, image, &w->cancel, &r, &err))
+        r.error = err;
+    bool settled = child_settled(w, image, &r, &s);
+    struct breaker *open = report_retrieval(archive, spool, &r);
+    if (settled)
+        note_settled(w, image, &r, &s);
+    else
+        settle_or_end(w, image, &r, open);
+}
+
+static void retrieve(struct work *w, struct extract *x, const struct store_image *image, const struct pass *archive, const struct pass *spool)
 {
     if (image->crashes > 0 && w->options->program != NULL) {
-        retrieve_suspect(w, image);
+        retrieve_suspect(w, image, archive, spool);
         return;
     }
     struct extract_result r;
     extract_study(x, image, &r);
-    report_retrieval(w, &r);
-    settle_or_end(w, image, &r);
+    settle_or_end(w, image, &r, report_retrieval(archive, spool, &r));
+}
+
+/* A token that was not needed after all; one that cannot be given back only makes the archive rest a little longer. */
+static void refund(struct work *w)
+{
+    struct pixl_error err = { 0 };
+    if (!tokens_refund(site_store(w->site), archive_name(site_archive(w->site)), clock_wall_us(), &err))
+        log_event(LOG_DEBUG, "token.not_refunded", "code=%s", pixl_code_name(err.code));
+}
+
+static bool next_due(struct work *w, enum store_work what, int64_t *due_us, struct pixl_error *err)
+{
+    return store_next_due(site_store(w->site), what, w->options->without_projects, w->options->n_without, due_us, err);
 }
 
 /* Waits for this worker's token.  false: stopped meanwhile, or the archive's rate is 0; nothing is owed. */
@@ -232,8 +293,7 @@ static bool wait_for_token(struct work *w, enum did *why_not)
         wait_until(w, until);
     if (!is_ending(w))
         return true;
-    if (!tokens_refund(store, name, clock_wall_us(), &err))
-        log_event(LOG_DEBUG, "token.not_refunded", "code=%s", pixl_code_name(err.code));
+    refund(w);
     return false;
 }
 
@@ -267,47 +327,46 @@ static bool claim_retrieval(struct work *w, struct arena *a, bool *got, struct s
 }
 
 /* Takes a token when one is needed, claims and retrieves.  Both breakers have allowed it. */
-static enum did retrieve_allowed(struct work *w, struct extract *x, struct arena *a)
+static enum did retrieve_allowed(struct work *w, struct extract *x, struct arena *a, const struct pass *archive, const struct pass *spool)
 {
     struct pixl_error err = { 0 };
     struct store_image image;
     bool got = false;
     int64_t due;
     enum did why_not = DID_NOTHING;
-    if (!store_next_due(site_store(w->site), STORE_WORK_RETRIEVE, &due, &err))
+    if (!next_due(w, STORE_WORK_RETRIEVE, &due, &err))
         return store_trouble(w, &err);
     if (due > clock_wall_us())
         return DID_NOTHING;
     if (w->uses_tokens && !wait_for_token(w, &why_not))
         return why_not;
-    if (!claim_retrieval(w, a, &got, &image, &err))
-        return store_trouble(w, &err);
-    if (got) {
+    bool ok = claim_retrieval(w, a, &got, &image, &err);
+    if (ok && got) {
         in_hand(w, 1, image.crashes > 0);
-        retrieve(w, x, &image);
+        retrieve(w, x, &image, archive, spool);
         in_hand(w, -1, image.crashes > 0);
         return DID_WORK;
     }
-    if (w->uses_tokens && !tokens_refund(site_store(w->site), archive_name(site_archive(w->site)), clock_wall_us(), &err))
-        return store_trouble(w, &err);
-    return DID_NOTHING;
+    if (w->uses_tokens)
+        refund(w);
+    return ok ? DID_NOTHING : store_trouble(w, &err);
 }
 
 static enum did try_retrieve(struct work *w, struct extract *x, struct arena *a)
 {
-    int64_t now = clock_mono_us();
+    struct pass archive, spool;
     if (site_archive(w->site) == NULL)
         return DID_NOTHING;
-    if (spool_is_full(w) || !breaker_allows(&w->archive, now))
+    if (spool_is_full(w) || !may_pass(&w->archive, archive_name(site_archive(w->site)), &archive))
         return DID_WAIT;
-    if (!breaker_allows(&w->spool, now)) {
-        breaker_unused(&w->archive);
+    if (!may_pass(&w->spool, "spool", &spool)) {
+        unused(&archive);
         return DID_WAIT;
     }
-    enum did did = retrieve_allowed(w, x, a);
+    enum did did = retrieve_allowed(w, x, a, &archive, &spool);
     if (did != DID_WORK) {
-        breaker_unused(&w->archive);
-        breaker_unused(&w->spool);
+        unused(&archive);
+        unused(&spool);
     }
     return did;
 }
@@ -320,7 +379,10 @@ enum { PROJECTS_MAX = 256 };
 struct delivery_choice {
     struct str without[PROJECTS_MAX];
     size_t n_without;
-    struct site_project *allowed[PROJECTS_MAX];      /* asked their breaker, which must hear back */
+    struct allowed {
+        struct site_project *project;
+        struct pass pass;
+    } allowed[PROJECTS_MAX];                         /* asked their breaker, which must hear back */
     size_t n_allowed;
     bool blocked;
 };
@@ -340,8 +402,10 @@ static bool choose_deliveries(struct work *w, struct arena *a, struct delivery_c
         struct site_project *p = NULL;
         struct pixl_error ignored = { 0 };      /* a project that cannot be loaded: its studies fail when they are taken */
         if (!excluded && site_project(w->site, slugs[i], true, &p, &ignored)) {
-            if (breaker_allows(&p->breaker, clock_mono_us()))
-                c->allowed[c->n_allowed++] = p;
+            struct allowed *next = &c->allowed[c->n_allowed];
+            next->project = p;
+            if (may_pass(&p->breaker, p->project->name, &next->pass))
+                c->n_allowed++;
             else
                 excluded = c->blocked = true;
         }
@@ -351,19 +415,20 @@ static bool choose_deliveries(struct work *w, struct arena *a, struct delivery_c
     return true;
 }
 
-static void deliver(struct work *w, struct extract *x, const struct store_image *image)
+static void deliver(struct work *w, struct extract *x, const struct store_image *image, const struct pass *destination)
 {
     struct extract_result r;
-    struct pixl_error ignored = { 0 };
-    struct site_project *p;
+    struct breaker *open = NULL;
     extract_deliver(x, image, &r);
-    if (site_project(w->site, image->project, true, &p, &ignored)) {
-        char what[300];
-        (void)snprintf(what, sizeof what, "destination of %.*s", STR_ARG(image->project));
-        bool down = r.outcome == STUDY_OUT_UNAVAILABLE && r.stage == EXTRACT_DELIVER;
-        report(&p->breaker, what, !down, &r.error);
+    bool down = r.outcome == STUDY_OUT_UNAVAILABLE && r.stage == EXTRACT_DELIVER;
+    bool touched = down || r.outcome == STUDY_OUT_EXPORTED || (r.stage == EXTRACT_DELIVER && r.error.code != PIXL_OK);
+    if (destination != NULL && touched) {
+        report(destination, !down, &r.error);
+        open = down ? destination->breaker : NULL;
+    } else if (destination != NULL) {
+        unused(destination);
     }
-    settle_or_end(w, image, &r);
+    settle_or_end(w, image, &r, open);
 }
 
 static enum did try_deliver(struct work *w, struct extract *x, struct arena *a)
@@ -375,7 +440,7 @@ static enum did try_deliver(struct work *w, struct extract *x, struct arena *a)
     int64_t due;
     if (c == NULL)
         return DID_WAIT;
-    if (!store_next_due(site_store(w->site), STORE_WORK_DELIVER, &due, &err))
+    if (!next_due(w, STORE_WORK_DELIVER, &due, &err))
         return store_trouble(w, &err);
     if (due > clock_wall_us())
         return DID_NOTHING;
@@ -383,33 +448,37 @@ static enum did try_deliver(struct work *w, struct extract *x, struct arena *a)
         return store_trouble(w, &err);
     bool ok = claim(w, STORE_WORK_DELIVER, false, c->without, c->n_without, a, &got, &image, &err) &&
               (got || claim(w, STORE_WORK_DELIVER, true, c->without, c->n_without, a, &got, &image, &err));
-    for (size_t i = 0; i < c->n_allowed; i++)
-        if (!got || !str_eq(c->allowed[i]->project->slug, image.project))
-            breaker_unused(&c->allowed[i]->breaker);
+    const struct pass *destination = NULL;
+    for (size_t i = 0; i < c->n_allowed; i++) {
+        if (ok && got && str_eq(c->allowed[i].project->project->slug, image.project))
+            destination = &c->allowed[i].pass;
+        else
+            unused(&c->allowed[i].pass);
+    }
     if (!ok)
         return store_trouble(w, &err);
     if (!got)
         return c->blocked ? DID_WAIT : DID_NOTHING;
     in_hand(w, 1, false);
-    deliver(w, x, &image);
+    deliver(w, x, &image, destination);
     in_hand(w, -1, false);
     return DID_WORK;
 }
 
 /* --- a worker --------------------------------------------------------------------------------------------------------------- */
 
-/* Nothing could be done: when is it worth looking again?  *over: never, it is the end.  That is only so when all workers rest and none
- * did anything while the store was asked. */
-static int64_t look_ahead(struct work *w, bool found_nothing, bool *over)
+/* Nothing could be done: when is it worth looking again?  *over: never, it is the end.  That is only so when all workers rested before and
+ * after the store was asked, and none did anything in between. */
+static int64_t look_ahead(struct work *w, bool *over)
 {
     struct pixl_error err = { 0 };
     int64_t due_retrieve, due_deliver, wall = clock_wall_us(), mono = clock_mono_us();
     pthread_mutex_lock(&w->lock);
     const uint64_t before = w->left_rest;
+    const bool all_rested = w->busy == 0;
     pthread_mutex_unlock(&w->lock);
     *over = false;
-    if (!store_next_due(site_store(w->site), STORE_WORK_RETRIEVE, &due_retrieve, &err) ||
-        !store_next_due(site_store(w->site), STORE_WORK_DELIVER, &due_deliver, &err)) {
+    if (!next_due(w, STORE_WORK_RETRIEVE, &due_retrieve, &err) || !next_due(w, STORE_WORK_DELIVER, &due_deliver, &err)) {
         (void)store_trouble(w, &err);
         return mono + SECOND_US;
     }
@@ -417,11 +486,7 @@ static int64_t look_ahead(struct work *w, bool found_nothing, bool *over)
         due_retrieve = INT64_MAX;
     int64_t due = due_retrieve < due_deliver ? due_retrieve : due_deliver;
     pthread_mutex_lock(&w->lock);
-    bool all_rest = w->busy == 0 && w->left_rest == before;
-    /* Due, claimable by nobody, and nobody works: only rows of projects that are left alone. */
-    *over = all_rest && (due == INT64_MAX || (found_nothing && due <= wall && w->options->n_without > 0));
-    if (all_rest && found_nothing && due > wall)
-        w->last_moved_us = mono;             /* it waits for a retry's time, not for somebody's trouble */
+    *over = all_rested && w->busy == 0 && w->left_rest == before && due == INT64_MAX;
     pthread_mutex_unlock(&w->lock);
     return mono + (due > wall && due - wall < SECOND_US ? due - wall : SECOND_US / 2);
 }
@@ -434,11 +499,11 @@ static void enter_rest(struct work *w, bool entering)
     pthread_mutex_unlock(&w->lock);
 }
 
-static void rest(struct work *w, enum did delivered, enum did retrieved)
+static void rest(struct work *w)
 {
     bool over;
     enter_rest(w, true);
-    int64_t until = look_ahead(w, delivered == DID_NOTHING && retrieved == DID_NOTHING, &over);
+    int64_t until = look_ahead(w, &over);
     if (over) {
         atomic_store(&w->done, true);
         wake_all(w);
@@ -457,15 +522,15 @@ static void *worker(void *arg)
     arena_init(&a, 16 << 20);
     while (!is_ending(w)) {
         arena_reset(&a);
-        enum did delivered = try_deliver(w, &x, &a);
-        if (delivered == DID_WORK)
-            continue;
-        enum did retrieved = is_ending(w) ? DID_WAIT : try_retrieve(w, &x, &a);
-        if (retrieved != DID_WORK && !is_ending(w))
-            rest(w, delivered, retrieved);
+        bool worked = try_deliver(w, &x, &a) == DID_WORK || (!is_ending(w) && try_retrieve(w, &x, &a) == DID_WORK);
+        if (!worked && !is_ending(w))
+            rest(w);
     }
     arena_done(&a);
     extract_done(&x);
+    pthread_mutex_lock(&w->lock);
+    w->running--;
+    pthread_mutex_unlock(&w->lock);
     return NULL;
 }
 
@@ -482,6 +547,8 @@ static void describe_trouble(struct work *w, struct work_progress *p)
         (void)snprintf(p->trouble, sizeof p->trouble, "archive: %s", why);
     else if (breaker_why(&w->spool, why, &code))
         (void)snprintf(p->trouble, sizeof p->trouble, "%s", why);
+    else if (spool_is_full(w))
+        (void)snprintf(p->trouble, sizeof p->trouble, "the spool is full (PIXL_SPOOL_MAX); it waits for deliveries");
     else if (w->uses_tokens && tokens_rate(site_store(w->site), archive_name(site_archive(w->site)), &rate, &is_set, &ignored)) {
         p->rate_per_s = rate;
         if (rate <= 0)
@@ -508,6 +575,25 @@ static bool describe_destinations(struct work *w, struct arena *a, struct work_p
     return p->trouble[0] != '\0';
 }
 
+static bool add_spool_bytes(void *ctx, const struct store_image *image)
+{
+    *(int64_t *)ctx += image->zip_bytes;
+    return true;
+}
+
+/* What waits in the spool, counted anew: rows go back and forth in more ways than are worth following. */
+static void weigh_spool(struct work *w)
+{
+    const struct store_filter spooled = { .states = 1u << STUDY_DEIDENTIFIED | 1u << STUDY_DELIVERING };
+    struct pixl_error ignored = { 0 };
+    int64_t bytes = 0;
+    if (site_settings(w->site)->spool_max_mib == 0 || !store_each_image(site_store(w->site), &spooled, add_spool_bytes, &bytes, &ignored))
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->spool_bytes = bytes;
+    pthread_mutex_unlock(&w->lock);
+}
+
 static void tell(struct work *w, int64_t began_us)
 {
     struct work_progress p;
@@ -518,6 +604,7 @@ static void tell(struct work *w, int64_t began_us)
     p.in_hand = w->in_hand;
     pthread_mutex_unlock(&w->lock);
     p.elapsed_us = clock_mono_us() - began_us;
+    weigh_spool(w);
     describe_trouble(w, &p);
     if (p.trouble[0] == '\0')
         (void)describe_destinations(w, &a, &p);
@@ -538,23 +625,16 @@ static void tell(struct work *w, int64_t began_us)
     }
 }
 
-static bool add_spool_bytes(void *ctx, const struct store_image *image)
-{
-    *(int64_t *)ctx += image->zip_bytes;
-    return true;
-}
-
 static bool begin(struct work *w, struct pixl_error *err)
 {
     struct store *store = site_store(w->site);
     int64_t recovered;
     struct store_counts counts;
-    const struct store_filter spooled = { .states = 1u << STUDY_DEIDENTIFIED | 1u << STUDY_DELIVERING };
     if (!store_recover_claims(store, site_owner(w->site), true, clock_wall_us(), &recovered, err))
         return pixl_wrap(err, "claims of an earlier run");
     if (recovered > 0)
         log_event(LOG_WARN, "claims.recovered", "n=%lld", (long long)recovered);
-    if (!store_count(store, (struct str){ 0 }, &counts, err) || !store_each_image(store, &spooled, add_spool_bytes, &w->spool_bytes, err))
+    if (!spool_sweep(w->site, &w->spool_bytes, err) || !store_count(store, (struct str){ 0 }, &counts, err))
         return false;
     for (size_t i = 0; i < STUDY_STATE_COUNT; i++) {
         w->progress.by_state[i] = counts.by_state[i];
@@ -590,9 +670,9 @@ static void watch(struct work *w, const sigset_t *signals, int64_t began_us)
             renewed = clock_mono_us();
         }
         pthread_mutex_lock(&w->lock);
-        bool over = w->in_hand == 0;
+        bool over = w->running == 0;
         pthread_mutex_unlock(&w->lock);
-        if (is_ending(w) && over)
+        if (over)
             return;
     }
 }
@@ -608,16 +688,20 @@ static bool run_threads(struct work *w, struct pixl_error *err)
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGTERM);
     (void)pthread_sigmask(SIG_BLOCK, &signals, &before);     /* workers inherit it: only watch() takes signals */
-    w->busy = n;
+    w->busy = w->running = n;
     while (started < n && (rc = pthread_create(&threads[started], NULL, worker, w)) == 0)
         started++;
     pthread_mutex_lock(&w->lock);
     w->busy -= n - started;
+    w->running -= n - started;
     pthread_mutex_unlock(&w->lock);
     if (started > 0)
         watch(w, &signals, clock_mono_us());
     for (int i = 0; i < started; i++)
         (void)pthread_join(threads[i], NULL);
+    const struct timespec now = { 0 };
+    while (sigtimedwait(&signals, NULL, &now) > 0)           /* one that came too late to matter must not end what follows */
+        ;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     free(threads);
     return started > 0 || pixl_fail_errno(err, rc, "starting workers");
@@ -665,7 +749,7 @@ bool work_one(struct site *s, int64_t image_id, int64_t fence, struct pixl_error
         ok = pixl_fail(err, PIXL_E_STALE, 0, "image %lld is not claimed with fence %lld", (long long)image_id, (long long)fence);
     if (ok) {
         extract_study(&x, &image, &r);
-        ok = settle(s, &image, &r, clock_wall_us(), &settled, err);
+        ok = settle(s, &image, &r, clock_wall_us(), 8 * SECOND_US, &settled, err);
     }
     extract_done(&x);
     arena_done(&a);

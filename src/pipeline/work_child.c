@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -58,7 +59,7 @@ static int wait_for(pid_t pid, const atomic_bool *cancel, bool *killed)
 }
 
 bool work_in_child(const char *program, const struct store_image *image, const atomic_bool *cancel, struct extract_result *r,
-                   bool *settled, struct pixl_error *err)
+                   struct pixl_error *err)
 {
     pid_t pid;
     bool killed;
@@ -66,9 +67,6 @@ bool work_in_child(const char *program, const struct store_image *image, const a
     if (!start(program, image, &pid, err))
         return false;
     int status = wait_for(pid, cancel, &killed);
-    *settled = status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    if (*settled)
-        return true;
     if (killed) {
         r->outcome = STUDY_OUT_CANCELLED;
         r->reason = STUDY_WHY_STOPPED;
@@ -76,6 +74,10 @@ bool work_in_child(const char *program, const struct store_image *image, const a
         r->outcome = STUDY_OUT_FAILED;
         r->reason = STUDY_WHY_CRASHED;
         (void)snprintf(r->detail, sizeof r->detail, "signal %d", WTERMSIG(status));
+    } else if (status >= 0 && WEXITSTATUS(status) == EX_TEMPFAIL) {      /* it could not even begin */
+        r->outcome = STUDY_OUT_UNAVAILABLE;
+        r->stage = EXTRACT_SPOOL;
+        pixl_fail(&r->error, PIXL_E_UNAVAILABLE, 0, "the archive or the state directory cannot be used just now");
     } else {
         (void)snprintf(r->detail, sizeof r->detail, "child ended with %d", status >= 0 ? WEXITSTATUS(status) : -1);
     }

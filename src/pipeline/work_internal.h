@@ -7,9 +7,9 @@
 #include "pipeline/extract.h"
 
 /* Runs `program work-one` for a claimed suspect and waits for it.  The child retrieves and makes the move itself.
- *   *settled  true: the child made the move; false: it could not, and *r says what the caller must settle
+ * *r says what must be settled if the row shows that the child did not.
  * cancel: when it becomes true the child is killed and the study given back.  Fails only when no child can be started. */
 PIXL_MUST_CHECK bool work_in_child(const char *program, const struct store_image *image, const atomic_bool *cancel, struct extract_result *r,
-                                   bool *settled, struct pixl_error *err);
+                                   struct pixl_error *err);
 
 #endif

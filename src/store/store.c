@@ -133,10 +133,11 @@ bool store_recover_claims(struct store *s, const char *owner, bool all_others, i
     return leave(s, s->ops->recover_claims(s, owner, all_others, now_us, n, err), err);
 }
 
-bool store_next_due(struct store *s, enum store_work work, int64_t *due_us, struct pixl_error *err)
+bool store_next_due(struct store *s, enum store_work work, const struct str *without, size_t n_without, int64_t *due_us,
+                    struct pixl_error *err)
 {
     enter(s, err);
-    return leave(s, s->ops->next_due(s, work, due_us, err), err);
+    return leave(s, s->ops->next_due(s, work, without, n_without, due_us, err), err);
 }
 
 bool store_resolve(struct store *s, int64_t image, int64_t fence, const struct phi_text *uids, size_t n, int64_t now_us,

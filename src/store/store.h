@@ -94,11 +94,13 @@ PIXL_MUST_CHECK bool store_claim_next(struct store *s, const struct store_claim 
 /* Prolongs every claim of this owner. */
 PIXL_MUST_CHECK bool store_renew_claims(struct store *s, const char *owner, int64_t lease_until_us, struct pixl_error *err);
 /* Gives back the claims of others: all of them when all_others (the caller holds the lock that says it is alone), else those whose
- * lease ended before now.  retrieving -> queued with crashes + 1, delivering -> deidentified; reason lease-lost.  *n: how many. */
+ * lease ended before now.  retrieving -> queued with crashes + 1, delivering -> deidentified; reason lease-lost.  *n: how many.
+ * With all_others, rows that an outage held back (reason unavailable) are due at once: who begins to work looks anew. */
 PIXL_MUST_CHECK bool store_recover_claims(struct store *s, const char *owner, bool all_others, int64_t now_us, int64_t *n,
                                           struct pixl_error *err);
-/* Earliest not_before of rows that wait for this work; INT64_MAX: none waits. */
-PIXL_MUST_CHECK bool store_next_due(struct store *s, enum store_work work, int64_t *due_us, struct pixl_error *err);
+/* Earliest not_before of rows that wait for this work, but those of the projects left out; 0: one is due; INT64_MAX: none waits. */
+PIXL_MUST_CHECK bool store_next_due(struct store *s, enum store_work work, const struct str *without_projects, size_t n_without,
+                                    int64_t *due_us, struct pixl_error *err);
 
 /* The studies that the archive found for a claimed row.  Each further study gets a row of its own (queued) and the same requests; one that
  * another row of the project stands for already takes over the requests (and widens its series, when it is still possible).
@@ -116,7 +118,6 @@ struct store_move {
     const char *detail;                /* NULL: none */
     int64_t now_us, not_before_us;     /* not_before: when it is due again; 0: at once */
     bool count_attempt, count_crash;
-    bool reset_attempts;               /* a step was done: the next one starts counting anew */
     int64_t series_version;            /* as claimed, for moves to deidentified or skipped; -1: do not compare */
     const char *pseudo_study_uid, *zip_digest;
     int64_t zip_bytes, instances_found, instances_delivered, instances_skipped;

@@ -25,7 +25,8 @@ struct store_ops {
     bool (*renew_claims)(struct store *s, const char *owner, int64_t lease_until_us, struct pixl_error *err);
     bool (*recover_claims)(struct store *s, const char *owner, bool all_others, int64_t now_us, int64_t *n,
                            struct pixl_error *err);
-    bool (*next_due)(struct store *s, enum store_work work, int64_t *due_us, struct pixl_error *err);
+    bool (*next_due)(struct store *s, enum store_work work, const struct str *without, size_t n_without, int64_t *due_us,
+                     struct pixl_error *err);
     bool (*resolve)(struct store *s, int64_t image, int64_t fence, const struct phi_text *uids, size_t n,
                     int64_t now_us, int64_t *mine, struct pixl_error *err);
     bool (*move)(struct store *s, const struct store_move *m, bool *widened, struct pixl_error *err);

@@ -265,8 +265,6 @@ static bool move_in(struct store_sqlite *s, const struct store_move *m, bool *wi
                          study_state_name(r.state), study_state_name(m->to));
     *widened = m->series_version >= 0 && m->series_version != r.series_version;
     struct store_change c = store_sqlite_change_of(&r, *widened ? STUDY_QUEUED : m->to, m->now_us);
-    if (m->reset_attempts)
-        c.attempts = c.crashes = 0;
     if (*widened)                               /* what was done does not count: the work begins anew, at once */
         return store_sqlite_change(s, &c, err);
     c.attempts += m->count_attempt;

@@ -28,6 +28,8 @@ static const char *const first_due[] = {
     [STORE_WORK_DELIVER]  = FIRST_DUE("image_deidentified", "deidentified"),
 };
 
+static const char EACH_EXTRACT[] = "SELECT extract_id, slug FROM extract";
+
 struct candidate {
     int64_t id, priority, study_date;            /* id 0: none */
 };
@@ -59,10 +61,10 @@ static bool find_in_project(struct store_sqlite *s, const struct store_claim *c,
     return true;
 }
 
-static bool is_left_out(const struct store_claim *c, struct str slug)
+static bool is_left_out(const struct str *without, size_t n_without, struct str slug)
 {
-    for (size_t i = 0; i < c->n_without; i++)
-        if (str_eq(slug, c->without_projects[i]))
+    for (size_t i = 0; i < n_without; i++)
+        if (str_eq(slug, without[i]))
             return true;
     return false;
 }
@@ -73,14 +75,14 @@ static bool find_first(struct store_sqlite *s, const struct store_claim *c, int6
     stmt_auto *q = NULL;
     struct candidate best = { 0 };
     bool got;
-    if (!sqlite_db_prepare(s->db, "SELECT extract_id, slug FROM extract", &q, err))
+    if (!sqlite_db_prepare(s->db, EACH_EXTRACT, &q, err))
         return false;
     for (;;) {
         if (!sqlite_step(q, &got, err))
             return false;
         if (!got)
             break;
-        if (is_left_out(c, sqlite_col_str(q, 1)))
+        if (is_left_out(c->without_projects, c->n_without, sqlite_col_str(q, 1)))
             continue;
         struct candidate one;
         if (!find_in_project(s, c, sqlite_col_i64(q, 0), &one, err))
@@ -167,21 +169,49 @@ bool store_sqlite_claim_next(struct store *store, const struct store_claim *c, s
     return true;
 }
 
-bool store_sqlite_next_due(struct store *store, enum store_work work, int64_t *due_us, struct pixl_error *err)
+static bool next_due_in_project(struct store_sqlite *s, enum store_work work, int64_t extract_id, int64_t *due_us, struct pixl_error *err)
 {
     static const char *const sql[] = {
-        [STORE_WORK_RETRIEVE] = "SELECT EXISTS (SELECT 1 FROM image WHERE state = 'queued' AND not_before_us = 0),"
-                                " (SELECT min(not_before_us) FROM image WHERE state = 'queued' AND not_before_us > 0)",
+        [STORE_WORK_RETRIEVE] =
+            "SELECT EXISTS (SELECT 1 FROM image WHERE state = 'queued' AND not_before_us = 0 AND extract_id = ?1),"
+            " (SELECT min(not_before_us) FROM image WHERE state = 'queued' AND not_before_us > 0 AND extract_id = ?1)",
         [STORE_WORK_DELIVER] =
-            "SELECT EXISTS (SELECT 1 FROM image WHERE state = 'deidentified' AND not_before_us = 0),"
-            " (SELECT min(not_before_us) FROM image WHERE state = 'deidentified' AND not_before_us > 0)",
+            "SELECT EXISTS (SELECT 1 FROM image WHERE state = 'deidentified' AND not_before_us = 0 AND extract_id = ?1),"
+            " (SELECT min(not_before_us) FROM image WHERE state = 'deidentified' AND not_before_us > 0 AND extract_id = ?1)",
     };
     stmt_auto *q = NULL;
     bool got;
-    if (!sqlite_db_prepare(store_sqlite_of(store)->db, sql[work], &q, err) || !sqlite_step(q, &got, err))
+    if (!sqlite_db_prepare(s->db, sql[work], &q, err))
+        return false;
+    sqlite_bind_i64(q, 1, extract_id);
+    if (!sqlite_step(q, &got, err))
         return false;
     assert(got);
     *due_us = sqlite_col_i64(q, 0) != 0 ? 0 : sqlite_col_is_null(q, 1) ? INT64_MAX : sqlite_col_i64(q, 1);
+    return true;
+}
+
+bool store_sqlite_next_due(struct store *store, enum store_work work, const struct str *without, size_t n_without, int64_t *due_us,
+                           struct pixl_error *err)
+{
+    struct store_sqlite *s = store_sqlite_of(store);
+    stmt_auto *q = NULL;
+    int64_t first = INT64_MAX;
+    if (!sqlite_db_prepare(s->db, EACH_EXTRACT, &q, err))
+        return false;
+    for (bool got; ; ) {
+        int64_t one;
+        if (!sqlite_step(q, &got, err))
+            return false;
+        if (!got)
+            break;
+        if (is_left_out(without, n_without, sqlite_col_str(q, 1)))
+            continue;
+        if (!next_due_in_project(s, work, sqlite_col_i64(q, 0), &one, err))
+            return false;
+        first = one < first ? one : first;
+    }
+    *due_us = first;
     return true;
 }
 
@@ -240,11 +270,30 @@ static bool recover_in(struct store_sqlite *s, const char *owner, int64_t ended_
     }
 }
 
+/* Rows that were held back by an outage are tried at once by who begins to work. */
+static bool end_outages(struct store_sqlite *s, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(s->db, "UPDATE image INDEXED BY image_waiting SET not_before_us = 0 WHERE state = ?1 AND not_before_us > 0"
+                           " AND reason = ?2", &q, err))
+        return false;
+    static const enum study_state waiting[] = { STUDY_QUEUED, STUDY_DEIDENTIFIED };
+    for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {
+        sqlite_bind_str(q, 1, str_of(study_state_name(waiting[i])));
+        sqlite_bind_str(q, 2, str_of(study_reason_name(STUDY_WHY_UNAVAILABLE)));
+        if (!sqlite_run(q, err))
+            return false;
+    }
+    return true;
+}
+
 bool store_sqlite_recover_claims(struct store *store, const char *owner, bool all_others, int64_t now_us, int64_t *n,
                                  struct pixl_error *err)
 {
     struct store_sqlite *s = store_sqlite_of(store);
     int64_t id, moved = 0, ended_before_us = all_others ? INT64_MAX : now_us;
+    if (all_others && !end_outages(s, err))
+        return false;
     if (!next_lost(s, owner, ended_before_us, &id, err))
         return false;
     if (id == 0) {                              /* the usual case needs no write lock */

@@ -1,6 +1,7 @@
-/* deid-file IN PROJECT_YAML OUT   de-identifies one file with the rules of a project, its own patient and study taken as given.
- * Prints "emit", or "filtered REASON", "refused REASON WHERE", "mismatch", "residue WHERE", "unreadable CODE"; exit 0 when that was
- * printed.  The key is fixed: for tests alone. */
+/* deid-file IN PROJECT_YAML OUT   de-identifies one file with the rules of a project, its own patient and study taken
+ * as given.
+ * Prints "emit", or "filtered REASON", "refused REASON WHERE", "mismatch", "residue WHERE", "unreadable CODE"; exit 0
+ * when that was printed.  The key is fixed: for tests alone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@ static int fail(const struct pixl_error *err)
     return 2;
 }
 
-static bool write_out(const struct deid_result *res, const struct dicom_source *source, const char *path, struct pixl_error *err)
+static bool write_out(const struct deid_result *res, const struct dicom_source *source, const char *path,
+                      struct pixl_error *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -41,7 +43,8 @@ static bool run(const char *const *args, const struct project *project, struct p
     PIXL_CLEANUP(deid_policy_freep) struct deid_policy *policy = NULL;
     PIXL_CLEANUP(deid_study_freep) struct deid_study *study = NULL;
     if (!secret_set(&key, STR("test-key"), err) || !secret_set(&salt, STR("a161577b49a9235a"), err) ||
-        !pseudonyms_new(&key, &salt, STR("pixl_salt"), project->slug, &names, err) || !deid_policy_new(project, &policy, err))
+        !pseudonyms_new(&key, &salt, STR("pixl_salt"), project->slug, &names, err) ||
+        !deid_policy_new(project, &policy, err))
         return false;
     const struct deid_study_args study_args = { .policy = policy, .pseudonyms = names };
     if (!deid_study_new(&study_args, &study, err))

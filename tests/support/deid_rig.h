@@ -12,9 +12,15 @@
 #include "dicom_check.h"
 #include "test.h"
 
-#define RULE(g, e, what) { .group = (g), .element = (e), .op = PROJECT_OP_##what, .file = "rules.yaml", .line = __LINE__ }
-#define RULE_OF(creator, g, e, what) \
-    { .group = (g), .element = (e), .op = PROJECT_OP_##what, .private_creator = (creator), .file = "rules.yaml", .line = __LINE__ }
+#define RULE(g, e, what)                                                                              \
+    {                                                                                                 \
+        .group = (g), .element = (e), .op = PROJECT_OP_##what, .file = "rules.yaml", .line = __LINE__ \
+    }
+#define RULE_OF(creator, g, e, what)                                                                               \
+    {                                                                                                              \
+        .group = (g), .element = (e), .op = PROJECT_OP_##what, .private_creator = (creator), .file = "rules.yaml", \
+        .line = __LINE__                                                                                           \
+    }
 
 #define RIG_MRN   "MRN-4711-08"
 #define RIG_STUDY "1.2.826.0.1.9.1"
@@ -48,8 +54,16 @@ static inline void rig_init(struct rig *r, const struct project_tag_rule *rules,
     REQUIRE_OK(pattern_new(STR(".*"), &any, &err), err);
     r->everybody = (struct project_manufacturer){ .pattern = any, .text = ".*" };
     r->project = (struct project){
-        .path = "rig.yaml", .name = "rig", .slug = STR("rig"), .modalities = modalities, .n_modalities = ARRAY_LEN(modalities),
-        .min_instances_per_series = 2, .manufacturers = &r->everybody, .n_manufacturers = 1, .base_rules = rules, .n_base_rules = n,
+        .path = "rig.yaml",
+        .name = "rig",
+        .slug = STR("rig"),
+        .modalities = modalities,
+        .n_modalities = ARRAY_LEN(modalities),
+        .min_instances_per_series = 2,
+        .manufacturers = &r->everybody,
+        .n_manufacturers = 1,
+        .base_rules = rules,
+        .n_base_rules = n,
     };
     r->args = (struct deid_study_args){ .mrn = phi_text(STR(RIG_MRN)), .study_uid = phi_text(STR(RIG_STUDY)) };
     arena_init(&r->in_arena, 256u << 20);
@@ -102,7 +116,8 @@ static inline enum deid_verdict rig_run(struct rig *r, struct str bytes)
     return DEID_EMIT;
 }
 
-/* The elements that every instance must have; before: called to add elements of a lower tag than the ones that follow. */
+/* The elements that every instance must have; before: called to add elements of a lower tag than the ones that
+ * follow. */
 static inline void rig_begin(struct dcm *d, bool is_explicit)
 {
     dcm_begin(d, is_explicit);
@@ -123,7 +138,8 @@ static inline void rig_uids(struct dcm *d)
     dcm_text(d, DICOM_SERIES_UID, DICOM_VR_UI, RIG_SERIES);
 }
 
-/* A value of what came out, found by the path of tags (0: end); "<none>" when it is absent. Items are always the first. */
+/* A value of what came out, found by the path of tags (0: end); "<none>" when it is absent. Items are always the
+ * first. */
 static inline struct str rig_value(struct rig *r, const uint32_t *path)
 {
     uint32_t item = DICOM_NO_PARENT;

@@ -6,10 +6,20 @@
 #include "fault.h"
 
 static const struct project_tag_rule rules[] = {
-    RULE(0x0008, 0x0005, KEEP), RULE(0x0008, 0x0016, KEEP), RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0060, KEEP),
-    RULE(0x0008, 0x1140, KEEP), RULE(0x0008, 0x1155, REPLACE_UID), RULE(0x0010, 0x0010, REPLACE), RULE(0x0010, 0x0020, SECURE_HASH),
-    RULE(0x0018, 0x1030, KEEP), RULE(0x0020, 0x000D, REPLACE_UID), RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x0020, 0x4000, KEEP),
-    RULE_OF("ACME A", 0x0021, 0x01, KEEP), RULE(0x7FE0, 0x0010, KEEP),
+    RULE(0x0008, 0x0005, KEEP),
+    RULE(0x0008, 0x0016, KEEP),
+    RULE(0x0008, 0x0018, REPLACE_UID),
+    RULE(0x0008, 0x0060, KEEP),
+    RULE(0x0008, 0x1140, KEEP),
+    RULE(0x0008, 0x1155, REPLACE_UID),
+    RULE(0x0010, 0x0010, REPLACE),
+    RULE(0x0010, 0x0020, SECURE_HASH),
+    RULE(0x0018, 0x1030, KEEP),
+    RULE(0x0020, 0x000D, REPLACE_UID),
+    RULE(0x0020, 0x000E, REPLACE_UID),
+    RULE(0x0020, 0x4000, KEEP),
+    RULE_OF("ACME A", 0x0021, 0x01, KEEP),
+    RULE(0x7FE0, 0x0010, KEEP),
 };
 static const struct project_tag_rule more[] = { RULE(0x0018, 0x1020, KEEP) };
 
@@ -51,7 +61,8 @@ static bool whole(const struct project *p, const struct pseudonyms *names, struc
     struct arena arena;
     arena_init(&arena, 64u << 20);
     struct dicom_file f;
-    bool ok = dicom_parse(&source, &DICOM_LIMITS_DEFAULT, &arena, &f, err) && deid_instance(study, &f, &arena, res, err);
+    bool ok =
+        dicom_parse(&source, &DICOM_LIMITS_DEFAULT, &arena, &f, err) && deid_instance(study, &f, &arena, res, err);
     arena_done(&arena);
     return ok;
 }

@@ -1,5 +1,5 @@
-/* Mutated instances: whatever is emitted parses again, its structure holds, and no planted marker is in it.  The first byte
- * chooses what the rules keep. */
+/* Mutated instances: whatever is emitted parses again, its structure holds, and no planted marker is in it.  The
+ * first byte chooses what the rules keep. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +15,12 @@ static const char name[] = "Zimmermann", mrn[] = "MRN-4711-08";
 
 #define RULE(g, e, what) { .group = (g), .element = (e), .op = PROJECT_OP_##what }
 static const struct project_tag_rule rules[] = {
-    RULE(0x0008, 0x0016, KEEP), RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0060, KEEP), RULE(0x0008, 0x103E, KEEP),
-    RULE(0x0008, 0x1140, KEEP), RULE(0x0008, 0x1155, REPLACE_UID), RULE(0x0009, 0x1001, KEEP), RULE(0x0010, 0x0010, REPLACE),
-    RULE(0x0010, 0x0020, SECURE_HASH), RULE(0x0018, 0x0050, EMPTY), RULE(0x0020, 0x000D, REPLACE_UID), RULE(0x0020, 0x000E, REPLACE_UID),
-    RULE(0x0020, 0x4000, KEEP), RULE(0x0040, 0xA730, KEEP), RULE(0x0040, 0xA160, KEEP), RULE(0x0040, 0xA043, REPLACE),
-    RULE(0x7FE0, 0x0010, KEEP),
+    RULE(0x0008, 0x0016, KEEP),    RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0060, KEEP),
+    RULE(0x0008, 0x103E, KEEP),    RULE(0x0008, 0x1140, KEEP),        RULE(0x0008, 0x1155, REPLACE_UID),
+    RULE(0x0009, 0x1001, KEEP),    RULE(0x0010, 0x0010, REPLACE),     RULE(0x0010, 0x0020, SECURE_HASH),
+    RULE(0x0018, 0x0050, EMPTY),   RULE(0x0020, 0x000D, REPLACE_UID), RULE(0x0020, 0x000E, REPLACE_UID),
+    RULE(0x0020, 0x4000, KEEP),    RULE(0x0040, 0xA730, KEEP),        RULE(0x0040, 0xA160, KEEP),
+    RULE(0x0040, 0xA043, REPLACE), RULE(0x7FE0, 0x0010, KEEP),
 };
 
 struct world {
@@ -42,8 +43,12 @@ static struct world *make_world(void)
     secret_done(&key);
     secret_done(&salt);
     w->any.pattern = any;
-    w->project = (struct project){ .base_rules = rules, .n_base_rules = ARRAY_LEN(rules), .modalities = modalities,
-                                   .n_modalities = ARRAY_LEN(modalities), .manufacturers = &w->any, .n_manufacturers = 1 };
+    w->project = (struct project){ .base_rules = rules,
+                                   .n_base_rules = ARRAY_LEN(rules),
+                                   .modalities = modalities,
+                                   .n_modalities = ARRAY_LEN(modalities),
+                                   .manufacturers = &w->any,
+                                   .n_manufacturers = 1 };
     ok = deid_policy_new(&w->project, &w->policy, &err);
     assert(ok);
     return w;
@@ -87,8 +92,9 @@ static void check_output(const struct deid_result *res, const struct dicom_file 
     for (uint32_t i = g.meta_end; is_patient && i < g.n_elements; i++) {
         struct str v;
         const struct dicom_element *e = &g.elements[i];
-        if ((e->flags & (DICOM_IS_ITEM | DICOM_IS_SEQUENCE)) || e->vr == DICOM_VR_CS || !dicom_vr_is_text((enum dicom_vr)e->vr) ||
-            !dicom_vr_has_charset((enum dicom_vr)e->vr) || e->value_bytes == 0 || !dicom_value(&g, i, &v, &err))
+        if ((e->flags & (DICOM_IS_ITEM | DICOM_IS_SEQUENCE)) || e->vr == DICOM_VR_CS ||
+            !dicom_vr_is_text((enum dicom_vr)e->vr) || !dicom_vr_has_charset((enum dicom_vr)e->vr) ||
+            e->value_bytes == 0 || !dicom_value(&g, i, &v, &err))
             continue;
         /* Bytes beyond ASCII and escapes are letters or not by the character set: only plain text is judged here. */
         bool plain = true;

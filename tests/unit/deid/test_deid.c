@@ -5,10 +5,10 @@
 #include "deid_rig.h"
 
 /* The rules that most tests start from. */
-#define USUAL                                                                                                       \
-    RULE(0x0008, 0x0016, KEEP), RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0060, KEEP), RULE(0x0008, 0x103E, KEEP), \
-    RULE(0x0010, 0x0010, REPLACE), RULE(0x0010, 0x0020, SECURE_HASH), RULE(0x0020, 0x000D, REPLACE_UID),            \
-    RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x7FE0, 0x0010, KEEP)
+#define USUAL                                                                                         \
+    RULE(0x0008, 0x0016, KEEP), RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0060, KEEP),        \
+        RULE(0x0008, 0x103E, KEEP), RULE(0x0010, 0x0010, REPLACE), RULE(0x0010, 0x0020, SECURE_HASH), \
+        RULE(0x0020, 0x000D, REPLACE_UID), RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x7FE0, 0x0010, KEEP)
 
 static void usual_instance(struct dcm *d, bool is_explicit)
 {
@@ -49,7 +49,8 @@ static void test_deid__what_no_rule_names_is_gone(void)
         CHECK(str_eq(VALUE(&r, 0x00280010), (struct str){ "\4\0", 2 }));         /* goes with the pixels */
         CHECK_INT(VALUE(&r, DICOM_PIXEL_DATA).n, 32);
         CHECK(!r.res.pixels_compressed);
-        CHECK(memmem(r.bytes.p, r.bytes.n, "Zimmermann", 10) == NULL && memmem(r.bytes.p, r.bytes.n, RIG_MRN, 8) == NULL &&
+        CHECK(memmem(r.bytes.p, r.bytes.n, "Zimmermann", 10) == NULL &&
+              memmem(r.bytes.p, r.bytes.n, RIG_MRN, 8) == NULL &&
               memmem(r.bytes.p, r.bytes.n, "1.2.826.0.1.9", 13) == NULL);
         dcm_done(&d);
     }
@@ -66,25 +67,37 @@ struct op_row {
 static void test_deid__replace_and_empty_do_what_each_vr_needs(void)
 {
     static const struct op_row rows[] = {
-        { DICOM_VR_LO, S("abcd"), S("ANONYMIZED"), S("") },    { DICOM_VR_LT, S("abcd"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_SH, S("abcd"), S("ANONYMIZED"), S("") },    { DICOM_VR_PN, S("a^bc"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_CS, S("ABCD"), S("ANONYMIZED"), S("") },    { DICOM_VR_ST, S("abcd"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_UT, S("abcd"), S("ANONYMIZED"), S("") },    { DICOM_VR_AE, S("ABCD"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_UC, S("abcd"), S("ANONYMIZED"), S("") },    { DICOM_VR_UR, S("a:bc"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_DS, S("1.5 "), S("0 "), S("0 ") },          { DICOM_VR_IS, S("15"), S("0 "), S("0 ") },
+        { DICOM_VR_LO, S("abcd"), S("ANONYMIZED"), S("") },
+        { DICOM_VR_LT, S("abcd"), S("ANONYMIZED"), S("") },
+        { DICOM_VR_SH, S("abcd"), S("ANONYMIZED"), S("") },
+        { DICOM_VR_PN, S("a^bc"), S("ANONYMIZED"), S("") },
+        { DICOM_VR_CS, S("ABCD"), S("ANONYMIZED"), S("") },
+        { DICOM_VR_ST, S("abcd"), S("ANONYMIZED"), S("") },
+        { DICOM_VR_UT, S("abcd"), S("ANONYMIZED"), S("") },
+        { DICOM_VR_AE, S("ABCD"), S("ANONYMIZED"), S("") },
+        { DICOM_VR_UC, S("abcd"), S("ANONYMIZED"), S("") },
+        { DICOM_VR_UR, S("a:bc"), S("ANONYMIZED"), S("") },
+        { DICOM_VR_DS, S("1.5 "), S("0 "), S("0 ") },
+        { DICOM_VR_IS, S("15"), S("0 "), S("0 ") },
         { DICOM_VR_DA, S("20200102"), S("00010101"), S("00010101") },
         { DICOM_VR_DT, S("20200102"), S("00010101010101.000000+0000"), S("00010101010101.000000+0000") },
         { DICOM_VR_TM, S("1200"), S("000000.00 "), S("000000.00 ") },
-        { DICOM_VR_AS, S("031Y"), S("000Y"), S("") },          { DICOM_VR_AT, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
-        { DICOM_VR_US, B("\1\2"), B("\0\0"), B("\0\0") },      { DICOM_VR_SS, B("\1\2"), B("\0\0"), B("\0\0") },
-        { DICOM_VR_UL, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") }, { DICOM_VR_SL, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
+        { DICOM_VR_AS, S("031Y"), S("000Y"), S("") },
+        { DICOM_VR_AT, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
+        { DICOM_VR_US, B("\1\2"), B("\0\0"), B("\0\0") },
+        { DICOM_VR_SS, B("\1\2"), B("\0\0"), B("\0\0") },
+        { DICOM_VR_UL, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
+        { DICOM_VR_SL, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
         { DICOM_VR_FL, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
         { DICOM_VR_FD, B("12345678"), B("\0\0\0\0\0\0\0\0"), B("\0\0\0\0\0\0\0\0") },
         { DICOM_VR_SV, B("12345678"), B("\0\0\0\0\0\0\0\0"), B("\0\0\0\0\0\0\0\0") },
         { DICOM_VR_UV, B("12345678"), B("\0\0\0\0\0\0\0\0"), B("\0\0\0\0\0\0\0\0") },
-        { DICOM_VR_OB, B("123456"), B("\0\0\0\0\0\0"), S("") }, { DICOM_VR_OW, B("123456"), B("\0\0\0\0\0\0"), S("") },
-        { DICOM_VR_OF, B("1234"), B("\0\0\0\0"), S("") },      { DICOM_VR_OD, B("12345678"), B("\0\0\0\0\0\0\0\0"), S("") },
-        { DICOM_VR_OL, B("1234"), B("\0\0\0\0"), S("") },      { DICOM_VR_OV, B("12345678"), B("\0\0\0\0\0\0\0\0"), S("") },
+        { DICOM_VR_OB, B("123456"), B("\0\0\0\0\0\0"), S("") },
+        { DICOM_VR_OW, B("123456"), B("\0\0\0\0\0\0"), S("") },
+        { DICOM_VR_OF, B("1234"), B("\0\0\0\0"), S("") },
+        { DICOM_VR_OD, B("12345678"), B("\0\0\0\0\0\0\0\0"), S("") },
+        { DICOM_VR_OL, B("1234"), B("\0\0\0\0"), S("") },
+        { DICOM_VR_OV, B("12345678"), B("\0\0\0\0\0\0\0\0"), S("") },
         { DICOM_VR_UN, S("whatever"), S("Anonymized"), S("") },
     };
     static const struct { enum project_tag_op op; int how; } ops[] = {
@@ -120,8 +133,12 @@ static void test_deid__replace_and_empty_do_what_each_vr_needs(void)
 
 static void test_deid__uids_are_mapped_one_by_one_and_the_standards_are_not(void)
 {
-    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0008, 0x1140, KEEP), RULE(0x0008, 0x1150, KEEP),
-        RULE(0x0008, 0x1155, REPLACE_UID), RULE(0x0008, 0x0058, DELETE_OR_EMPTY_OR_REPLACE_UID), RULE(0x0020, 0x0052, REPLACE) };
+    static const struct project_tag_rule rules[] = { USUAL,
+                                                     RULE(0x0008, 0x1140, KEEP),
+                                                     RULE(0x0008, 0x1150, KEEP),
+                                                     RULE(0x0008, 0x1155, REPLACE_UID),
+                                                     RULE(0x0008, 0x0058, DELETE_OR_EMPTY_OR_REPLACE_UID),
+                                                     RULE(0x0020, 0x0052, REPLACE) };
     rig_auto r;
     rig_init(&r, rules, ARRAY_LEN(rules));
     rig_start(&r);
@@ -157,7 +174,8 @@ static void test_deid__uids_are_mapped_one_by_one_and_the_standards_are_not(void
 
 static void test_deid__secure_hash_takes_lo_and_sh(void)
 {
-    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0008, 0x0050, SECURE_HASH), RULE(0x0010, 0x1000, SECURE_HASH),
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0008, 0x0050, SECURE_HASH),
+                                                     RULE(0x0010, 0x1000, SECURE_HASH),
                                                      RULE(0x0018, 0x1000, SECURE_HASH) };
     static const struct { enum dicom_vr vr; const char *in, *out; bool refused; } rows[] = {
         { DICOM_VR_SH, "test", "b721eef65328a79c", false },
@@ -191,7 +209,8 @@ static void test_deid__secure_hash_takes_lo_and_sh(void)
         REQUIRE(v == DEID_EMIT);
         CHECK_STR(TEXT(&r, DICOM_ACCESSION_NUMBER), rows[i].out);
         char both[200];
-        (void)snprintf(both, sizeof both, "cc8ab6f3e63235b45f3d00cbc4873efac59bf15cec4bdffd461882d57dfc010f\\%s", deid_study_patient(r.study));
+        (void)snprintf(both, sizeof both, "cc8ab6f3e63235b45f3d00cbc4873efac59bf15cec4bdffd461882d57dfc010f\\%s",
+                       deid_study_patient(r.study));
         CHECK_STR(TEXT(&r, 0x00101000), both);
     }
 }
@@ -251,7 +270,8 @@ static void test_deid__every_level_goes_by_the_same_rules(void)
             CHECK_STR(TEXT(&r, 0x0040A730, 0x00100010), "ANONYMIZED");
             CHECK_STR(TEXT(&r, 0x0040A730, 0x00100030), "<none>");
             CHECK_STR(TEXT(&r, 0x0040A730, 0x0040A730, 0x0040A730, 0x0040A160), "kept text");
-            int64_t was = dicom_find(&r.in, DICOM_NO_PARENT, 0x0040A730), is = dicom_find(&r.out, DICOM_NO_PARENT, 0x0040A730);
+            int64_t was = dicom_find(&r.in, DICOM_NO_PARENT, 0x0040A730),
+                    is = dicom_find(&r.out, DICOM_NO_PARENT, 0x0040A730);
             CHECK_INT(r.in.elements[was].flags, r.out.elements[is].flags);
             CHECK_INT(r.in.elements[was + 1].flags, r.out.elements[is + 1].flags);
             dcm_done(&d);
@@ -329,10 +349,12 @@ static void private_instance(struct dcm *d)
 
 static void test_deid__private_data_lives_with_its_creator(void)
 {
-    static const struct project_tag_rule by_number[] = { USUAL, RULE(0x0009, 0x1101, KEEP), RULE(0x0009, 0x1201, KEEP) };
+    static const struct project_tag_rule by_number[] = { USUAL, RULE(0x0009, 0x1101, KEEP),
+                                                         RULE(0x0009, 0x1201, KEEP) };
     static const struct project_tag_rule by_creator[] = { USUAL, RULE_OF("ACME B", 0x0009, 0x02, KEEP),
                                                           RULE_OF("ACME A", 0x0009, 0x1001, REPLACE) };
-    static const struct project_tag_rule deleted[] = { USUAL, RULE(0x0009, 0x0011, DELETE), RULE(0x0009, 0x1101, KEEP) };
+    static const struct project_tag_rule deleted[] = { USUAL, RULE(0x0009, 0x0011, DELETE),
+                                                       RULE(0x0009, 0x1101, KEEP) };
     static const struct project_tag_rule alone[] = { USUAL, RULE(0x0009, 0x0010, KEEP) };
     static const struct {
         const char *name; const struct project_tag_rule *rules; size_t n;
@@ -358,6 +380,44 @@ static void test_deid__private_data_lives_with_its_creator(void)
         CHECK_STR(TEXT(&r, 0x00091102), rows[i].b2);
         CHECK_STR(TEXT(&r, 0x00091201), "<none>");
         CHECK_STR(TEXT(&r, 0x00191101), "<none>");
+        dcm_done(&d);
+    }
+}
+
+static void test_deid__private_sequences_and_what_is_private_inside(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x2005, 0x140F, KEEP), RULE(0x0008, 0x0100, KEEP),
+                                                     RULE_OF("ACME INNER", 0x2005, 0x30, KEEP) };
+    for (int is_explicit = 0; is_explicit < 2; is_explicit++) {
+        test_row("explicit %d", is_explicit);
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        rig_start(&r);
+        struct dcm d;
+        rig_begin(&d, is_explicit);
+        rig_patient(&d);
+        rig_uids(&d);
+        dcm_text(&d, 0x20050014, DICOM_VR_LO, "ACME OUTER");
+        dcm_seq_begin(&d, 0x2005140F, true);
+        dcm_item_begin(&d, true);
+        dcm_text(&d, 0x00080100, DICOM_VR_SH, "CODE");
+        dcm_text(&d, 0x00100020, DICOM_VR_LO, RIG_MRN);
+        dcm_text(&d, 0x00100030, DICOM_VR_DA, "19700131");
+        dcm_text(&d, 0x20050011, DICOM_VR_LO, "ACME INNER");
+        dcm_text(&d, 0x20051130, DICOM_VR_LO, "kept");
+        dcm_text(&d, 0x20051131, DICOM_VR_LO, "gone");
+        dcm_item_end(&d);
+        dcm_seq_end(&d);
+        dcm_bytes(&d, 0x60003000, DICOM_VR_OW, "\1\2", 2);
+        REQUIRE(rig_run(&r, dcm_str(&d)) == DEID_EMIT);
+        CHECK_STR(TEXT(&r, 0x20050014), "ACME OUTER");
+        CHECK_STR(TEXT(&r, 0x2005140F, 0x00080100), "CODE");
+        CHECK_STR(TEXT(&r, 0x2005140F, 0x00100020), deid_study_patient(r.study));
+        CHECK_STR(TEXT(&r, 0x2005140F, 0x00100030), "<none>");
+        CHECK_STR(TEXT(&r, 0x2005140F, 0x20050011), "ACME INNER");
+        CHECK_STR(TEXT(&r, 0x2005140F, 0x20051130), "kept");
+        CHECK_STR(TEXT(&r, 0x2005140F, 0x20051131), "<none>");
+        CHECK_STR(TEXT(&r, 0x60003000), "<none>");
         dcm_done(&d);
     }
 }
@@ -391,10 +451,15 @@ static void test_deid__a_sequence_that_hides_is_refused(void)
 static void test_deid__another_patient_or_study_is_a_mismatch(void)
 {
     static const struct project_tag_rule rules[] = { USUAL };
-    static const struct { const char *name, *patient, *study, *series, *sop, *class; enum deid_verdict verdict; enum study_reason why; } rows[] = {
+    static const struct {
+        const char *name, *patient, *study, *series, *sop, *class;
+        enum deid_verdict verdict;
+        enum study_reason why;
+    } rows[] = {
         { "all right", RIG_MRN, RIG_STUDY, "1.2.3", "1.2.4", "1.2.5", DEID_EMIT, STUDY_WHY_NONE },
         { "blanks around", " " RIG_MRN " ", RIG_STUDY, "1.2.3", "1.2.4", "1.2.5", DEID_EMIT, STUDY_WHY_NONE },
-        { "other patient", "MRN-4711-09", RIG_STUDY, "1.2.3", "1.2.4", "1.2.5", DEID_MISMATCH, STUDY_WHY_IDENTITY_MISMATCH },
+        { "other patient", "MRN-4711-09", RIG_STUDY, "1.2.3", "1.2.4", "1.2.5", DEID_MISMATCH,
+          STUDY_WHY_IDENTITY_MISMATCH },
         { "patient empty", "", RIG_STUDY, "1.2.3", "1.2.4", "1.2.5", DEID_MISMATCH, STUDY_WHY_IDENTITY_MISMATCH },
         { "patient absent", NULL, RIG_STUDY, "1.2.3", "1.2.4", "1.2.5", DEID_MISMATCH, STUDY_WHY_IDENTITY_MISMATCH },
         { "other study", RIG_MRN, "1.2.6", "1.2.3", "1.2.4", "1.2.5", DEID_MISMATCH, STUDY_WHY_IDENTITY_MISMATCH },
@@ -403,7 +468,8 @@ static void test_deid__another_patient_or_study_is_a_mismatch(void)
         { "no instance", RIG_MRN, RIG_STUDY, "1.2.3", NULL, "1.2.5", DEID_REFUSED, STUDY_WHY_MISSING_ATTRIBUTE },
         { "no class", RIG_MRN, RIG_STUDY, "1.2.3", "1.2.4", NULL, DEID_REFUSED, STUDY_WHY_MISSING_ATTRIBUTE },
         { "class is no UID", RIG_MRN, RIG_STUDY, "1.2.3", "1.2.4", "CT", DEID_REFUSED, STUDY_WHY_UNSUPPORTED_VALUE },
-        { "instance is the standard's", RIG_MRN, RIG_STUDY, "1.2.3", "1.2.840.10008.1.2", "1.2.5", DEID_REFUSED, STUDY_WHY_UNSUPPORTED_VALUE },
+        { "instance is the standard's", RIG_MRN, RIG_STUDY, "1.2.3", "1.2.840.10008.1.2", "1.2.5", DEID_REFUSED,
+          STUDY_WHY_UNSUPPORTED_VALUE },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s", rows[i].name);
@@ -442,6 +508,7 @@ int main(int argc, char **argv)
         TEST(test_deid__sequences_can_be_deleted_replaced_and_emptied),
         TEST(test_deid__empty_items_stay),
         TEST(test_deid__private_data_lives_with_its_creator),
+        TEST(test_deid__private_sequences_and_what_is_private_inside),
         TEST(test_deid__a_sequence_that_hides_is_refused),
         TEST(test_deid__another_patient_or_study_is_a_mismatch),
     };

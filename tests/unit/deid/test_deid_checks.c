@@ -5,10 +5,10 @@
 
 #include "deid_rig.h"
 
-#define USUAL                                                                                                       \
-    RULE(0x0008, 0x0016, KEEP), RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0060, KEEP), RULE(0x0008, 0x103E, KEEP), \
-    RULE(0x0010, 0x0010, REPLACE), RULE(0x0010, 0x0020, SECURE_HASH), RULE(0x0020, 0x000D, REPLACE_UID),            \
-    RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x7FE0, 0x0010, KEEP)
+#define USUAL                                                                                         \
+    RULE(0x0008, 0x0016, KEEP), RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0060, KEEP),        \
+        RULE(0x0008, 0x103E, KEEP), RULE(0x0010, 0x0010, REPLACE), RULE(0x0010, 0x0020, SECURE_HASH), \
+        RULE(0x0020, 0x000D, REPLACE_UID), RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x7FE0, 0x0010, KEEP)
 
 static struct pattern *pattern(const char *text)
 {
@@ -23,7 +23,11 @@ static void test_filters__leave_out_in_the_order_of_the_reference(void)
     static const struct project_tag_rule rules[] = { USUAL };
     static const int64_t excluded[] = { 7, 1200 };
     static const char *const filters[] = { "LOCALI", "SCOUT" };
-    static const struct { const char *name, *manufacturer, *description, *number, *modality, *wanted; size_t n_series; enum study_reason why; } rows[] = {
+    static const struct {
+        const char *name, *manufacturer, *description, *number, *modality, *wanted;
+        size_t n_series;
+        enum study_reason why;
+    } rows[] = {
         { "passes", "ACME", "t2", "3", "CT", "", 5, STUDY_WHY_NONE },
         { "not requested", "Nobody", "scout", "7", "XA", "1.2.3\\1.2.4", 1, STUDY_WHY_SERIES_NOT_REQUESTED },
         { "requested", "ACME", "t2", "3", "CT", "1.2.3\\" RIG_SERIES " ", 2, STUDY_WHY_NONE },
@@ -196,9 +200,11 @@ static void test_residue__is_found_where_it_stands(void)
 
 static void test_residue__a_rule_that_keeps_an_identity_is_obeyed(void)
 {
-    static const struct project_tag_rule rules[] = { RULE(0x0008, 0x0016, KEEP), RULE(0x0008, 0x0018, REPLACE_UID),
-        RULE(0x0020, 0x000D, REPLACE_UID), RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x0010, 0x0010, KEEP), RULE(0x0010, 0x0020, KEEP),
-        RULE(0x0010, 0x0030, KEEP), RULE(0x0008, 0x0020, KEEP), RULE(0x0020, 0x0052, KEEP) };
+    static const struct project_tag_rule rules[] = {
+        RULE(0x0008, 0x0016, KEEP),        RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0020, 0x000D, REPLACE_UID),
+        RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x0010, 0x0010, KEEP),        RULE(0x0010, 0x0020, KEEP),
+        RULE(0x0010, 0x0030, KEEP),        RULE(0x0008, 0x0020, KEEP),        RULE(0x0020, 0x0052, KEEP)
+    };
     static const struct { const char *study_date; enum deid_verdict verdict; } rows[] = {
         { "20200102", DEID_EMIT }, { "19700131", DEID_RESIDUE },
     };
@@ -251,6 +257,29 @@ static void test_residue__a_later_instance_finds_an_earlier_one(void)
     CHECK_STR(str_of(r.res.where), "(0020,4000)");
     CHECK_INT(run_with(&r, "1.2.3.4", NULL, "done by ottokar"), DEID_RESIDUE);      /* no cached "clean" lives on */
     CHECK_INT(run_with(&r, "1.2.3.5", NULL, "nothing"), DEID_EMIT);
+}
+
+static void test_residue__a_refused_instance_still_tells_what_it_knew(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0020, 0x4000, KEEP),
+                                                     RULE(0x0019, 0x1001, SECURE_HASH) };
+    rig_auto r;
+    rig_init(&r, rules, ARRAY_LEN(rules));
+    rig_start(&r);
+    CHECK_INT(run_with(&r, "1.2.3.1", NULL, "done by ottokar"), DEID_EMIT);
+    for (int says_name = 0; says_name < 2; says_name++) {
+        struct dcm d;
+        rig_begin(&d, true);
+        if (says_name)
+            dcm_text(&d, 0x00081070, DICOM_VR_PN, "Smith^Ottokar");
+        rig_patient(&d);
+        dcm_text(&d, 0x00190010, DICOM_VR_LO, "ACME");
+        dcm_text(&d, 0x00191001, DICOM_VR_ST, "no LO and no SH");
+        rig_uids(&d);
+        CHECK_INT(rig_run(&r, dcm_str(&d)), says_name ? DEID_RESIDUE : DEID_REFUSED);
+        CHECK_STR(str_of(r.res.where), says_name ? "(0020,4000)" : "(0019,1001)");
+        dcm_done(&d);
+    }
 }
 
 static void test_residue__another_patient_starts_anew_when_none_is_given(void)
@@ -328,12 +357,19 @@ static void test_pixels__keep_what_describes_them(void)
     static const struct project_tag_rule without[] = { RULE(0x0008, 0x0016, KEEP), RULE(0x0020, 0x000D, REPLACE_UID) };
     static const struct project_tag_rule frames_deleted[] = { USUAL, RULE(0x0028, 0x0008, DELETE) };
     static const struct project_tag_rule zeroed[] = { USUAL, RULE(0x7FE0, 0x0010, REPLACE) };
-    static const struct { const char *name; const struct project_tag_rule *rules; size_t n; bool compressed; enum deid_verdict verdict; bool has_frames; } rows[] = {
+    static const struct {
+        const char *name;
+        const struct project_tag_rule *rules;
+        size_t n;
+        bool compressed;
+        enum deid_verdict verdict;
+        bool has_frames;
+    } rows[] = {
         { "kept", plain, ARRAY_LEN(plain), false, DEID_EMIT, true },
         { "kept, compressed", plain, ARRAY_LEN(plain), true, DEID_EMIT, true },
         { "no pixels, no frames", without, ARRAY_LEN(without), false, DEID_EMIT, false },
         { "frames deleted by a rule", frames_deleted, ARRAY_LEN(frames_deleted), false, DEID_REFUSED, false },
-        { "zeroed", zeroed, ARRAY_LEN(zeroed) , false, DEID_EMIT, false },
+        { "zeroed", zeroed, ARRAY_LEN(zeroed), false, DEID_EMIT, false },
         { "compressed cannot be zeroed", zeroed, ARRAY_LEN(zeroed), true, DEID_REFUSED, false },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -430,6 +466,7 @@ int main(int argc, char **argv)
         TEST(test_residue__is_found_where_it_stands),
         TEST(test_residue__a_rule_that_keeps_an_identity_is_obeyed),
         TEST(test_residue__a_later_instance_finds_an_earlier_one),
+        TEST(test_residue__a_refused_instance_still_tells_what_it_knew),
         TEST(test_residue__another_patient_starts_anew_when_none_is_given),
         TEST(test_residue__a_participant_id_that_is_the_mrn_is_found),
         TEST(test_residue__reads_the_character_set),

@@ -28,7 +28,10 @@ static void test_policy__refuses_rules_that_cannot_be_applied(void)
         for (int in_override = 0; in_override < 2; in_override++) {
             test_row("row %zu%s", i, in_override ? " as an override" : "");
             struct project_override o = { .rules = &rows[i].rule, .n_rules = 1 };
-            struct project p = { .base_rules = &rows[i].rule, .n_base_rules = !in_override, .overrides = &o, .n_overrides = (size_t)in_override };
+            struct project p = { .base_rules = &rows[i].rule,
+                                 .n_base_rules = !in_override,
+                                 .overrides = &o,
+                                 .n_overrides = (size_t)in_override };
             struct pixl_error err = { 0 };
             struct deid_policy *d = NULL;
             bool ok = deid_policy_new(&p, &d, &err);
@@ -63,7 +66,9 @@ static size_t profile_rules(struct project_tag_rule *rules, size_t cap, uint32_t
             op = dicom_dict_vr(rows[i].tag) == DICOM_VR_UI ? PROJECT_OP_REPLACE_UID : PROJECT_OP_REPLACE;
         if (rows[i].tag == kept)
             op = PROJECT_OP_KEEP;
-        rules[n++] = (struct project_tag_rule){ .group = DICOM_GROUP(rows[i].tag), .element = DICOM_ELEMENT_OF(rows[i].tag), .op = op };
+        rules[n++] = (struct project_tag_rule){ .group = DICOM_GROUP(rows[i].tag),
+                                                .element = DICOM_ELEMENT_OF(rows[i].tag),
+                                                .op = op };
     }
     return n;
 }
@@ -93,8 +98,8 @@ static void test_policy__one_retained_attribute_breaks_the_basic_profile(void)
     const struct profile_row *rows = profile_rows(&n_rows);
     for (size_t i = 0; i < n_rows; i++) {
         uint32_t tag = rows[i].tag;
-        if (rows[i].mask != 0xFFFFFFFFu || DICOM_GROUP(tag) < 8 || rows[i].action == PROFILE_XZU || tag == DICOM_STUDY_UID ||
-            tag == DICOM_SERIES_UID || tag == DICOM_SOP_INSTANCE_UID)
+        if (rows[i].mask != 0xFFFFFFFFu || DICOM_GROUP(tag) < 8 || rows[i].action == PROFILE_XZU ||
+            tag == DICOM_STUDY_UID || tag == DICOM_SERIES_UID || tag == DICOM_SOP_INSTANCE_UID)
             continue;
         struct project p = { .base_rules = rules, .n_base_rules = profile_rules(rules, ARRAY_LEN(rules) - 1, tag) };
         test_row("(%04X,%04X)", DICOM_GROUP(tag), DICOM_ELEMENT_OF(tag));
@@ -108,8 +113,8 @@ static void test_policy__private_overlay_and_overrides_count_too(void)
 {
     static struct project_tag_rule rules[1024];
     static const struct project_tag_rule rows[] = {
-        RULE(0x6002, 0x3000, KEEP), RULE(0x5000, 0x0005, KEEP), RULE(0x0019, 0x1001, KEEP), RULE_OF("X", 0x0019, 0x01, REPLACE),
-        RULE(0x0010, 0x1010, KEEP),
+        RULE(0x6002, 0x3000, KEEP),          RULE(0x5000, 0x0005, KEEP), RULE(0x0019, 0x1001, KEEP),
+        RULE_OF("X", 0x0019, 0x01, REPLACE), RULE(0x0010, 0x1010, KEEP),
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         for (int in_override = 0; in_override < 2; in_override++) {
@@ -118,7 +123,9 @@ static void test_policy__private_overlay_and_overrides_count_too(void)
             if (!in_override)
                 rules[n++] = rows[i];
             struct project_override o = { .rules = &rows[i], .n_rules = 1 };
-            struct project p = { .base_rules = rules, .n_base_rules = n, .overrides = &o, .n_overrides = (size_t)in_override };
+            struct project p = {
+                .base_rules = rules, .n_base_rules = n, .overrides = &o, .n_overrides = (size_t)in_override
+            };
             CHECK(!is_basic(&p));
         }
 }

@@ -47,22 +47,52 @@ static struct residue *doe(void)
 
 static void test_residue__finds_what_is_left(void)
 {
-    static const struct { const char *text; enum residue_form form; } rows[] = {
-        { "987654321", RESIDUE_TEXT }, { "id 987654321.", RESIDUE_TEXT }, { "a\\987654321\\b", RESIDUE_TEXT },
-        { "987-654-321", RESIDUE_TEXT }, { "987 654 321", RESIDUE_TEXT }, { "AB1234567", RESIDUE_TEXT },
-        { "seen ab-123-4567 today", RESIDUE_TEXT }, { "seen AB 123 4567 today", RESIDUE_TEXT }, { "x7", RESIDUE_TEXT },
-        { "987654321", RESIDUE_NUMBERS }, { "1\\987654321", RESIDUE_NUMBERS }, { "ID_987654321", RESIDUE_CODE },
-        { "Mr M\303\234LLER", RESIDUE_TEXT }, { "muller", RESIDUE_TEXT }, { "O'BRIEN", RESIDUE_TEXT }, { "obrien", RESIDUE_TEXT },
-        { "o\342\200\231brien", RESIDUE_TEXT }, { "brien1970", RESIDUE_TEXT }, { "Li O Brien", RESIDUE_TEXT },
-        { "M\374ller in Latin-1", RESIDUE_TEXT }, { "li", RESIDUE_TEXT }, { "Dr. Weaver", RESIDUE_TEXT },
-        { "born 19700131", RESIDUE_TEXT }, { "1970-01-31", RESIDUE_TEXT }, { "31/01/1970", RESIDUE_TEXT },
-        { "31.01.1970", RESIDUE_TEXT }, { "31.1.1970", RESIDUE_TEXT }, { "01/31/1970", RESIDUE_TEXT }, { "1/31/1970", RESIDUE_TEXT },
-        { "31 Jan 1970", RESIDUE_TEXT }, { "31JAN1970", RESIDUE_TEXT }, { "January 31, 1970", RESIDUE_TEXT },
-        { "Jan. 31, 1970", RESIDUE_TEXT }, { "31-Jan-1970", RESIDUE_TEXT }, { "19700131", RESIDUE_DATE },
-        { "19990101\\19700131", RESIDUE_DATE }, { "19700131120000.000000", RESIDUE_DATE },
-        { "1.2.826.0.1.3680043.77.1", RESIDUE_UIDS }, { "1.2.3\\1.2.826.0.1.3680043.77.1", RESIDUE_UIDS },
-        { "1.2.826.0.1.3680043.77.1.5", RESIDUE_UIDS }, { "from UID1.2.826.0.1.3680043.77.1", RESIDUE_TEXT },
-        { "1.2.3.987654321.4", RESIDUE_UIDS }, { "\001\002987654321\003", RESIDUE_BINARY }, { "987654321", RESIDUE_BINARY },
+    static const struct { const char *text; enum residue_form form;
+    } rows[] = {
+        { "987654321", RESIDUE_TEXT },
+        { "id 987654321.", RESIDUE_TEXT },
+        { "a\\987654321\\b", RESIDUE_TEXT },
+        { "987-654-321", RESIDUE_TEXT },
+        { "987 654 321", RESIDUE_TEXT },
+        { "AB1234567", RESIDUE_TEXT },
+        { "seen ab-123-4567 today", RESIDUE_TEXT },
+        { "seen AB 123 4567 today", RESIDUE_TEXT },
+        { "x7", RESIDUE_TEXT },
+        { "987654321", RESIDUE_NUMBERS },
+        { "1\\987654321", RESIDUE_NUMBERS },
+        { "ID_987654321", RESIDUE_CODE },
+        { "Mr M\303\234LLER", RESIDUE_TEXT },
+        { "muller", RESIDUE_TEXT },
+        { "O'BRIEN", RESIDUE_TEXT },
+        { "obrien", RESIDUE_TEXT },
+        { "o\342\200\231brien", RESIDUE_TEXT },
+        { "brien1970", RESIDUE_TEXT },
+        { "Li O Brien", RESIDUE_TEXT },
+        { "M\374ller in Latin-1", RESIDUE_TEXT },
+        { "li", RESIDUE_TEXT },
+        { "Dr. Weaver", RESIDUE_TEXT },
+        { "born 19700131", RESIDUE_TEXT },
+        { "1970-01-31", RESIDUE_TEXT },
+        { "31/01/1970", RESIDUE_TEXT },
+        { "31.01.1970", RESIDUE_TEXT },
+        { "31.1.1970", RESIDUE_TEXT },
+        { "01/31/1970", RESIDUE_TEXT },
+        { "1/31/1970", RESIDUE_TEXT },
+        { "31 Jan 1970", RESIDUE_TEXT },
+        { "31JAN1970", RESIDUE_TEXT },
+        { "January 31, 1970", RESIDUE_TEXT },
+        { "Jan. 31, 1970", RESIDUE_TEXT },
+        { "31-Jan-1970", RESIDUE_TEXT },
+        { "19700131", RESIDUE_DATE },
+        { "19990101\\19700131", RESIDUE_DATE },
+        { "19700131120000.000000", RESIDUE_DATE },
+        { "1.2.826.0.1.3680043.77.1", RESIDUE_UIDS },
+        { "1.2.3\\1.2.826.0.1.3680043.77.1", RESIDUE_UIDS },
+        { "1.2.826.0.1.3680043.77.1.5", RESIDUE_UIDS },
+        { "from UID1.2.826.0.1.3680043.77.1", RESIDUE_TEXT },
+        { "1.2.3.987654321.4", RESIDUE_UIDS },
+        { "\001\002987654321\003", RESIDUE_BINARY },
+        { "987654321", RESIDUE_BINARY },
         { "\001\002some text about brien\003", RESIDUE_BINARY },
     };
     residue_auto *r = doe();
@@ -74,13 +104,28 @@ static void test_residue__finds_what_is_left(void)
 
 static void test_residue__lets_pass_what_is_no_trace(void)
 {
-    static const struct { const char *text; enum residue_form form; } rows[] = {
-        { "9876543210", RESIDUE_TEXT }, { "A987654321", RESIDUE_TEXT }, { "0.987654321", RESIDUE_NUMBERS },
-        { "-98765432.1", RESIDUE_NUMBERS }, { "1234567", RESIDUE_TEXT }, { "x7 and more", RESIDUE_TEXT }, { "X7", RESIDUE_CODE },
-        { "head", RESIDUE_TEXT }, { "CT HEAD page 3", RESIDUE_TEXT }, { "li and li", RESIDUE_TEXT }, { "mullerian", RESIDUE_TEXT },
-        { "BRIEN", RESIDUE_CODE }, { "Roy", RESIDUE_TEXT }, { "31 1970", RESIDUE_TEXT }, { "19700130", RESIDUE_DATE },
-        { "1.2.826.0.1.3680043.77.12", RESIDUE_UIDS }, { "1.2.826.0.1.3680043.77", RESIDUE_UIDS },
-        { "1.2.840.10008.5.1.4.1.1.2", RESIDUE_UIDS }, { "", RESIDUE_TEXT }, { "\\\\", RESIDUE_TEXT },
+    static const struct { const char *text; enum residue_form form;
+    } rows[] = {
+        { "9876543210", RESIDUE_TEXT },
+        { "A987654321", RESIDUE_TEXT },
+        { "0.987654321", RESIDUE_NUMBERS },
+        { "-98765432.1", RESIDUE_NUMBERS },
+        { "1234567", RESIDUE_TEXT },
+        { "x7 and more", RESIDUE_TEXT },
+        { "X7", RESIDUE_CODE },
+        { "head", RESIDUE_TEXT },
+        { "CT HEAD page 3", RESIDUE_TEXT },
+        { "li and li", RESIDUE_TEXT },
+        { "mullerian", RESIDUE_TEXT },
+        { "BRIEN", RESIDUE_CODE },
+        { "Roy", RESIDUE_TEXT },
+        { "31 1970", RESIDUE_TEXT },
+        { "19700130", RESIDUE_DATE },
+        { "1.2.826.0.1.3680043.77.12", RESIDUE_UIDS },
+        { "1.2.826.0.1.3680043.77", RESIDUE_UIDS },
+        { "1.2.840.10008.5.1.4.1.1.2", RESIDUE_UIDS },
+        { "", RESIDUE_TEXT },
+        { "\\\\", RESIDUE_TEXT },
         { "\001\002li\003x7\004", RESIDUE_BINARY },
     };
     residue_auto *r = doe();
@@ -102,7 +147,13 @@ static void test_residue__a_kept_identity_is_exempt_where_it_is_kept(void)
 static void test_residue__a_later_needle_finds_an_earlier_text(void)
 {
     struct pixl_error err = { 0 };
-    static const struct { const char *text; enum residue_form form; const char *needle; enum identity kind; bool found; } rows[] = {
+    static const struct {
+        const char *text;
+        enum residue_form form;
+        const char *needle;
+        enum identity kind;
+        bool found;
+    } rows[] = {
         { "report for Ngata", RESIDUE_TEXT, "NGATA^X", IDENTITY_PATIENT, true },
         { "code Q-77-1", RESIDUE_TEXT, "Q771", IDENTITY_ID, true },
         { "19650203", RESIDUE_DATE, "19650203", IDENTITY_DATE, true },
@@ -155,7 +206,9 @@ static void test_residue__ideographs_count_from_two(void)
     struct pixl_error err = { 0 };
     residue_auto *r = NULL;
     REQUIRE_OK(residue_new(&r, &err), err);
-    REQUIRE_OK(residue_add_name(r, STR("Yamada^Tarou=\345\261\261\347\224\260^\345\244\252\351\203\216"), IDENTITY_PATIENT, &err), err);
+    REQUIRE_OK(residue_add_name(r, STR("Yamada^Tarou=\345\261\261\347\224\260^\345\244\252\351\203\216"),
+                                IDENTITY_PATIENT, &err),
+               err);
     CHECK(hits(r, "\345\261\261\347\224\260", RESIDUE_TEXT));
     CHECK(hits(r, "note: \345\261\261\347\224\260 MR", RESIDUE_TEXT));
     CHECK(hits(r, "TAROU YAMADA", RESIDUE_TEXT));

@@ -9,12 +9,13 @@ static const struct pixl_error down = { .code = PIXL_E_UNAVAILABLE, .msg = "nobo
 static void test_breaker__closed_allows_everybody(void)
 {
     struct breaker b;
+    bool probe = false;
     char why[200];
     enum pixl_code code;
     breaker_init(&b);
     for (int i = 0; i < 3; i++)
-        CHECK(breaker_allows(&b, i));
-    CHECK(!breaker_report(&b, true, NULL, 5));
+        CHECK(breaker_allows(&b, i, &probe));
+    CHECK(!breaker_report(&b, probe, true, NULL, 5));
     CHECK(!breaker_why(&b, why, &code));
     CHECK(breaker_next_us(&b) == INT64_MIN);
     breaker_done(&b);
@@ -23,18 +24,19 @@ static void test_breaker__closed_allows_everybody(void)
 static void test_breaker__pauses_grow_to_five_minutes(void)
 {
     struct breaker b;
+    bool probe = false;
     int64_t now = 100 * S, pause = S;
     breaker_init(&b);
-    CHECK(breaker_allows(&b, now));
-    CHECK(breaker_report(&b, false, &down, now));
+    CHECK(breaker_allows(&b, now, &probe));
+    CHECK(breaker_report(&b, probe, false, &down, now));
     for (int i = 0; i < 12; i++) {
         test_row("probe %d", i);
-        CHECK(!breaker_allows(&b, now + pause - 1));
+        CHECK(!breaker_allows(&b, now + pause - 1, &probe));
         CHECK_INT(breaker_next_us(&b), now + pause);
         now += pause;
-        CHECK(breaker_allows(&b, now));
-        CHECK(!breaker_allows(&b, now));                /* one probe only */
-        CHECK(!breaker_report(&b, false, &down, now));
+        CHECK(breaker_allows(&b, now, &probe));
+        CHECK(!breaker_allows(&b, now, &probe));                /* one probe only */
+        CHECK(!breaker_report(&b, probe, false, &down, now));
         pause = pause * 2 < 300 * S ? pause * 2 : 300 * S;
     }
     breaker_done(&b);
@@ -43,41 +45,44 @@ static void test_breaker__pauses_grow_to_five_minutes(void)
 static void test_breaker__late_reports_do_not_lengthen_the_pause(void)
 {
     struct breaker b;
+    bool probe = false;
     breaker_init(&b);
-    CHECK(breaker_report(&b, false, &down, 0));
+    CHECK(breaker_report(&b, probe, false, &down, 0));
     for (int i = 0; i < 20; i++)                        /* workers that were under way */
-        CHECK(!breaker_report(&b, false, &down, S / 2));
-    CHECK(breaker_allows(&b, S));
+        CHECK(!breaker_report(&b, probe, false, &down, S / 2));
+    CHECK(breaker_allows(&b, S, &probe));
     breaker_done(&b);
 }
 
 static void test_breaker__a_probe_that_works_closes_it(void)
 {
     struct breaker b;
+    bool probe = false;
     char why[200];
     enum pixl_code code;
     breaker_init(&b);
-    CHECK(breaker_report(&b, false, &down, 0));
+    CHECK(breaker_report(&b, probe, false, &down, 0));
     CHECK(breaker_why(&b, why, &code) && code == PIXL_E_UNAVAILABLE);
     CHECK_STR(str_of(why), "nobody answers");
-    CHECK(breaker_allows(&b, S));
-    CHECK(breaker_report(&b, true, NULL, S));
-    CHECK(breaker_allows(&b, S) && breaker_allows(&b, S));
+    CHECK(breaker_allows(&b, S, &probe));
+    CHECK(breaker_report(&b, probe, true, NULL, S));
+    CHECK(breaker_allows(&b, S, &probe) && breaker_allows(&b, S, &probe));
     /* and the next outage starts with a short pause again */
-    CHECK(breaker_report(&b, false, &down, 10 * S));
-    CHECK(breaker_allows(&b, 11 * S));
+    CHECK(breaker_report(&b, probe, false, &down, 10 * S));
+    CHECK(breaker_allows(&b, 11 * S, &probe));
     breaker_done(&b);
 }
 
 static void test_breaker__an_unused_probe_is_free_again(void)
 {
     struct breaker b;
+    bool probe = false;
     breaker_init(&b);
-    CHECK(breaker_report(&b, false, &down, 0));
-    CHECK(breaker_allows(&b, S));
-    CHECK(!breaker_allows(&b, S));
-    breaker_unused(&b);
-    CHECK(breaker_allows(&b, S));
+    CHECK(breaker_report(&b, probe, false, &down, 0));
+    CHECK(breaker_allows(&b, S, &probe));
+    CHECK(!breaker_allows(&b, S, &probe));
+    breaker_unused(&b, probe);
+    CHECK(breaker_allows(&b, S, &probe));
     breaker_done(&b);
 }
 

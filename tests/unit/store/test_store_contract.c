@@ -262,7 +262,7 @@ static void test_claim__waits_for_the_time_and_next_due_tells_it(void)
     struct pixl_error err = { 0 };
     struct store *s = open_store();
     int64_t due = 0;
-    CHECK_OK(store_next_due(s, STORE_WORK_RETRIEVE, &due, &err), err);
+    CHECK_OK(store_next_due(s, STORE_WORK_RETRIEVE, NULL, 0, &due, &err), err);
     CHECK_INT(due, INT64_MAX);
     add(s, (struct ask){ .mrn = "1", .accession = "A" });
     add(s, (struct ask){ .mrn = "1", .accession = "B" });
@@ -274,9 +274,9 @@ static void test_claim__waits_for_the_time_and_next_due_tells_it(void)
         back.reason = STUDY_WHY_ARCHIVE_ERROR;
         CHECK_OK(store_move(s, &back, NULL, &err), err);
     }
-    CHECK_OK(store_next_due(s, STORE_WORK_RETRIEVE, &due, &err), err);
+    CHECK_OK(store_next_due(s, STORE_WORK_RETRIEVE, NULL, 0, &due, &err), err);
     CHECK_INT(due, T0 + 3000);
-    CHECK_OK(store_next_due(s, STORE_WORK_DELIVER, &due, &err), err);
+    CHECK_OK(store_next_due(s, STORE_WORK_DELIVER, NULL, 0, &due, &err), err);
     CHECK_INT(due, INT64_MAX);
     CHECK_INT(claim_as(s, ME, STORE_WORK_RETRIEVE, 2999, false).id, 0);
     struct store_image m = claim_as(s, ME, STORE_WORK_RETRIEVE, 3000, false);
@@ -284,8 +284,13 @@ static void test_claim__waits_for_the_time_and_next_due_tells_it(void)
     CHECK_INT(m.attempts, 1);
     CHECK_INT(claim_as(s, ME, STORE_WORK_RETRIEVE, 3000, false).id, 0);
     move_to(s, 1, STUDY_QUEUED);
-    CHECK_OK(store_next_due(s, STORE_WORK_RETRIEVE, &due, &err), err);
+    CHECK_OK(store_next_due(s, STORE_WORK_RETRIEVE, NULL, 0, &due, &err), err);
     CHECK_INT(due, 0);
+    const struct str out[] = { STR("other"), image_of(s, 1).project };
+    CHECK_OK(store_next_due(s, STORE_WORK_RETRIEVE, out, 1, &due, &err), err);
+    CHECK_INT(due, 0);
+    CHECK_OK(store_next_due(s, STORE_WORK_RETRIEVE, out, 2, &due, &err), err);
+    CHECK_INT(due, INT64_MAX);
     store_close(s);
 }
 
@@ -362,6 +367,29 @@ static void test_recover__gives_back_what_others_lost(void)
         }
         store_close(s);
     }
+}
+
+static void test_recover__ends_the_waiting_for_an_outage(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    int64_t n, due = 0;
+    static const enum study_reason why[] = { STUDY_WHY_UNAVAILABLE, STUDY_WHY_ARCHIVE_ERROR };
+    for (size_t i = 0; i < ARRAY_LEN(why); i++) {
+        add(s, (struct ask){ .mrn = "1", .accession = i ? "B" : "A" });
+        struct store_image m = claim(s);
+        struct store_move back = move_of(m.id, m.fence, STUDY_QUEUED);
+        back.not_before_us = T0 + 1000000;
+        back.reason = why[i];
+        CHECK_OK(store_move(s, &back, NULL, &err), err);
+    }
+    CHECK_OK(store_recover_claims(s, ME, false, T0 + 10, &n, &err), err);
+    CHECK_OK(store_next_due(s, STORE_WORK_RETRIEVE, NULL, 0, &due, &err), err);
+    CHECK_INT(due, T0 + 1000000);
+    CHECK_OK(store_recover_claims(s, ME, true, T0 + 10, &n, &err), err);
+    CHECK_INT(claim_as(s, ME, STORE_WORK_RETRIEVE, 20, false).id, 1);
+    CHECK_INT(claim_as(s, ME, STORE_WORK_RETRIEVE, 20, false).id, 0);
+    store_close(s);
 }
 
 static void test_renew__prolongs_the_claims_of_one_owner(void)
@@ -461,7 +489,6 @@ static void test_move__writes_what_it_names_and_nothing_else(void)
     CHECK_STR(m.detail, "no_space");
     CHECK_INT(claim(s).fence, 2);
     struct store_move done = move_of(1, 2, STUDY_DEIDENTIFIED);
-    done.reset_attempts = true;
     done.pseudo_study_uid = "2.25.1";
     done.zip_digest = "abc";
     done.zip_bytes = 0;
@@ -475,7 +502,7 @@ static void test_move__writes_what_it_names_and_nothing_else(void)
     CHECK_OK(store_move(s, &fail, NULL, &err), err);
     m = image_of(s, 1);
     CHECK_INT(m.failed_from, STUDY_DELIVERING);
-    CHECK_INT(m.attempts, 0);
+    CHECK_INT(m.attempts, 1);
     CHECK_STR(m.detail, "");
     CHECK_STR(m.pseudo_study_uid, "2.25.1");
     CHECK_STR(m.zip_digest, "abc");
@@ -642,6 +669,7 @@ int main(int argc, char **argv)
         TEST(test_claim__waits_for_the_time_and_next_due_tells_it),
         TEST(test_claim__suspects_and_projects_can_be_left_out),
         TEST(test_recover__gives_back_what_others_lost),
+        TEST(test_recover__ends_the_waiting_for_an_outage),
         TEST(test_renew__prolongs_the_claims_of_one_owner),
         TEST(test_move__follows_the_table_of_moves),
         TEST(test_move__of_a_lost_claim_is_stale_and_changes_nothing),
