@@ -1,11 +1,15 @@
 /* check.c - the residue check over every value that would pass as it is in the source. */
 #include "study_internal.h"
 
-struct place { const struct dicom_file *f; uint32_t index; struct item_counts *counts; };
+struct element_place {
+    const struct dicom_file *f;
+    uint32_t index;
+    struct item_counts *counts;
+};
 
 static void write_place(void *ctx, char out[RESIDUE_WHERE_SIZE])
 {
-    const struct place *p = ctx;
+    const struct element_place *p = ctx;
     if (p->f == NULL)
         memcpy(out, "(0010,0020)", sizeof "(0010,0020)");
     else
@@ -102,7 +106,7 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
             return false;
         t.is_unclean = t.text.p == raw.p && !is_ascii(raw);
     }
-    struct place place = { in->f, i, counts };
+    struct element_place place = { in->f, i, counts };
     if (!residue_check(s->residue, &t, write_place, &place, err))
         return false;
     if (residue_hit(s->residue) == NULL)
@@ -115,12 +119,12 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
 static bool check_others(struct instance *in, struct pixl_error *err)
 {
     struct residue_text class = { .text = in->text[TOP_SOP_CLASS], .form = RESIDUE_UIDS };
-    struct place place = { in->f, (uint32_t)in->top[TOP_SOP_CLASS], NULL };
+    struct element_place place = { in->f, (uint32_t)in->top[TOP_SOP_CLASS], NULL };
     if (in->decisions[in->top[TOP_SOP_CLASS]].what != DECISION_VALUE &&
         !residue_check(in->study->residue, &class, write_place, &place, err))
         return false;
     struct residue_text patient = { .text = in->study->participant, .form = RESIDUE_TEXT };
-    struct place no_place = { NULL, 0, NULL };
+    struct element_place no_place = { NULL, 0, NULL };
     return patient.text.n == 0 || residue_check(in->study->residue, &patient, write_place, &no_place, err);
 }
 

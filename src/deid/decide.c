@@ -81,9 +81,9 @@ static bool map_values(struct instance *in, uint32_t i, enum dicom_vr vr, struct
         value = str_trim(dicom_uid_trim(value));
         if (value.n > 0 && !one(in, value, mapped, err))
             return false;
-        size_t n = strlen(mapped);
-        memcpy(out + result.n, mapped, n);
-        result.n += n;
+        const struct str one_mapped = str_of(mapped);
+        memcpy(out + result.n, one_mapped.p, one_mapped.n);
+        result.n += one_mapped.n;
         if (more)
             out[result.n++] = '\\';
     }

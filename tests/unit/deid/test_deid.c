@@ -64,42 +64,43 @@ struct op_row {
 #define B(s) { "" s, sizeof(s) - 1 }
 #define S(s) { s, sizeof(s) - 1 }
 
+static const struct op_row op_rows[] = {
+    { DICOM_VR_LO, S("abcd"), S("ANONYMIZED"), S("") },
+    { DICOM_VR_LT, S("abcd"), S("ANONYMIZED"), S("") },
+    { DICOM_VR_SH, S("abcd"), S("ANONYMIZED"), S("") },
+    { DICOM_VR_PN, S("a^bc"), S("ANONYMIZED"), S("") },
+    { DICOM_VR_CS, S("ABCD"), S("ANONYMIZED"), S("") },
+    { DICOM_VR_ST, S("abcd"), S("ANONYMIZED"), S("") },
+    { DICOM_VR_UT, S("abcd"), S("ANONYMIZED"), S("") },
+    { DICOM_VR_AE, S("ABCD"), S("ANONYMIZED"), S("") },
+    { DICOM_VR_UC, S("abcd"), S("ANONYMIZED"), S("") },
+    { DICOM_VR_UR, S("a:bc"), S("ANONYMIZED"), S("") },
+    { DICOM_VR_DS, S("1.5 "), S("0 "), S("0 ") },
+    { DICOM_VR_IS, S("15"), S("0 "), S("0 ") },
+    { DICOM_VR_DA, S("20200102"), S("00010101"), S("00010101") },
+    { DICOM_VR_DT, S("20200102"), S("00010101010101.000000+0000"), S("00010101010101.000000+0000") },
+    { DICOM_VR_TM, S("1200"), S("000000.00 "), S("000000.00 ") },
+    { DICOM_VR_AS, S("031Y"), S("000Y"), S("") },
+    { DICOM_VR_AT, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
+    { DICOM_VR_US, B("\1\2"), B("\0\0"), B("\0\0") },
+    { DICOM_VR_SS, B("\1\2"), B("\0\0"), B("\0\0") },
+    { DICOM_VR_UL, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
+    { DICOM_VR_SL, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
+    { DICOM_VR_FL, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
+    { DICOM_VR_FD, B("12345678"), B("\0\0\0\0\0\0\0\0"), B("\0\0\0\0\0\0\0\0") },
+    { DICOM_VR_SV, B("12345678"), B("\0\0\0\0\0\0\0\0"), B("\0\0\0\0\0\0\0\0") },
+    { DICOM_VR_UV, B("12345678"), B("\0\0\0\0\0\0\0\0"), B("\0\0\0\0\0\0\0\0") },
+    { DICOM_VR_OB, B("123456"), B("\0\0\0\0\0\0"), S("") },
+    { DICOM_VR_OW, B("123456"), B("\0\0\0\0\0\0"), S("") },
+    { DICOM_VR_OF, B("1234"), B("\0\0\0\0"), S("") },
+    { DICOM_VR_OD, B("12345678"), B("\0\0\0\0\0\0\0\0"), S("") },
+    { DICOM_VR_OL, B("1234"), B("\0\0\0\0"), S("") },
+    { DICOM_VR_OV, B("12345678"), B("\0\0\0\0\0\0\0\0"), S("") },
+    { DICOM_VR_UN, S("whatever"), S("Anonymized"), S("") },
+};
+
 static void test_deid__replace_and_empty_do_what_each_vr_needs(void)
 {
-    static const struct op_row rows[] = {
-        { DICOM_VR_LO, S("abcd"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_LT, S("abcd"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_SH, S("abcd"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_PN, S("a^bc"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_CS, S("ABCD"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_ST, S("abcd"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_UT, S("abcd"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_AE, S("ABCD"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_UC, S("abcd"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_UR, S("a:bc"), S("ANONYMIZED"), S("") },
-        { DICOM_VR_DS, S("1.5 "), S("0 "), S("0 ") },
-        { DICOM_VR_IS, S("15"), S("0 "), S("0 ") },
-        { DICOM_VR_DA, S("20200102"), S("00010101"), S("00010101") },
-        { DICOM_VR_DT, S("20200102"), S("00010101010101.000000+0000"), S("00010101010101.000000+0000") },
-        { DICOM_VR_TM, S("1200"), S("000000.00 "), S("000000.00 ") },
-        { DICOM_VR_AS, S("031Y"), S("000Y"), S("") },
-        { DICOM_VR_AT, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
-        { DICOM_VR_US, B("\1\2"), B("\0\0"), B("\0\0") },
-        { DICOM_VR_SS, B("\1\2"), B("\0\0"), B("\0\0") },
-        { DICOM_VR_UL, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
-        { DICOM_VR_SL, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
-        { DICOM_VR_FL, B("\1\2\3\4"), B("\0\0\0\0"), B("\0\0\0\0") },
-        { DICOM_VR_FD, B("12345678"), B("\0\0\0\0\0\0\0\0"), B("\0\0\0\0\0\0\0\0") },
-        { DICOM_VR_SV, B("12345678"), B("\0\0\0\0\0\0\0\0"), B("\0\0\0\0\0\0\0\0") },
-        { DICOM_VR_UV, B("12345678"), B("\0\0\0\0\0\0\0\0"), B("\0\0\0\0\0\0\0\0") },
-        { DICOM_VR_OB, B("123456"), B("\0\0\0\0\0\0"), S("") },
-        { DICOM_VR_OW, B("123456"), B("\0\0\0\0\0\0"), S("") },
-        { DICOM_VR_OF, B("1234"), B("\0\0\0\0"), S("") },
-        { DICOM_VR_OD, B("12345678"), B("\0\0\0\0\0\0\0\0"), S("") },
-        { DICOM_VR_OL, B("1234"), B("\0\0\0\0"), S("") },
-        { DICOM_VR_OV, B("12345678"), B("\0\0\0\0\0\0\0\0"), S("") },
-        { DICOM_VR_UN, S("whatever"), S("Anonymized"), S("") },
-    };
     static const struct { enum project_tag_op op; int how; } ops[] = {
         { PROJECT_OP_REPLACE, 1 }, { PROJECT_OP_EMPTY_OR_REPLACE, 1 }, { PROJECT_OP_DELETE_OR_REPLACE, 1 },
         { PROJECT_OP_DELETE_OR_EMPTY_OR_REPLACE, 1 }, { PROJECT_OP_EMPTY, 2 }, { PROJECT_OP_DELETE_OR_EMPTY, 2 },
@@ -112,17 +113,17 @@ static void test_deid__replace_and_empty_do_what_each_vr_needs(void)
         rig_auto r;
         rig_init(&r, rules, ARRAY_LEN(rules));
         rig_start(&r);
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-            test_row("%s of %s", project_tag_op_name(ops[o].op), dicom_vr_name(rows[i].vr));
+        for (size_t i = 0; i < ARRAY_LEN(op_rows); i++) {
+            test_row("%s of %s", project_tag_op_name(ops[o].op), dicom_vr_name(op_rows[i].vr));
             struct dcm d;
             rig_begin(&d, true);
             rig_patient(&d);
             dcm_text(&d, 0x00190010, DICOM_VR_LO, "ACME 1");
-            dcm_bytes(&d, 0x00191001, rows[i].vr, rows[i].in.p, rows[i].in.n);
+            dcm_bytes(&d, 0x00191001, op_rows[i].vr, op_rows[i].in.p, op_rows[i].in.n);
             rig_uids(&d);
             REQUIRE(rig_run(&r, dcm_str(&d)) == DEID_EMIT);
-            const struct str want = ops[o].how == 1 ? rows[i].replaced : ops[o].how == 2 ? rows[i].emptied :
-                                    ops[o].how == 3 ? rows[i].in : STR("<none>");
+            const struct str want = ops[o].how == 1 ? op_rows[i].replaced : ops[o].how == 2 ? op_rows[i].emptied :
+                                    ops[o].how == 3 ? op_rows[i].in : STR("<none>");
             struct str got = VALUE(&r, 0x00191001);
             if (!CHECK(str_eq(got, want)))
                 fprintf(stderr, "    got %.*s, wanted %.*s\n", STR_ARG(got), STR_ARG(want));
