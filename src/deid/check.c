@@ -81,6 +81,30 @@ static bool is_hidden_sequence(struct str raw)
     return raw.n >= 8 && memcmp(raw.p, "\xFE\xFF\x00\xE0", 4) == 0;
 }
 
+/* A long value of unknown meaning, piece by piece, each remembered by itself: from slice to slice a vendor's header
+ * changes in a few fields.  Pieces end where something that is not printable stands, so that no word is cut. */
+static bool check_pieces(struct instance *in, const struct residue_text *t, uint32_t salt,
+                         const struct dicom_charset *set, struct element_place *place, struct pixl_error *err)
+{
+    enum { PIECE_BYTES = 128 };
+    struct deid_study *s = in->study;
+    for (size_t from = 0, to; from < t->text.n; from = to) {
+        to = t->text.n - from > PIECE_BYTES ? from + PIECE_BYTES : t->text.n;
+        while (to < t->text.n && t->text.p[to] >= 0x20 && t->text.p[to] < 0x7F)
+            to++;
+        struct residue_text piece = *t;
+        piece.text = (struct str){ t->text.p + from, to - from };
+        uint64_t key = study_value_key(s, ~salt, set, piece.text);
+        if (study_has_seen(s, key))
+            continue;
+        if (!residue_check(s->residue, &piece, write_place, place, err))
+            return false;
+        if (residue_hit(s->residue) == NULL)
+            study_remember(s, key);
+    }
+    return true;
+}
+
 static bool check_element(struct instance *in, uint32_t i, const struct dicom_charset *set, struct item_counts *counts,
                           struct pixl_error *err)
 {
@@ -107,7 +131,9 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
         t.is_unclean = t.text.p == raw.p && !is_ascii(raw);
     }
     struct element_place place = { in->f, i, counts };
-    if (!residue_check(s->residue, &t, write_place, &place, err))
+    bool ok = form == RESIDUE_BINARY ? check_pieces(in, &t, e->tag ^ d->exempt, set, &place, err)
+                                     : residue_check(s->residue, &t, write_place, &place, err);
+    if (!ok)
         return false;
     if (residue_hit(s->residue) == NULL)
         study_remember(s, key);

@@ -122,18 +122,22 @@ static uint64_t mix(uint64_t a, uint64_t b)
 /* Four lanes, so that the multiplications of a long value do not wait for each other. */
 static uint64_t hash_bytes(uint64_t seed, struct str s)
 {
-    uint64_t lane[4] = { mix(seed, s.n), seed + 1, seed + 2, seed + 3 }, word[4];
+    uint64_t a = mix(seed, s.n), b = seed + 1, c = seed + 2, d = seed + 3, word[4];
     for (; s.n >= sizeof word; s.p += sizeof word, s.n -= sizeof word) {
         memcpy(word, s.p, sizeof word);
-        for (size_t i = 0; i < 4; i++)
-            lane[i] = mix(lane[i], word[i]);
+        a = mix(a, word[0]);
+        b = mix(b, word[1]);
+        c = mix(c, word[2]);
+        d = mix(d, word[3]);
     }
     memset(word, 0, sizeof word);
     if (s.n > 0)
         memcpy(word, s.p, s.n);
-    for (size_t i = 0; i < 4; i++)
-        lane[i] = mix(lane[i], word[i] + seed);
-    return mix(mix(lane[0], lane[1]), mix(lane[2], lane[3]));
+    a = mix(a, word[0]);
+    b = mix(b, word[1]);
+    c = mix(c, word[2]);
+    d = mix(d, word[3]);
+    return mix(mix(a, b), mix(c, d));
 }
 
 uint64_t study_value_key(const struct deid_study *s, uint32_t salt, const struct dicom_charset *set, struct str bytes)
