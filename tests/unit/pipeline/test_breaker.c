@@ -24,7 +24,7 @@ static void test_breaker__closed_allows_everybody(void)
 static void test_breaker__pauses_grow_to_five_minutes(void)
 {
     struct breaker b;
-    bool probe = false;
+    bool probe = false, other = true;
     int64_t now = 100 * S, pause = S;
     breaker_init(&b);
     CHECK(breaker_allows(&b, now, &probe));
@@ -35,7 +35,7 @@ static void test_breaker__pauses_grow_to_five_minutes(void)
         CHECK_INT(breaker_next_us(&b), now + pause);
         now += pause;
         CHECK(breaker_allows(&b, now, &probe));
-        CHECK(!breaker_allows(&b, now, &probe));                /* one probe only */
+        CHECK(!breaker_allows(&b, now, &other));                /* one probe only */
         CHECK(!breaker_report(&b, probe, false, &down, now));
         pause = pause * 2 < 300 * S ? pause * 2 : 300 * S;
     }
@@ -76,11 +76,13 @@ static void test_breaker__a_probe_that_works_closes_it(void)
 static void test_breaker__an_unused_probe_is_free_again(void)
 {
     struct breaker b;
-    bool probe = false;
+    bool probe = false, other = true;
     breaker_init(&b);
     CHECK(breaker_report(&b, probe, false, &down, 0));
-    CHECK(breaker_allows(&b, S, &probe));
-    CHECK(!breaker_allows(&b, S, &probe));
+    CHECK(breaker_allows(&b, S, &probe) && probe);
+    CHECK(!breaker_allows(&b, S, &other) && !other);
+    breaker_unused(&b, other);                          /* one that is no probe frees nothing */
+    CHECK(!breaker_allows(&b, S, &other));
     breaker_unused(&b, probe);
     CHECK(breaker_allows(&b, S, &probe));
     breaker_done(&b);
