@@ -233,5 +233,5 @@ int main(int argc, char **argv)
         print_help(stdout, c.command);
         return CLI_DONE;
     }
-    return run(&c);
+    return (int)run(&c);
 }

@@ -238,7 +238,8 @@ bool dataset_write(struct dataset_builder *b, const struct dataset *d, const str
         return pixl_fail(err, PIXL_E_NOMEM, 0, "elements of a made-up image");
     if (preamble.n > 0)
         memcpy(head, preamble.p, preamble.n);
-    memcpy(head + PREAMBLE_BYTES, "DICM", 4);
+    static const char magic[4] = { 'D', 'I', 'C', 'M' };
+    memcpy(head + PREAMBLE_BYTES, magic, sizeof magic);
     dicom_plan_init(out, b->arena);
     return dicom_plan_bytes(out, head, sizeof head, err) && code_meta(b->arena, f, out, err) &&
            code_set(&coder, d, out, err);

@@ -98,7 +98,8 @@ static void put_protocol(struct image_writer *w)
     }
     for (size_t i = 0; i < PROTOCOL_BYTES; i++)
         p[i] = (char)(phantom_random(&state) & 0x0F);
-    memcpy(p, "SV10\4\3\2\1", 8);
+    static const char magic[8] = { 'S', 'V', '1', '0', 4, 3, 2, 1 };
+    memcpy(p, magic, sizeof magic);
     (void)snprintf(p + 4096, 512, "tPatientName = \"%s^%s\"\ntPatientID = \"%s\"\ntPatientBirthday = \"%s\"",
                    w->i->person->family_in_file, w->i->person->given, w->i->person->mrn, w->i->person->birth_date);
     dataset_bytes(w->b, w->d, 0x00291010, DICOM_VR_OB, p, PROTOCOL_BYTES);
