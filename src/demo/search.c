@@ -61,9 +61,22 @@ void search_free(struct search *s)
     free(s);
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* A number inside a longer number is another number: pseudo UIDs have so many digits that every MRN would come up in some. */
+static bool is_cut_from_a_number(const struct entry *e, struct str in, size_t at)
+{
+    size_t end = at + e->n;
+    return (is_digit(e->text[0]) && at > 0 && is_digit(in.p[at - 1])) ||
+           (is_digit(e->text[e->n - 1]) && end < in.n && is_digit(in.p[end]));
+}
+
 static bool is_at(const struct search *s, const struct entry *e, struct str in, size_t at)
 {
-    if (e->n > in.n - at)
+    if (e->n > in.n - at || is_cut_from_a_number(e, in, at))
         return false;
     for (size_t i = 0; i < e->n; i++)
         if (s->fold[(uint8_t)e->text[i]] != s->fold[(uint8_t)in.p[at + i]])

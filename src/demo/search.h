@@ -1,4 +1,5 @@
-/* search.h - looks for many texts at once in bytes: letters of ASCII in any case, other bytes as they are.
+/* search.h - looks for many texts at once in bytes: letters of ASCII in any case, other bytes as they are; a text
+ * that begins or ends with a digit only where the number does.
  * Owns: its table; borrows the texts.  Threads: immutable after search_new(); any. */
 #ifndef PIXL_DEMO_SEARCH_H
 #define PIXL_DEMO_SEARCH_H

@@ -4,7 +4,7 @@
 
 #include "test.h"
 
-static const char *const texts[] = { "Thistlewick", "QX26001417", "1952-11-07", "L\xF6wen", "abcd", "bcdefgh", NULL };
+static const char *const texts[] = { "Thistlewick", "QX26001417", "1952-11-07", "L\xF6wen", "abcd", "bcdefgh", "41304116", NULL };
 
 static void test_search__finds_texts_in_any_case_and_place(void)
 {
@@ -21,6 +21,11 @@ static void test_search__finds_texts_in_any_case_and_place(void)
         { "one begun within another", "abcbcdefgh", "bcdefgh", 3 },
         { "cut short at the end", "Thistlewic", NULL, -1 },
         { "near miss", "Thistlewlck and 1952-11-08", NULL, -1 },
+        { "a number by itself", "id 41304116.", "41304116", 3 },
+        { "a number between letters", "x41304116y", "41304116", 1 },
+        { "a number begun within another", "541304116", NULL, -1 },
+        { "a number that goes on", "2.25.413041161", NULL, -1 },
+        { "cut from a number, then by itself", "4130411641304116 41304116", "41304116", 17 },
         { "nothing", "", NULL, -1 },
         { "less than four bytes", "abc", NULL, -1 },
     };
