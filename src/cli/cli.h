@@ -34,6 +34,7 @@ struct cli_command {
     size_t n_options;
     int min_args, max_args;
     bool needs_settings, is_hidden;
+    bool is_supervised;                      /* runs in a child that is started again when it crashes */
     enum cli_exit (*run)(struct cli *c, struct pixl_error *err);     /* CLI_FAILED with err set: main prints it */
 };
 

@@ -82,7 +82,7 @@ static enum cli_exit run(struct cli *c, struct pixl_error *err)
     if (ok) {
         show_summary(&summary, &c->settings, c->json);
         code = exit_of(&summary);
-    } else {
+    } else if (err->code != PIXL_E_INVALID) {
         (void)fprintf(stderr, "nothing is lost: the same command goes on where this one ended\n");
     }
     arena_done(&a);
@@ -103,7 +103,8 @@ const struct cli_command cli_run = {
             "Without COHORT it goes on with what the state holds. Ctrl-C finishes the studies in hand; a second Ctrl-C\n"
             "gives them back; the same command goes on later and repeats nothing.\n"
             "The projects named by the cohort need a file <slug>.yaml in the configs folder (`pixl config check`).",
-    .options = run_options, .n_options = ARRAY_LEN(run_options), .min_args = 0, .max_args = 1, .needs_settings = true, .run = run,
+    .options = run_options, .n_options = ARRAY_LEN(run_options), .min_args = 0, .max_args = 1, .needs_settings = true,
+    .is_supervised = true, .run = run,
 };
 
 /* --- populate -------------------------------------------------------------------------------------------------- */

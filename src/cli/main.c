@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "pipeline/supervise.h"
 
 extern char **environ;
 
@@ -207,6 +208,20 @@ static enum cli_exit run(struct cli *c)
     return code;
 }
 
+/* A study that crashes pixl is worked alone the second time: more crashes than this have another cause. */
+enum { RESTARTS_MAX = 20 };
+
+static int run_in_child(void *c)
+{
+    return (int)run(c);
+}
+
+static void say_crashed(int signal, int again)
+{
+    (void)fprintf(stderr, "\npixl: the work ended by signal %d%s\n", signal,
+                  again ? "; it goes on, and takes the studies that were in hand alone" : " again and again; nothing is lost, but somebody must look");
+}
+
 int main(int argc, char **argv)
 {
     protect();
@@ -233,5 +248,5 @@ int main(int argc, char **argv)
         print_help(stdout, c.command);
         return CLI_DONE;
     }
-    return (int)run(&c);
+    return c.command->is_supervised ? supervise(run_in_child, &c, RESTARTS_MAX, say_crashed) : (int)run(&c);
 }

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,19 @@ static bool name_owner(struct site *s, struct pixl_error *err)
     return true;
 }
 
+/* A run that was killed a moment ago may still be dying (its work is a child of it): two seconds are enough for that. */
+static bool take_lock(const char *path, int *fd, struct pixl_error *err)
+{
+    const int64_t until = clock_mono_us() + 2000000;
+    while (!fs_lock(path, fd, err)) {
+        if (err->code != PIXL_E_BUSY || clock_mono_us() >= until)
+            return false;
+        pixl_error_clear(err);
+        (void)poll(NULL, 0, 50);
+    }
+    return true;
+}
+
 static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
 {
     const struct settings *set = s->settings;
@@ -66,7 +80,7 @@ static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
             pixl_fail(err, PIXL_E_NOMEM, 0, "state lock");
             goto out;
         }
-        if (!fs_lock(lock, &s->lock_fd, err)) {
+        if (!take_lock(lock, &s->lock_fd, err)) {
             pixl_wrap(err, "another pixl works on %s", set->state_dir);
             goto out;
         }
