@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "hospital.h"
@@ -13,22 +14,75 @@
 enum { STUDIES_MIN = 8, STUDIES_MAX = 100000 };
 #define DEMO_ARENA_MAX ((size_t)1 << 30)
 
-static bool check_empty(const char *dir, struct pixl_error *err)
+/* Says that a folder is a demo's, to be replaced by the next. */
+#define MARKER ".pixl-demo"
+/* All that a demo makes and its extraction writes, in the order in which it is removed; nothing else ever is.  The
+ * state and the marker go last: until then the lock keeps off others, and a removal cut short can be repeated. */
+static const char *const parts[] = { "configs", "exports", "hospital", "safe-haven", "state", MARKER };
+
+static bool is_part(const char *name)
 {
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (strcmp(parts[i], name) == 0)
+            return true;
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* What is in the folder: nothing, an earlier demo and no more (*is_demo), or something else, which is refused. */
+static bool look_inside(const char *dir, bool *is_demo, struct pixl_error *err)
+{
+    bool is_empty = true, is_all_ours = true;
     DIR *d = opendir(dir);
-    bool is_empty = true;
     if (d == NULL)
         return pixl_fail_errno(err, errno, "demo folder");
-    for (const struct dirent *e; (e = readdir(d)) != NULL;)
+    *is_demo = false;
+    for (const struct dirent *e; (e = readdir(d)) != NULL;) {
         is_empty = is_empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0);
+        is_all_ours = is_all_ours && is_part(e->d_name);
+        *is_demo = *is_demo || (strcmp(e->d_name, MARKER) == 0 && e->d_type != DT_LNK);
+    }
     (void)closedir(d);
-    return is_empty || pixl_fail(err, PIXL_E_EXISTS, 0, "the demo wants a new or empty folder");
+    return is_empty || (*is_demo && is_all_ours) ||
+           pixl_fail(err, PIXL_E_EXISTS, 0, "the folder holds something that no demo made; a demo wants a new or empty "
+                                            "one, or that of an earlier demo");
+}
+
+static bool remove_earlier(const char *dir, struct arena *a, struct pixl_error *err)
+{
+    const char *lock = fs_path3(a, dir, "state", "lock");
+    int fd = -1;
+    if (lock == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "demo folder");
+    if (fs_exists(lock) && !fs_lock(lock, &fd, err))
+        return pixl_wrap(err, "the earlier demo still runs");
+    bool ok = true;
+    for (size_t i = 0; ok && i < ARRAY_LEN(parts); i++) {
+        const char *path = fs_path(a, dir, parts[i]);
+        ok = path != NULL ? fs_remove_tree(path, err) : pixl_fail(err, PIXL_E_NOMEM, 0, "demo folder");
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return ok;
+}
+
+/* The folder, new or made new, with the marker as the first thing in it. */
+static bool make_folder(const char *dir, struct arena *a, struct pixl_error *err)
+{
+    bool is_demo = false;
+    if (!fs_make_dirs(dir, 0755, err) || !look_inside(dir, &is_demo, err) ||
+        (is_demo && !remove_earlier(dir, a, err)))
+        return false;
+    const char *marker = fs_path(a, dir, MARKER);
+    if (marker == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "demo folder");
+    return fs_write_whole(marker, STR("made by `pixl demo`, which replaces this folder when it is called again\n"),
+                          0644, err);
 }
 
 static bool set_paths(const char *dir, struct demo *d, struct pixl_error *err)
 {
     char real[PATH_MAX];
-    if (!fs_make_dirs(dir, 0755, err) || !check_empty(dir, err))
+    if (!make_folder(dir, &d->arena, err))
         return false;
     if (realpath(dir, real) == NULL)
         return pixl_fail_errno(err, errno, "demo folder");

@@ -6,6 +6,7 @@
  *   <dir>/hospital/cohort.csv
  *   <dir>/configs/<slug>.yaml, configs/tag-operations/...
  *   <dir>/safe-haven/                        the destination
+ *   <dir>/.pixl-demo                         says that the folder is a demo's
  * Everything is computed from a seed: the same call makes the same bytes.  No person in it exists.
  * Owns: what struct demo points to (its arena).  Never: uses anything but pixl's own writer and DuckDB.
  * Threads: one call at a time. */
@@ -36,11 +37,13 @@ struct demo {
     const char *sample_project; /* the project that it is delivered to */
 };
 
-/* Makes the hospital below dir (which must not exist or be empty).  n_studies >= 8; the special ones are always
+/* Makes the hospital below dir, which must not exist, or be empty, or hold an earlier demo and nothing else: that is
+ * replaced, with what its extraction wrote (state, exports).  n_studies >= 8; the special ones are always
  * there: missing, skipped, damaged, leaking, asked for twice, found by accession number, asked for by series.
  * temp_dir: where DuckDB may spill. *out zeroed by the caller, freed with demo_done(); every path in it is
  * absolute.
- * Fails: INVALID (n_studies), EXISTS (dir holds something), UNSUPPORTED (no DuckDB), IO, NO_SPACE, DENIED, NOMEM. */
+ * Fails: INVALID (n_studies), EXISTS (dir holds something else), BUSY (the earlier demo still runs), UNSUPPORTED (no
+ * DuckDB), IO, NO_SPACE, DENIED, NOMEM. */
 PIXL_MUST_CHECK bool demo_make(const char *dir, size_t n_studies, const char *temp_dir, struct demo *out,
                                struct pixl_error *err);
 void demo_done(struct demo *d);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "cohort/cohort.h"
@@ -92,6 +93,40 @@ static void test_demo_make__refuses_what_is_not_new(void)
     REQUIRE_OK(fs_make_dirs(test_path("used/inside"), 0700, &err), err);
     CHECK_FAILS(demo_make(test_path("used"), 8, test_path("duck"), &d, &err), err, PIXL_E_EXISTS);
     CHECK(d.studies == NULL);
+}
+
+static void test_demo_make__replaces_an_earlier_demo_and_nothing_else(void)
+{
+    struct pixl_error err = { 0 };
+    struct demo d = { 0 };
+    make("demo", 8, &d);
+    demo_done(&d);
+    REQUIRE_OK(fs_make_dirs(test_path("demo/state"), 0700, &err), err);
+    REQUIRE_OK(fs_write_whole(test_path("demo/state/pixl.db"), STR("old"), 0600, &err), err);
+    REQUIRE_OK(fs_write_whole(test_path("demo/safe-haven/old.zip"), STR("old"), 0600, &err), err);
+    int fd = -1;
+    REQUIRE_OK(fs_lock(test_path("demo/state/lock"), &fd, &err), err);
+    CHECK_FAILS(demo_make(test_path("demo"), 8, test_path("duck"), &d, &err), err, PIXL_E_BUSY);
+    CHECK(fs_exists(test_path("demo/safe-haven/old.zip")));
+    (void)close(fd);
+
+    make("demo", 8, &d);
+    demo_done(&d);
+    CHECK(!fs_exists(test_path("demo/state")) && !fs_exists(test_path("demo/safe-haven/old.zip")));
+    CHECK(fs_exists(test_path("demo/hospital/cohort.csv")));
+
+    /* Something of somebody's own among it: all of it stays. */
+    REQUIRE_OK(fs_write_whole(test_path("demo/notes.txt"), STR("mine"), 0600, &err), err);
+    CHECK_FAILS(demo_make(test_path("demo"), 8, test_path("duck"), &d, &err), err, PIXL_E_EXISTS);
+    CHECK(fs_exists(test_path("demo/notes.txt")) && fs_exists(test_path("demo/hospital/cohort.csv")));
+    REQUIRE_OK(fs_remove(test_path("demo/notes.txt"), &err), err);
+
+    /* The parts alone, without the marker, are somebody's too; so is a marker that leads elsewhere. */
+    REQUIRE_OK(fs_remove(test_path("demo/.pixl-demo"), &err), err);
+    CHECK_FAILS(demo_make(test_path("demo"), 8, test_path("duck"), &d, &err), err, PIXL_E_EXISTS);
+    REQUIRE(symlink("hospital/cohort.csv", test_path("demo/.pixl-demo")) == 0);
+    CHECK_FAILS(demo_make(test_path("demo"), 8, test_path("duck"), &d, &err), err, PIXL_E_EXISTS);
+    CHECK(fs_exists(test_path("demo/hospital/cohort.csv")));
 }
 
 static void test_demo_make__its_projects_load_and_compile(void)
@@ -274,6 +309,7 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         TEST(test_demo_make__the_same_call_makes_the_same_bytes),
         TEST(test_demo_make__refuses_what_is_not_new),
+        TEST(test_demo_make__replaces_an_earlier_demo_and_nothing_else),
         TEST(test_demo_make__its_projects_load_and_compile),
         TEST(test_demo_make__its_cohorts_ask_for_each_study),
         TEST(test_demo_make__its_archive_is_dicom_but_for_what_shall_not_be),
