@@ -49,6 +49,11 @@ bool archive_refresh(struct archive *a, bool (*say)(void *ctx, uint64_t looked_a
     return kept(a->ops->refresh(a, say, ctx, err), err);
 }
 
+struct archive_health archive_health(struct archive *a)
+{
+    return a->ops->health(a);
+}
+
 static struct phi_text trimmed(struct phi_text t)
 {
     return phi_text(str_trim(phi_reveal(t)));

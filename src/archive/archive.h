@@ -33,6 +33,14 @@ const char *archive_name(const struct archive *a);       /* "directory": for log
  * say() is called now and then with the number of files looked at; may be NULL.  Fails: UNAVAILABLE, CANCELLED when say returns false. */
 PIXL_MUST_CHECK bool archive_refresh(struct archive *a, bool (*say)(void *ctx, uint64_t looked_at, uint64_t dicom), void *ctx, struct pixl_error *err);
 
+/* What the last refresh met and could not use: it may belong to studies that are asked for.  0 where a backend cannot
+ * know. */
+struct archive_health {
+    uint64_t unreadable;             /* files and folders that the system does not give */
+    uint64_t damaged;                /* files that say they are DICOM, and whose header breaks */
+};
+struct archive_health archive_health(struct archive *a);
+
 struct archive_query {
     struct phi_text study_uid, mrn, accession_number;    /* empty: not known */
 };

@@ -9,6 +9,7 @@ struct archive_ops {
     unsigned caps;
     bool (*open)(const char *rest, const char *state_dir, struct archive **out, struct pixl_error *err);   /* rest: behind "scheme:" */
     bool (*refresh)(struct archive *a, bool (*say)(void *, uint64_t, uint64_t), void *ctx, struct pixl_error *err);
+    struct archive_health (*health)(struct archive *a);
     bool (*find)(struct archive *a, const struct archive_query *q, struct arena *arena, struct phi_text **uids, size_t *n, struct pixl_error *err);
     bool (*list)(struct archive *a, struct phi_text study_uid, struct arena *arena, struct archive_instance **out, size_t *n, struct pixl_error *err);
     bool (*open_instance)(struct archive *a, const struct archive_instance *i, int *fd, struct pixl_error *err);

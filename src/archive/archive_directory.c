@@ -518,6 +518,12 @@ struct archive_directory_counts archive_directory_counts(struct archive *a)
     return counts;
 }
 
+static struct archive_health directory_health(struct archive *a)
+{
+    const struct archive_directory_counts c = archive_directory_counts(a);
+    return (struct archive_health){ .unreadable = c.unreadable + c.folders_unreadable, .damaged = c.damaged };
+}
+
 static bool directory_find(struct archive *a, const struct archive_query *q, struct arena *arena,
                            struct phi_text **uids,
                            size_t *n, struct pixl_error *err)
@@ -634,6 +640,7 @@ const struct archive_ops archive_directory = {
     .caps = ARCHIVE_CAP_LOCAL,
     .open = directory_open,
     .refresh = directory_refresh,
+    .health = directory_health,
     .find = directory_find,
     .list = directory_list,
     .open_instance = directory_open_instance,

@@ -213,9 +213,12 @@ static void summary_json(const struct run_summary *r, const struct settings *set
     json_t *cohort = !r->populated ? json_null() : json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)p->rows,
         "refused", (json_int_t)p->refused, "new_studies", (json_int_t)p->new_studies, "new_requests", (json_int_t)p->new_requests,
         "known", (json_int_t)p->known, "revived", (json_int_t)p->revived, "too_late", (json_int_t)p->too_late);
-    show_json(json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:I}", "end", end_name(r->end), "state_dir", set->state_dir, "cohort", cohort,
-                        "counts", show_counts_json(&r->counts), "extracts", extracts_json(r), "left_alone", r->left_alone ? json_string(r->left_alone) : json_null(),
-                        "left", (json_int_t)r->left));
+    json_t *archive = json_pack("{s:I, s:I}", "unreadable", (json_int_t)r->archive.unreadable, "damaged",
+                                (json_int_t)r->archive.damaged);
+    json_t *left_alone = r->left_alone ? json_string(r->left_alone) : json_null();
+    show_json(json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "end", end_name(r->end), "state_dir", set->state_dir,
+                        "cohort", cohort, "archive", archive, "counts", show_counts_json(&r->counts), "extracts",
+                        extracts_json(r), "left_alone", left_alone, "left", (json_int_t)r->left));
 }
 
 static void summary_extracts(const struct run_summary *r)
@@ -244,6 +247,10 @@ void show_summary(const struct run_summary *r, const struct settings *set, bool 
                (long long)p->known);
     if (p->participant_differs > 0)
         printf("  %lld rows name another participant_id than the study has; it was not changed\n", (long long)p->participant_differs);
+    if (r->archive.unreadable + r->archive.damaged > 0)
+        printf("archive: %llu files or folders cannot be read, %llu DICOM files have a broken header; studies asked for "
+               "may lack them\n",
+               (unsigned long long)r->archive.unreadable, (unsigned long long)r->archive.damaged);
     printf("studies:\n");
     show_counts(stdout, &r->counts);
     summary_extracts(r);

@@ -47,6 +47,14 @@ static bool add(struct named_projects *all, struct str slug, struct pixl_error *
     return true;
 }
 
+/* A cohort that asks for nothing is a mistake, made where it was written: nothing is changed for it. */
+static bool fail_empty(enum cohort_kind kind, struct pixl_error *err)
+{
+    return pixl_fail(err, PIXL_E_INVALID, 0, "it asks for no study: %s", kind == COHORT_CSV
+                     ? "there is no row below its header"
+                     : "no imaging procedure of its public tables has both a person and a study in its private links");
+}
+
 /* First pass: which projects are there?  (Keys are made ready before the store is held for the second.) */
 static bool collect_projects(const struct populate_options *o, const char *temp_dir, struct named_projects *all, struct pixl_error *err)
 {
@@ -55,13 +63,13 @@ static bool collect_projects(const struct populate_options *o, const char *temp_
     bool got;
     if (!cohort_open(o->path, temp_dir, &c, err))
         return false;
-    if (cohort_kind(c) == COHORT_OMOP)
-        return add(all, cohort_project(c), err);
-    for (;;) {
+    for (bool is_first = true;; is_first = false) {
         if (!cohort_next(c, &got, &row, err))
             return false;
         if (!got)
-            return true;
+            return !is_first || fail_empty(cohort_kind(c), err);
+        if (cohort_kind(c) == COHORT_OMOP)
+            return add(all, cohort_project(c), err);
         if (!row.refused && find(all, row.request.project) == NULL && !add(all, row.request.project, err))
             return false;
     }

@@ -23,7 +23,8 @@ struct populate_counts {
 
 /* Each project's configuration is loaded and checked first, its keys made ready; rows of a project without a usable one are refused.
  * For an OMOP extract its public files are copied to the export tree (not when dry).
- * Fails: as cohort_open(), site_keys_ready(), store_populate_*; what was added until then stays and is found again next time. */
+ * Fails: INVALID when the cohort has no row at all (nothing is changed); as cohort_open(), site_keys_ready(),
+ * store_populate_*; what was added until then stays and is found again next time. */
 PIXL_MUST_CHECK bool populate_cohort(struct site *s, const struct populate_options *o, struct populate_counts *counts, struct pixl_error *err);
 
 #endif

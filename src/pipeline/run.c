@@ -125,6 +125,7 @@ bool run_cohort(struct site *s, const struct run_options *o, struct arena *a, st
     tell(o, RUN_INDEXING, 0, 0);
     if (!archive_refresh(site_archive(s), say_indexed, ctx.out, err))
         return pixl_wrap(err, "archive %s", archive_name(site_archive(s)));
+    r.archive = archive_health(site_archive(s));
     if (o->cohort != NULL && !populate(s, o, &r, err))
         return false;
     if (!set_rate(s, o, err) || !work(s, o, a, &r, err))

@@ -23,6 +23,7 @@ struct run_options {
 struct run_summary {
     bool populated;
     struct populate_counts populate;
+    struct archive_health archive;   /* what of the archive could not be read */
     enum work_end end;
     struct store_counts counts;      /* of the whole store, at the end */
     struct publish_extract *extracts;

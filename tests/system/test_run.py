@@ -238,3 +238,31 @@ def test_bad_use_is_told(hospital):
     assert "test-project.yaml:1:" in r.stdout and "modalities" in r.stdout
     for command in ("run", "populate", "status", "failed", "retry", "trace", "deid", "config", "demo", "completion"):
         assert f"usage: pixl {command}" in h.pixl(command, "--help").stdout
+
+
+def test_a_cohort_without_rows_is_told_and_changes_nothing(hospital):
+    h = hospital
+    h.add_study(1)
+    h.write_csv()
+    h.csv.write_text(h.csv.read_text().splitlines()[0] + "\n")
+    for command in (("populate", h.csv), ("populate", h.csv, "--dry-run"), ("run", h.csv)):
+        r = h.pixl(*command, ok=(2,))
+        assert "asks for no study" in r.stderr and "goes on" not in r.stderr and r.stdout == ""
+    assert not (h.state / "secrets.env").exists() and not list(h.haven.rglob("*")) and not h.exports.exists()
+    assert json.loads(h.pixl("status", "--json").stdout)["projects"] == []
+
+
+def test_what_cannot_be_read_in_the_archive_is_told(hospital):
+    h = hospital
+    h.add_study(1)
+    h.add_study(2, ask=False)
+    whole = h.files[2, 1, 1].read_bytes()
+    h.files[2, 1, 1].write_bytes(whole[:300])                     # broken before its study UID
+    h.write_csv()
+    for _ in range(2):                                            # known from the index the second time
+        assert json.loads(h.pixl("run", h.csv, "--json").stdout)["archive"] == {"unreadable": 0, "damaged": 1}
+    assert "1 DICOM files have a broken header" in h.pixl("run").stdout
+    h.files[2, 1, 1].write_bytes(whole)
+    r = h.pixl("run", "--json")
+    assert json.loads(r.stdout)["archive"] == {"unreadable": 0, "damaged": 0}
+    assert "archive:" not in h.pixl("run").stdout

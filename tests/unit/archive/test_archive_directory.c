@@ -312,6 +312,7 @@ static void test_refresh__goes_on_past_what_it_may_not_read(void)
     CHECK_INT(c.dicom, 1);
     CHECK_INT(c.unreadable, 3);
     CHECK_INT(c.folders_unreadable, 1);
+    CHECK_INT(archive_health(a).unreadable, 4);  /* files and folders */
     CHECK_INT(count_instances(a, STUDY), 4);
 
     REQUIRE(chmod(test_path("archive/secret"), 0600) == 0);
@@ -432,6 +433,7 @@ static void test_refresh__damaged_files_stay_in_their_study(void)
     CHECK_INT(c.looked_at, 7);
     CHECK_INT(c.dicom, 2);
     CHECK_INT(c.damaged, 3);                     /* those cut before the study UID are counted, too */
+    CHECK_INT(archive_health(a).damaged, 3);
     CHECK_INT(count_instances(a, STUDY), 3);
     CHECK_INT(refresh(a).read, 0);
 }
