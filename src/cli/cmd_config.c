@@ -86,7 +86,7 @@ static enum cli_exit show(struct cli *c)
             (void)json_object_set_new(all, settings_options[i].name,
                                       json_pack("{s:s%, s:s}", "value", value.n ? value.p : "", value.n, "from", source));
         else
-            printf("%-24s %-40.*s %s\n", settings_options[i].name, STR_ARG(value), source);
+            printf("%-28s %-40.*s %s\n", settings_options[i].name, STR_ARG(value), source);
     }
     if (all != NULL)
         show_json(all);

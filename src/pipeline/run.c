@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cohort/cohort.h"
 #include "pipeline/tokens.h"
 
 /* studies/s asked of an archive that is not a local folder, when nothing else was ever said. */
@@ -118,10 +119,19 @@ static bool work(struct site *s, const struct run_options *o, struct arena *a, s
     return work_run(s, &w, &out->end, err);
 }
 
+/* Can it be read at all?  Asked before the archive is looked through, which may take long. */
+static bool peek_at_cohort(struct site *s, const char *path, struct pixl_error *err)
+{
+    cohort_auto *c = NULL;
+    return cohort_open(path, site_settings(s)->temp_dir, &c, err) || pixl_wrap(err, "cohort");
+}
+
 bool run_cohort(struct site *s, const struct run_options *o, struct arena *a, struct run_summary *out, struct pixl_error *err)
 {
     struct run_summary r = { 0 };
     union { const struct run_options *in; void *out; } ctx = { .in = o };
+    if (o->cohort != NULL && !peek_at_cohort(s, o->cohort, err))
+        return false;
     tell(o, RUN_INDEXING, 0, 0);
     if (!archive_refresh(site_archive(s), say_indexed, ctx.out, err))
         return pixl_wrap(err, "archive %s", archive_name(site_archive(s)));
