@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "pipeline/work_internal.h"
 
 #define SECOND_US INT64_C(1000000)
+#define WORKERS_ENDED SIGUSR1            /* blocked in every thread; sent from outside it only wakes the watcher */
 
 struct work {
     struct site *site;
@@ -30,6 +32,7 @@ struct work {
     int64_t last_moved_us;               /* mono: when a row last went forward, or nothing stood in its way */
     int64_t spool_bytes;
     int in_hand, suspects_in_hand, running;
+    pthread_t watcher;                   /* waits for signals; the last worker to end sends it WORKERS_ENDED */
     int busy;                            /* workers that are not in rest(): one of them may hold a row that nobody sees as due */
     uint64_t left_rest;                  /* how often a worker left rest() */
     bool failed;
@@ -529,8 +532,10 @@ static void *worker(void *arg)
     arena_done(&a);
     extract_done(&x);
     pthread_mutex_lock(&w->lock);
-    w->running--;
+    bool is_last = --w->running == 0;
     pthread_mutex_unlock(&w->lock);
+    if (is_last)
+        (void)pthread_kill(w->watcher, WORKERS_ENDED);
     return NULL;
 }
 
@@ -687,7 +692,9 @@ static bool run_threads(struct work *w, struct pixl_error *err)
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, WORKERS_ENDED);
     (void)pthread_sigmask(SIG_BLOCK, &signals, &before);     /* workers inherit it: only watch() takes signals */
+    w->watcher = pthread_self();
     w->busy = w->running = n;
     while (started < n && (rc = pthread_create(&threads[started], NULL, worker, w)) == 0)
         started++;
