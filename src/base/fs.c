@@ -291,6 +291,13 @@ bool fs_copy_range(int in_fd, uint64_t offset, uint64_t n, int out_fd, struct pi
     return true;
 }
 
+void fs_start_writeback(int fd, uint64_t offset, uint64_t n)
+{
+    int before = errno;
+    (void)sync_file_range(fd, (off_t)offset, (off_t)n, SYNC_FILE_RANGE_WRITE);
+    errno = before;
+}
+
 /* Reads fd to its end, into the digest and, unless it is -1, to out_fd. */
 static bool digest_and_copy(int fd, int out_fd, uint8_t digest[32], uint64_t *size_bytes, struct pixl_error *err)
 {

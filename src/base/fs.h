@@ -55,6 +55,8 @@ PIXL_MUST_CHECK bool fs_pread_all(int fd, void *p, size_t n, uint64_t offset, st
 /* Copies n bytes from offset of in_fd to the current position of out_fd (copy_file_range where it works,
  * else a buffer). */
 PIXL_MUST_CHECK bool fs_copy_range(int in_fd, uint64_t offset, uint64_t n, int out_fd, struct pixl_error *err);
+/* Asks the kernel to begin writing these bytes to the disk, so that a later fsync finds little left; only a hint. */
+void fs_start_writeback(int fd, uint64_t offset, uint64_t n);
 
 /* Copies one file into a new file at to (temporary name, fsync, rename).  *digest (SHA-256, 32 bytes) and
  * *size_bytes of what was copied may be NULL. */

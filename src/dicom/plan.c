@@ -235,6 +235,39 @@ bool dicom_plan_each(const struct dicom_plan *p, const struct dicom_source *sour
     return true;
 }
 
+bool dicom_plan_gather(const struct dicom_plan *p, const struct dicom_source *source, void *to, struct pixl_error *err)
+{
+    uint8_t block[BLOCK_BYTES], *out = to;
+    uint64_t have = 0, have_n = 0;      /* what block holds of the source */
+    for (size_t i = 0; i < p->n_pieces; i++) {
+        const struct dicom_piece *piece = &p->pieces[i];
+        assert(piece->n <= p->size_bytes - (uint64_t)(out - (uint8_t *)to));
+        if (piece->bytes == NULL && !check_range(piece, source, err))
+            return false;
+        const uint8_t *from = piece->bytes != NULL    ? piece->bytes
+                              : source->bytes != NULL ? source->bytes + piece->offset
+                                                      : NULL;
+        if (from == NULL && piece->n >= sizeof block) {
+            if (!source->read(source, out, (size_t)piece->n, piece->offset, err))
+                return false;
+        } else if (from == NULL) {
+            uint64_t rest = source->size_bytes - piece->offset;
+            if (piece->offset < have || piece->offset - have > have_n || piece->n > have_n - (piece->offset - have)) {
+                have = piece->offset;
+                have_n = rest < sizeof block ? rest : sizeof block;
+                if (!source->read(source, block, (size_t)have_n, have, err))
+                    return false;
+            }
+            from = block + (piece->offset - have);
+        }
+        if (from != NULL)
+            memcpy(out, from, (size_t)piece->n);
+        out += piece->n;
+    }
+    assert((uint64_t)(out - (uint8_t *)to) == p->size_bytes);
+    return true;
+}
+
 struct writer {
     const struct dicom_source *source;
     int fd;

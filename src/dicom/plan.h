@@ -56,6 +56,10 @@ PIXL_MUST_CHECK bool dicom_plan_each(const struct dicom_plan *p, const struct di
                                      size_t block_bytes,
                                      bool (*sink)(void *ctx, const void *bytes, size_t n, struct pixl_error *err),
                                      void *ctx, struct pixl_error *err);
+/* The bytes of the plan into to, which has room for its size_bytes; long ranges are read right into their place.
+ * Fails: as source->read; INVALID when the plan reaches beyond the source. */
+PIXL_MUST_CHECK bool dicom_plan_gather(const struct dicom_plan *p, const struct dicom_source *source, void *to,
+                                       struct pixl_error *err);
 /* Writes all pieces to fd at its position, long ranges by copy_file_range where that works.  Fails: INVALID as above;
  * CORRUPT (source shrank), NO_SPACE, IO. */
 PIXL_MUST_CHECK bool dicom_plan_write_fd(const struct dicom_plan *p, const struct dicom_source *source, int fd,

@@ -28,6 +28,7 @@ enum {
     BUFFERED_MAX = 16 << 20,
     BLOCK_BYTES = 1 << 20,               /* of output and of what is read at once */
     DIRECT_BYTES = 64 << 10,             /* from here on written as they are, not copied once more */
+    WRITEBACK_BYTES = 4 << 20,           /* the disk works while the next entries are made; fsync then waits for little */
     NAME_MAX_BYTES = 512,
     LEVEL_MAX = 12,
     METHOD_STORED = 0, METHOD_DEFLATED = 8,
@@ -53,6 +54,7 @@ struct zip {
     int level;
     bool is_broken;                      /* a part of an entry was written: only abandoning is left */
     uint64_t offset;                     /* of the next byte in the file, those in out included */
+    uint64_t written, sent_to_disk;      /* bytes that left, and those of them whose writeback was begun */
     uint8_t *out, *block;                /* BLOCK_BYTES each */
     size_t out_n;
     uint8_t *raw, *packed;               /* a gathered entry before and after; they grow to BUFFERED_MAX */
@@ -95,7 +97,14 @@ static uint8_t *put32_capped(uint8_t *p, uint64_t v)
 /* The one place where bytes leave. */
 static bool write_out(struct zip *z, const void *p, size_t n, struct pixl_error *err)
 {
-    return hash_sha256_add(z->sha, p, n, err) && fs_write_all(z->file.fd, p, n, err);
+    if (!hash_sha256_add(z->sha, p, n, err) || !fs_write_all(z->file.fd, p, n, err))
+        return false;
+    z->written += n;
+    if (z->written - z->sent_to_disk >= WRITEBACK_BYTES) {
+        fs_start_writeback(z->file.fd, z->sent_to_disk, z->written - z->sent_to_disk);
+        z->sent_to_disk = z->written;
+    }
+    return true;
 }
 
 static bool flush(struct zip *z, struct pixl_error *err)
@@ -324,22 +333,6 @@ static bool fail_size(struct pixl_error *err)
     return pixl_fail(err, PIXL_E_CORRUPT, 0, "zip: the instance does not have the size that was planned");
 }
 
-struct gather {
-    uint8_t *to;
-    size_t n, size;
-};
-
-static bool gather_sink(void *ctx, const void *bytes, size_t n, struct pixl_error *err)
-{
-    struct gather *g = ctx;
-    if (n > g->size - g->n)
-        return fail_size(err);
-    if (n > 0)
-        memcpy(g->to + g->n, bytes, n);
-    g->n += n;
-    return true;
-}
-
 static bool add_buffered(struct zip *z, struct entry *e, const struct dicom_plan *plan,
                          const struct dicom_source *source,
                          bool stored, struct pixl_error *err)
@@ -347,11 +340,8 @@ static bool add_buffered(struct zip *z, struct entry *e, const struct dicom_plan
     size_t size = (size_t)e->size;
     if (!reserve(&z->raw, &z->raw_cap, size, err))
         return false;
-    struct gather g = { .to = z->raw, .size = size };
-    if (!dicom_plan_each(plan, source, z->block, BLOCK_BYTES, gather_sink, &g, err))
+    if (!dicom_plan_gather(plan, source, z->raw, err))
         return false;
-    if (g.n != size)
-        return fail_size(err);
     e->crc = libdeflate_crc32(0, z->raw, size);
     if (stored || z->deflater == NULL || size == 0)
         return write_entry(z, e, z->raw, err);

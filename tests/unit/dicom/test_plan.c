@@ -1,6 +1,7 @@
 #include "dicom/plan.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -192,6 +193,11 @@ static void check_written(const struct dicom_plan *p, const struct dicom_source 
     buf_init(&got, 4 << 20);
     REQUIRE_OK(dcm_plan_collect(p, s, &got, &err), err);
     CHECK(str_eq(buf_str(&got), want));
+    uint8_t *whole = malloc(want.n + 1);
+    REQUIRE(whole != NULL);
+    REQUIRE_OK(dicom_plan_gather(p, s, whole, &err), err);
+    CHECK(memcmp(whole, want.n > 0 ? want.p : "", want.n) == 0);
+    free(whole);
     int fd = open(test_path("out"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     REQUIRE(fd >= 0 && write(fd, "before", 6) == 6);
     REQUIRE_OK(dicom_plan_write_fd(p, s, fd, &err), err);
@@ -265,6 +271,8 @@ static void test_plan__what_reaches_beyond_the_source_is_refused(void)
         dicom_plan_init(&p, &a);
         REQUIRE_OK(dicom_plan_range(&p, rows[i].offset, rows[i].n, &err), err);
         CHECK_FAILS(dcm_plan_collect(&p, &s, &out, &err), err, PIXL_E_INVALID);
+        char nothing[1];
+        CHECK_FAILS(dicom_plan_gather(&p, &s, nothing, &err), err, PIXL_E_INVALID);
         int fd = open(test_path("out"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         CHECK_FAILS(dicom_plan_write_fd(&p, &s, fd, &err), err, PIXL_E_INVALID);
         (void)close(fd);
@@ -294,6 +302,7 @@ static void test_plan__failures_of_source_and_target_are_told(void)
         int out = open(test_path("out"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         REQUIRE(out >= 0 && ftruncate(fd, 500) == 0);
         CHECK_FAILS(dicom_plan_write_fd(&p, &s, out, &err), err, PIXL_E_CORRUPT);
+        CHECK_FAILS(dicom_plan_gather(&p, &s, block, &err), err, PIXL_E_CORRUPT);
         (void)close(out);
         (void)close(fd);
         arena_done(&a);
