@@ -123,7 +123,7 @@ static bool work(struct site *s, const struct run_options *o, struct arena *a, s
 static bool peek_at_cohort(struct site *s, const char *path, struct pixl_error *err)
 {
     cohort_auto *c = NULL;
-    return cohort_open(path, site_settings(s)->temp_dir, &c, err) || pixl_wrap(err, "cohort");
+    return cohort_open(path, site_settings(s)->temp_dir, &c, err);
 }
 
 bool run_cohort(struct site *s, const struct run_options *o, struct arena *a, struct run_summary *out, struct pixl_error *err)
