@@ -75,11 +75,13 @@ static bool collect_projects(const struct populate_options *o, const char *temp_
     }
 }
 
-/* Loads a project; one that cannot be used refuses its rows, an error of keys or store ends it all. */
+/* Loads a project; one that cannot be used refuses its rows, an error of keys, store or memory ends it all. */
 static bool check_project(struct site *s, struct named_project *p, bool dry_run, struct pixl_error *err)
 {
     struct project *config = NULL;
     p->usable = project_load(site_settings(s)->project_configs_dir, p->slug, &config, err);
+    if (!p->usable && err->code == PIXL_E_NOMEM)
+        return pixl_wrap(err, "project %.*s", STR_ARG(p->slug));
     if (!p->usable) {
         (void)snprintf(p->why, sizeof p->why, "project_name: %.*s", (int)sizeof p->why - 16, err->msg);
         log_event(LOG_ERROR, "project.unusable", "project=%.*s error=%s", STR_ARG(p->slug), err->msg);
