@@ -276,10 +276,26 @@ static bool study(struct job *j, const struct input *first, size_t n, struct pix
     return ok;
 }
 
-/* Output inside the input would be read as input by the next call. */
+/* The folder itself, or the nearest above it that is there: given, NULL when it cannot be told. */
+static char *nearest_existing(const char *path)
+{
+    char *left = strdup(path), *real = NULL;
+    while (left != NULL && (real = realpath(left, NULL)) == NULL && errno == ENOENT) {
+        char *slash = strrchr(left, '/');
+        if (slash == NULL) {
+            real = realpath(".", NULL);
+            break;
+        }
+        slash[slash == left] = '\0';         /* of "/new" the root is left */
+    }
+    free(left);
+    return real;
+}
+
+/* Output inside the input would be read as input by the next call.  Asked before the output is made, too. */
 static bool check_apart(const char *in, const char *out, struct pixl_error *err)
 {
-    char *a = realpath(in, NULL), *b = realpath(out, NULL);
+    char *a = realpath(in, NULL), *b = nearest_existing(out);
     size_t n = a != NULL ? strlen(a) : 0;
     bool inside = a != NULL && b != NULL && strncmp(a, b, n) == 0 && (b[n] == '/' || b[n] == '\0' || n == 1);
     free(a);
@@ -292,8 +308,8 @@ bool deid_files(struct site *s, const struct deid_files_options *o, struct deid_
     struct job j = { .site = s, .o = o };
     arena_init(&j.list, (size_t)1 << 30);
     arena_init(&j.instance, (size_t)256 << 20);
-    bool ok = site_project(s, o->project, false, &j.project, err) && fs_make_dirs(o->out, 0750, err) &&
-              check_apart(o->in, o->out, err) && list_inputs(&j, err);
+    bool ok = site_project(s, o->project, false, &j.project, err) && check_apart(o->in, o->out, err) &&
+              fs_make_dirs(o->out, 0750, err) && check_apart(o->in, o->out, err) && list_inputs(&j, err);
     if (ok && j.n_inputs > 0)
         qsort(j.inputs, j.n_inputs, sizeof *j.inputs, by_study);
     for (size_t i = 0, next; ok && i < j.n_inputs; i = next) {
