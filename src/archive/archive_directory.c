@@ -279,6 +279,13 @@ static bool copy_texts(struct arena *a, struct archive_index_file *f, struct pix
     return true;
 }
 
+/* A file that may be read but cannot is trouble of the disk or share: going on without it would deliver a part of a study as the whole.
+ * (What may not be read is another matter: it stays so, is counted, and said at the end.) */
+static bool fail_trouble(struct pixl_error *err, int e, const char *doing)
+{
+    return pixl_fail(err, PIXL_E_UNAVAILABLE, e, "archive: cannot %s (a disk or network error)", doing);
+}
+
 /* The file at hand is new or has changed: w->path is its path, name its name in the open folder. */
 static bool read_file(struct walk *w, int dir_fd, const char *name, const struct archive_index_file *known,
                       struct pixl_error *err)
@@ -291,7 +298,13 @@ static bool read_file(struct walk *w, int dir_fd, const char *name, const struct
         return true;                     /* gone, or a link by now */
     if (fd < 0 && (errno == EMFILE || errno == ENFILE || is_away(errno)))
         return fail_errno(err, errno, "open a file");
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+    if (fd < 0 && errno != EACCES && errno != EPERM)
+        return fail_trouble(err, errno, "open a file");
+    if (fd < 0)
+        return pass_unreadable(w, known, err);
+    if (fstat(fd, &st) != 0)
+        return fail_trouble(err, errno, "look at a file");
+    if (!S_ISREG(st.st_mode))
         return pass_unreadable(w, known, err);
     f.size_bytes = (uint64_t)st.st_size;
     f.mtime_ns = mtime_of(&st);
@@ -299,7 +312,7 @@ static bool read_file(struct walk *w, int dir_fd, const char *name, const struct
     if (!archive_identity_read(fd, &w->header, &f.who, err))
         return false;
     if (f.who.kind == ARCHIVE_IDENTITY_UNREADABLE)
-        return pass_unreadable(w, known, err);
+        return fail_trouble(err, EIO, "read a file");
     count_kind(w, f.who.kind);
     if (!copy_texts(&w->texts, &f, err))
         return false;
@@ -366,7 +379,7 @@ static bool visit(struct walk *w, int dir_fd, const char *name, struct pixl_erro
         return fail_memory(err);
     bool ok = true;
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        ok = is_away(errno) ? fail_errno(err, errno, "look at a file") : errno == ENOENT || keep_known(w, err);
+        ok = errno == ENOENT || (errno == EACCES || errno == EPERM ? keep_known(w, err) : fail_trouble(err, errno, "look at a file"));
     else if (S_ISREG(st.st_mode))
         ok = visit_file(w, dir_fd, name, &st, err);
     else if (S_ISDIR(st.st_mode))

@@ -91,8 +91,12 @@ static bool make_dir(const char *path, mode_t mode, struct pixl_error *err)
     if (mkdir(path, mode) == 0)
         return sync_parent(path, err);
     int e = errno;
-    if (fs_is_dir(path))            /* whatever mkdir said: EEXIST, EROFS, EACCES on a folder of others */
+    struct stat st;
+    bool is_seen = stat(path, &st) == 0;
+    if (is_seen && S_ISDIR(st.st_mode))         /* whatever mkdir said: EEXIST, EROFS, EACCES on a folder of others */
         return true;
+    if (e == EEXIST && !is_seen && errno != ENOENT)
+        return pixl_fail_errno(err, errno, "look at a folder");
     if (e == EEXIST)
         return pixl_fail(err, PIXL_E_EXISTS, e, "make a folder: something else has its name");
     return pixl_fail_errno(err, e, "make a folder");
@@ -163,6 +167,15 @@ bool fs_new_file_commit(struct fs_new_file *f, struct pixl_error *err)
     assert(f->fd >= 0);
     if (fsync(f->fd) != 0)
         return pixl_fail_errno(err, errno, "sync a file");
+    /* Whoever replaced the temporary file meanwhile (another store of the same name) has not finished it. */
+    struct stat mine, there;
+    if (fstat(f->fd, &mine) != 0 || lstat(f->temp_path, &there) != 0)
+        return pixl_fail_errno(err, errno, "look at a file under construction");
+    if (mine.st_ino != there.st_ino || mine.st_dev != there.st_dev) {
+        free(f->temp_path);                     /* it is not ours to remove */
+        f->temp_path = NULL;
+        return pixl_fail(err, PIXL_E_BUSY, 0, "another process writes under the same temporary name");
+    }
     int fd = f->fd;
     f->fd = -1;
     if (close(fd) != 0 && errno != EINTR)       /* Linux has closed it in any case */

@@ -56,7 +56,8 @@ static enum cli_exit exit_of(const struct run_summary *r)
         undelivered = undelivered || !r->extracts[i].delivered;
     if (r->left > 0 || undelivered)
         return CLI_AGAIN;
-    return r->counts.by_state[STUDY_FAILED] > 0 || r->counts.by_state[STUDY_WITHHELD] > 0 || r->populate.refused > 0 ? CLI_FAILED : CLI_DONE;
+    bool not_all = r->populate.refused > 0 || r->populate.too_late > 0 || r->archive.unreadable + r->archive.damaged > 0;
+    return not_all || r->counts.by_state[STUDY_FAILED] > 0 || r->counts.by_state[STUDY_WITHHELD] > 0 ? CLI_FAILED : CLI_DONE;
 }
 
 static enum cli_exit run(struct cli *c, struct pixl_error *err)
@@ -144,7 +145,7 @@ static enum cli_exit populate(struct cli *c, struct pixl_error *err)
     if (!ok)
         return CLI_FAILED;
     show_populated(&n, o.dry_run, c->json);
-    return n.refused > 0 ? CLI_FAILED : CLI_DONE;
+    return n.refused > 0 || n.too_late > 0 ? CLI_FAILED : CLI_DONE;
 }
 
 static const struct cli_option populate_options[] = {

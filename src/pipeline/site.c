@@ -21,7 +21,7 @@ struct site {
     struct secret key;                   /* the hashing key, once site_keys_ready() has seen it */
     int lock_fd;
     bool made_key;
-    char owner[65];
+    char owner[65], store_id[17];
     pthread_mutex_t lock;                /* guards projects */
     struct site_project *projects;
 };
@@ -32,6 +32,15 @@ struct archive *site_archive(struct site *s) { return s->archive; }
 struct secrets *site_secrets(struct site *s) { return s->secrets; }
 const char *site_owner(const struct site *s) { return s->owner; }
 bool site_made_key(const struct site *s) { return s->made_key; }
+
+bool site_has_lock(const struct site *s)
+{
+    struct stat mine, there;
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s/lock", s->settings->state_dir);
+    return s->lock_fd < 0 || n < 0 || (size_t)n >= sizeof path ||
+           (fstat(s->lock_fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev);
+}
 
 static bool name_owner(struct site *s, struct pixl_error *err)
 {
@@ -254,12 +263,48 @@ bool site_keys_ready(struct site *s, const struct str *projects, size_t n, struc
 
 /* --- projects --------------------------------------------------------------------------------------------------- */
 
+/* The name by which destinations tell this store from others: made at its first use. */
+static bool name_store(struct site *s, struct pixl_error *err)
+{
+    uint8_t random[8];
+    char hex[17];
+    struct arena a;
+    struct str id;
+    if (s->store_id[0] != '\0')
+        return true;
+    if (!hash_random(random, sizeof random, err))
+        return false;
+    hash_hex(random, sizeof random, hex);
+    arena_init(&a, 64 * 1024);
+    bool ok = s->store == NULL || store_meta_put_if_absent(s->store, "store-id", str_of(hex), &a, &id, err);
+    if (ok)
+        (void)snprintf(s->store_id, sizeof s->store_id, "%.16s", s->store == NULL ? hex : id.p);
+    arena_done(&a);
+    return ok;
+}
+
+/* Key, salt and local salt together decide the pseudonyms: a destination holds those of one set. */
+static bool name_keys(struct site *s, const struct secret *salt, char out[64], struct pixl_error *err)
+{
+    char key[17], salted[17], local[17] = "-";
+    secret_auto local_salt = { 0 };
+    struct str text = str_of(s->settings->local_salt);
+    if (!pseudonyms_key_check(&s->key, key, err) || !pseudonyms_key_check(salt, salted, err))
+        return false;
+    if (text.n > 0 && (!secret_set(&local_salt, text.n > 64 ? (struct str){ text.p, 64 } : text, err) ||
+                       !pseudonyms_key_check(&local_salt, local, err)))
+        return false;
+    (void)snprintf(out, 64, "%s.%s.%s", key, salted, local);
+    return true;
+}
+
 static bool open_uploads(struct site *s, struct site_project *p, struct pixl_error *err)
 {
     if (p->images != NULL)
         return true;
     struct upload *images = NULL, *tables = NULL;
-    if (!upload_open(p->project, false, s->secrets, &images, err) || !upload_open(p->project, true, s->secrets, &tables, err)) {
+    if (!name_store(s, err) || !upload_open(p->project, false, s->secrets, s->store_id, &images, err) ||
+        !upload_open(p->project, true, s->secrets, s->store_id, &tables, err)) {
         upload_close(images);
         upload_close(tables);
         return pixl_wrap(err, "destination of project %.*s", STR_ARG(p->project->slug));
@@ -280,10 +325,10 @@ static bool open_uploads(struct site *s, struct site_project *p, struct pixl_err
 
 bool site_destination_ready(struct site *s, struct site_project *p, struct pixl_error *err)
 {
-    char check[17];
+    (void)s;
     if (atomic_load(&p->key_checked))
         return true;
-    if (!pseudonyms_key_check(&s->key, check, err) || !upload_check_key(p->images, str_of(check), err))
+    if (!upload_check_key(p->images, str_of(p->check), err))
         return false;
     atomic_store(&p->key_checked, true);
     return true;
@@ -299,7 +344,7 @@ static bool load_project(struct site *s, struct str slug, struct site_project **
     if (!project_load(s->settings->project_configs_dir, slug, &p->project, err) ||
         !deid_policy_new(p->project, &p->policy, err) ||
         !site_keys_ready(s, &slug, 1, err) ||
-        !secrets_get(s->secrets, slug, &salt, err) ||
+        !secrets_get(s->secrets, slug, &salt, err) || !name_keys(s, &salt, p->check, err) ||
         !pseudonyms_new(&s->key, &salt, str_of(s->settings->local_salt), slug, &p->pseudonyms, err)) {
         free_project(p);
         return false;

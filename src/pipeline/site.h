@@ -36,7 +36,8 @@ struct site_project {
     struct pseudonyms *pseudonyms;
     struct upload *images, *tables;
     struct breaker breaker;      /* of the images' destination */
-    atomic_bool key_checked;     /* the destination's marker was compared with our key */
+    atomic_bool key_checked;     /* the destination's marker was compared with our keys */
+    char check[64];              /* tells this key, salt and local salt from others */
 };
 
 struct site;
@@ -50,6 +51,7 @@ struct store *site_store(struct site *s);            /* NULL when not opened; th
 struct archive *site_archive(struct site *s);
 struct secrets *site_secrets(struct site *s);
 const char *site_owner(const struct site *s);        /* names this process in claims */
+bool site_has_lock(const struct site *s);            /* false: the state directory was taken away under us */
 bool site_made_key(const struct site *s);            /* a new hashing key was made: tell the user to back it up */
 
 /* Makes sure that the hashing key and the salts of these projects are there and are the ones that this store was used with.
@@ -62,7 +64,7 @@ PIXL_MUST_CHECK bool site_keys_ready(struct site *s, const struct str *projects,
  * with_uploads: opens its destinations too.  Fails: as project_load(), deid_policy_new(), upload_open(). */
 PIXL_MUST_CHECK bool site_project(struct site *s, struct str slug, bool with_uploads, struct site_project **out, struct pixl_error *err);
 
-/* Before anything is delivered: the destination's marker must be of our hashing key.  Asked once per project and process; an outage asks again.
+/* Before anything is delivered: the destination's marker must be of our hashing key and salt.  Asked once per project and process; an outage asks again.
  * Fails: as upload_check_key(). */
 PIXL_MUST_CHECK bool site_destination_ready(struct site *s, struct site_project *p, struct pixl_error *err);
 

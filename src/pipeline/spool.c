@@ -81,6 +81,8 @@ static bool sweep_project(const char *dir, const struct wanted *w, struct pixl_e
             continue;
         arena_reset(&a);
         char *path = fs_path(&a, dir, e->d_name);
+        if (path != NULL && fs_is_dir(path))
+            continue;                        /* not ours */
         ok = path != NULL ? fs_remove(path, err) : pixl_fail(err, PIXL_E_NOMEM, 0, "spool");
         removed += ok;
     }

@@ -31,7 +31,7 @@ struct work {
     struct work_progress progress;
     int64_t last_moved_us;               /* mono: when a row last went forward, or nothing stood in its way */
     int64_t spool_bytes;
-    int in_hand, suspects_in_hand, running;
+    int in_hand, retrieving, suspects_in_hand, running;
     pthread_t watcher;                   /* waits for signals; the last worker to end sends it WORKERS_ENDED */
     int busy;                            /* workers that are not in rest(): one of them may hold a row that nobody sees as due */
     uint64_t left_rest;                  /* how often a worker left rest() */
@@ -148,7 +148,7 @@ static void note_settled(struct work *w, const struct store_image *image, const 
 static void settle_or_end(struct work *w, const struct store_image *image, const struct extract_result *r, struct breaker *b)
 {
     /* Longer than the breaker's pause, so that its next probe takes another row: one bad row holds up nobody. */
-    int64_t hold_us = b != NULL ? 8 * breaker_pause_us(b) : 0;
+    int64_t hold_us = b != NULL ? 8 * breaker_pause_us(b) : SECOND_US;
     if (hold_us > 600 * SECOND_US)
         hold_us = 600 * SECOND_US;
     struct settled s;
@@ -169,10 +169,12 @@ static void settle_or_end(struct work *w, const struct store_image *image, const
     }
 }
 
-static void in_hand(struct work *w, int n, bool suspect)
+static void in_hand(struct work *w, int n, bool retrieving, bool suspect)
 {
     pthread_mutex_lock(&w->lock);
     w->in_hand += n;
+    if (retrieving)
+        w->retrieving += n;
     if (suspect)
         w->suspects_in_hand += n;
     pthread_mutex_unlock(&w->lock);
@@ -273,7 +275,12 @@ static void refund(struct work *w)
 
 static bool next_due(struct work *w, enum store_work what, int64_t *due_us, struct pixl_error *err)
 {
-    return store_next_due(site_store(w->site), what, w->options->without_projects, w->options->n_without, due_us, err);
+    int64_t due;
+    if (!store_next_due(site_store(w->site), what, w->options->without_projects, w->options->n_without, &due, err))
+        return false;
+    /* Nothing is ever put off for so long: the clock was set back meanwhile. */
+    *due_us = due != INT64_MAX && due > clock_wall_us() + STORE_PUT_OFF_MAX_US ? 0 : due;
+    return true;
 }
 
 /* Waits for this worker's token.  false: stopped meanwhile, or the archive's rate is 0; nothing is owed. */
@@ -345,9 +352,9 @@ static enum did retrieve_allowed(struct work *w, struct extract *x, struct arena
         return why_not;
     bool ok = claim_retrieval(w, a, &got, &image, &err);
     if (ok && got) {
-        in_hand(w, 1, image.crashes > 0);
+        in_hand(w, 1, true, image.crashes > 0);
         retrieve(w, x, &image, archive, spool);
-        in_hand(w, -1, image.crashes > 0);
+        in_hand(w, -1, true, image.crashes > 0);
         return DID_WORK;
     }
     if (w->uses_tokens)
@@ -376,16 +383,14 @@ static enum did try_retrieve(struct work *w, struct extract *x, struct arena *a)
 
 /* --- delivering ------------------------------------------------------------------------------------------------------------ */
 
-enum { PROJECTS_MAX = 256 };
-
 /* Which projects' deliveries may not be taken now: excluded ones, and those whose destination's breaker says no. */
 struct delivery_choice {
-    struct str without[PROJECTS_MAX];
+    struct str *without;
     size_t n_without;
     struct allowed {
         struct site_project *project;
         struct pass pass;
-    } allowed[PROJECTS_MAX];                         /* asked their breaker, which must hear back */
+    } *allowed;                                      /* asked their breaker, which must hear back */
     size_t n_allowed;
     bool blocked;
 };
@@ -398,7 +403,11 @@ static bool choose_deliveries(struct work *w, struct arena *a, struct delivery_c
     memset(c, 0, sizeof *c);
     if (!store_projects(site_store(w->site), a, &slugs, &n, err))
         return false;
-    for (size_t i = 0; i < n && c->n_without < PROJECTS_MAX && c->n_allowed < PROJECTS_MAX; i++) {
+    c->without = arena_calloc(a, n, sizeof *c->without);
+    c->allowed = arena_calloc(a, n, sizeof *c->allowed);
+    if (c->without == NULL || c->allowed == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "list of %zu projects", n);
+    for (size_t i = 0; i < n; i++) {
         bool excluded = false;
         for (size_t k = 0; k < o->n_without; k++)
             excluded = excluded || str_eq(o->without_projects[k], slugs[i]);
@@ -462,9 +471,9 @@ static enum did try_deliver(struct work *w, struct extract *x, struct arena *a)
         return store_trouble(w, &err);
     if (!got)
         return c->blocked ? DID_WAIT : DID_NOTHING;
-    in_hand(w, 1, false);
+    in_hand(w, 1, false, false);
     deliver(w, x, &image, destination);
-    in_hand(w, -1, false);
+    in_hand(w, -1, false, false);
     return DID_WORK;
 }
 
@@ -620,7 +629,7 @@ static void tell(struct work *w, int64_t began_us)
     pthread_mutex_lock(&w->lock);
     if (p.trouble[0] == '\0')
         w->last_moved_us = clock_mono_us();
-    bool too_long = clock_mono_us() - w->last_moved_us > w->options->patience_us && w->in_hand == 0;
+    bool too_long = clock_mono_us() - w->last_moved_us > w->options->patience_us && w->retrieving == 0;
     pthread_mutex_unlock(&w->lock);
     if (too_long && !is_ending(w)) {
         log_event(LOG_WARN, "work.gave_up", "patience_s=%lld", (long long)(w->options->patience_us / SECOND_US));
@@ -654,6 +663,16 @@ static bool begin(struct work *w, struct pixl_error *err)
     return true;
 }
 
+/* Working on in a state directory that was taken away would forget all that is done. */
+static void check_state(struct work *w)
+{
+    struct pixl_error err = { 0 };
+    if (is_ending(w) || site_has_lock(w->site))
+        return;
+    pixl_fail(&err, PIXL_E_IO, 0, "the state directory was removed or replaced while it was in use");
+    end_badly(w, &err);
+}
+
 /* Until the workers have ended: signals, progress, the leases. */
 static void watch(struct work *w, const sigset_t *signals, int64_t began_us)
 {
@@ -668,6 +687,7 @@ static void watch(struct work *w, const sigset_t *signals, int64_t began_us)
             wake_all(w);
         }
         tell(w, began_us);
+        check_state(w);
         if (clock_mono_us() - renewed > lease_us / 3) {
             struct pixl_error err = { 0 };
             if (!store_renew_claims(site_store(w->site), site_owner(w->site), clock_wall_us() + lease_us, &err))

@@ -77,6 +77,9 @@ struct store_image {
     int64_t created_us, updated_us, exported_us;         /* wall; 0: not */
 };
 
+/* No row is put off for longer: one whose time is further away than this (the clock was set back) is due. */
+#define STORE_PUT_OFF_MAX_US (INT64_C(3600) * 1000000)
+
 /* --- claims -------------------------------------------------------------------------------------------------- */
 
 enum store_work { STORE_WORK_RETRIEVE, STORE_WORK_DELIVER };   /* queued -> retrieving, deidentified -> delivering */

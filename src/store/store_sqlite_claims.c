@@ -99,10 +99,11 @@ static bool is_anything_due(struct store_sqlite *s, const struct store_claim *c,
 {
     stmt_auto *q = NULL;
     if (!sqlite_db_prepare(s->db, "SELECT 1 FROM image INDEXED BY image_waiting WHERE state = ?1 AND not_before_us > 0"
-                           " AND not_before_us <= ?2 LIMIT 1", &q, err))
+                           " AND (not_before_us <= ?2 OR not_before_us > ?3) LIMIT 1", &q, err))
         return false;
     sqlite_bind_str(q, 1, str_of(study_state_name(waiting_state(c->work))));
     sqlite_bind_i64(q, 2, c->now_us);
+    sqlite_bind_i64(q, 3, c->now_us + STORE_PUT_OFF_MAX_US);
     int64_t id;
     if (!sqlite_step(q, any, err))
         return false;
@@ -119,10 +120,11 @@ static bool end_waiting(struct store_sqlite *s, const struct store_claim *c, str
 {
     stmt_auto *q = NULL;
     if (!sqlite_db_prepare(s->db, "UPDATE image INDEXED BY image_waiting SET not_before_us = 0 WHERE state = ?1"
-                           " AND not_before_us > 0 AND not_before_us <= ?2", &q, err))
+                           " AND not_before_us > 0 AND (not_before_us <= ?2 OR not_before_us > ?3)", &q, err))
         return false;
     sqlite_bind_str(q, 1, str_of(study_state_name(waiting_state(c->work))));
     sqlite_bind_i64(q, 2, c->now_us);
+    sqlite_bind_i64(q, 3, c->now_us + STORE_PUT_OFF_MAX_US);
     return sqlite_run(q, err);
 }
 

@@ -1,6 +1,7 @@
 #include "upload.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "base/slug.h"
 #include "dicom/uid.h"
@@ -17,13 +18,16 @@ static bool kept(bool ok, const struct pixl_error *err)
     return ok;
 }
 
-bool upload_open(const struct project *p, bool parquet, struct secrets *secrets, struct upload **out,
-                 struct pixl_error *err)
+bool upload_open(const struct project *p, bool parquet, struct secrets *secrets, const char *writer,
+                 struct upload **out, struct pixl_error *err)
 {
+    size_t n = strspn(writer, "0123456789abcdefghijklmnopqrstuvwxyz");
+    if (n < 1 || n > UPLOAD_WRITER_MAX || writer[n] != '\0')
+        return pixl_fail(err, PIXL_E_INVALID, 0, "the writer of a destination is no plain word");
     enum project_destination word = parquet ? p->parquet_destination : p->dicom_destination;
     for (size_t i = 0; i < ARRAY_LEN(backends); i++)
         if (backends[i]->word == word)
-            return kept(backends[i]->open(p, secrets, out, err), err);
+            return kept(backends[i]->open(p, secrets, writer, out, err), err);
     return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "destination '%s' is not available in this version",
                      project_destination_name(word));
 }

@@ -1,7 +1,7 @@
 /* upload.h - the research environment's end of the line; backends directory and none (ftps, dicomweb to come) behind upload_backend.h.
  *
  * Delivery is effectively once: what is at the destination under the final name with the same size and digest is done; else the zip goes
- * to a temporary name that holds the fence, is checked there, and is renamed.
+ * to a temporary name that holds the writer and the fence, is checked there, and is renamed.
  *   <destination>/<slug>/<pseudo study UID>.zip
  *   <destination>/<slug>/<time-slug>/parquet/omop/public/..., radiology/...
  * Owns: its connection.  Never: marks anything exported; shows a path that holds more than pseudonyms, slugs and the configured folder.
@@ -22,8 +22,10 @@ enum upload_caps {
 };
 
 /* The destination of a project's images (parquet: of its tables).  secrets gives <prefix>--directory--path when the project does not name a folder.
+ * writer: names the store that delivers, 1 to 32 characters [0-9a-z]: two stores never write into one temporary file.
  * Given: upload_close().  Fails: INVALID, NOT_FOUND (secret), UNAVAILABLE. */
-PIXL_MUST_CHECK bool upload_open(const struct project *p, bool parquet, struct secrets *secrets, struct upload **out, struct pixl_error *err);
+PIXL_MUST_CHECK bool upload_open(const struct project *p, bool parquet, struct secrets *secrets, const char *writer, struct upload **out,
+                                 struct pixl_error *err);
 void upload_close(struct upload *u);
 PIXL_DEFINE_CLEANUP(upload, upload_close)
 #define upload_auto PIXL_CLEANUP(upload_freep) struct upload
@@ -33,7 +35,7 @@ const char *upload_place(const struct upload *u);        /* for a person: "direc
 /* Can it be written to?  One small file is written and removed.  Fails: UNAVAILABLE, DENIED, NO_SPACE. */
 PIXL_MUST_CHECK bool upload_check(struct upload *u, struct pixl_error *err);
 
-/* The check value of the hashing key, left as a marker (.pixl-key) when there is none and nothing was delivered under another key.
+/* The check value of the hashing key and salt, left as a marker (.pixl-key) when there is none and nothing was delivered under another key.
  * Fails: EXISTS when the marker there differs: pseudonyms would not agree with what was delivered before. */
 PIXL_MUST_CHECK bool upload_check_key(struct upload *u, struct str check_value, struct pixl_error *err);
 

@@ -4,7 +4,7 @@
  *   <root>/<slug>/                   made when missing, 0750
  *     .pixl-key                      the check value of the hashing key on its first line
  *     <pseudo>.zip                   0640
- *     .<pseudo>.zip.<fence>.part     under construction
+ *     .<pseudo>.zip.<writer>.<fence>.part    under construction
  *     <time-slug>/parquet/<remote>
  *
  * What is sent is hashed as it is read from the spool; the copy is synced, so that a share has told us of its errors,
@@ -43,6 +43,7 @@ struct directory {
     const char *folder;                  /* <root>/<slug>, in place */
     char *root;
     atomic_bool has_marker;              /* seen or written by check_key */
+    char writer[UPLOAD_WRITER_MAX + 1];
 };
 
 static struct directory *directory_of(struct upload *u)
@@ -120,7 +121,7 @@ static void directory_close(struct upload *u)
     free(d);
 }
 
-static bool directory_open(const struct project *p, struct secrets *secrets, struct upload **out,
+static bool directory_open(const struct project *p, struct secrets *secrets, const char *writer, struct upload **out,
                            struct pixl_error *err)
 {
     static const char word[] = "directory ";
@@ -129,6 +130,7 @@ static bool directory_open(const struct project *p, struct secrets *secrets, str
     if (d == NULL)
         return fail_memory(err);
     d->base.ops = &upload_directory;
+    (void)snprintf(d->writer, sizeof d->writer, "%s", writer);
     u = &d->base;
     if (!find_root(p, secrets, &d->root, err))
         return false;
@@ -235,12 +237,12 @@ static bool read_marker(const char *path, struct arena *a, struct str check_valu
 }
 
 /* Whoever is first writes it: a hard link, unlike rename(), never replaces.  *lost: somebody else was first. */
-static bool write_marker(const char *path, struct str check_value, bool *lost, struct pixl_error *err)
+static bool write_marker(const char *path, const char *writer, struct str check_value, bool *lost, struct pixl_error *err)
 {
     static const char note[] = "\n# pixl: which hashing key the pseudonyms in this folder were made with. "
                                "Neither change nor remove it.\n";
-    char suffix[48];
-    (void)snprintf(suffix, sizeof suffix, "%ld-%ld", (long)getpid(), (long)gettid());
+    char suffix[UPLOAD_WRITER_MAX + 64];
+    (void)snprintf(suffix, sizeof suffix, "%s.%ld-%ld", writer, (long)getpid(), (long)gettid());
     fs_new_file_auto f = FS_NEW_FILE_NONE;
     *lost = false;
     if (!fs_new_file_open(&f, path, suffix, FILE_MODE, err) || !fs_write_all(f.fd, check_value.p, check_value.n, err) ||
@@ -268,7 +270,7 @@ static bool directory_check_key(struct upload *u, struct str check_value, struct
     if (!ensure_folder(d, &a, err) || !read_marker(path, &a, check_value, &found, err))
         return false;
     /* Zips without a marker: there is nothing to compare with, and from now on there is. */
-    if (!found && !write_marker(path, check_value, &lost, err))
+    if (!found && !write_marker(path, d->writer, check_value, &lost, err))
         return false;
     if (lost && !read_marker(path, &a, check_value, &found, err))
         return false;
@@ -334,9 +336,13 @@ static bool is_there(const char *final, const char *folder, const struct facts *
 {
     *there = false;
     fd_auto fd = open(final, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat what;
     if (fd < 0) {
-        /* ELOOP: a link; EACCES: a file of somebody's.  The rename will replace it, or tell why not. */
-        if (errno == ENOENT || errno == ELOOP || errno == EACCES || errno == EPERM)
+        /* ELOOP: a link; EACCES: a file of somebody's; ENXIO: a socket.  The rename will replace it, or tell why not. */
+        int e = errno;
+        bool is_no_file = lstat(final, &what) == 0 && !S_ISREG(what.st_mode);
+        errno = e;
+        if (is_no_file || errno == ENOENT || errno == ELOOP || errno == EACCES || errno == EPERM)
             return true;
         return blame_errno(err, errno, "look for what was delivered");
     }
@@ -368,8 +374,13 @@ static bool send(int in, const char *final, const char *suffix, const struct fac
     bool wrote;
     if (!fs_new_file_open(&f, final, suffix, FILE_MODE, err))
         return blame(err);
-    if (!pump(in, f.fd, &got, &wrote, err))
-        return wrote ? blame(err) : pixl_wrap(err, "file to deliver");
+    if (!pump(in, f.fd, &got, &wrote, err)) {
+        if (wrote)
+            return blame(err);
+        if (err->code == PIXL_E_IO)          /* a spool that cannot be read holds nothing to deliver */
+            err->code = PIXL_E_CORRUPT;
+        return pixl_wrap(err, "file to deliver");
+    }
     if (!is_same(&got, want))
         return pixl_fail(err, PIXL_E_CORRUPT, 0, "file to deliver: its content is not what it was when it was made");
     if (fsync(f.fd) != 0)                /* before its size is looked at: a share may have cut it */
@@ -381,7 +392,7 @@ static bool send(int in, const char *final, const char *suffix, const struct fac
     return fs_new_file_commit(&f, err) || blame(err);
 }
 
-/* The fence in ".<name>.<fence>.part"; -1 when that is not the form. */
+/* The fence in ".<name>.<fence>.part", name being "<pseudo>.zip.<writer>"; -1 when that is not the form. */
 static int64_t fence_of(const char *file, const char *name)
 {
     struct str s = str_of(file), prefix = str_of(name);
@@ -407,7 +418,7 @@ static void remove_parts_listed(const char *folder, const char *name, int64_t fe
     (void)closedir(dir);
 }
 
-/* What earlier claims of this study left unfinished.  Their workers, if they live, have lost the study: their rename
+/* What earlier claims of this study by this store left unfinished.  Their workers, if they live, have lost the study: their rename
  * will fail.  Asking by name costs a folder of 100,000 zips nothing; after very many claims it is listed.  Best effort:
  * a part that stays hurts nobody. */
 static void remove_older_parts(const char *folder, const char *name, int64_t fence)
@@ -429,10 +440,11 @@ static bool directory_study(struct upload *u, const struct upload_study *z, stru
     struct directory *d = directory_of(u);
     arena_auto a;
     arena_init(&a, PATHS_MAX_BYTES);
-    char name[128], suffix[32];
+    char name[128], parts[192], suffix[UPLOAD_WRITER_MAX + 32];
     (void)snprintf(name, sizeof name, "%s.zip",
                    z->pseudo_study_uid);        /* 64 characters at most, the front door says */
-    (void)snprintf(suffix, sizeof suffix, "%lld", (long long)z->fence);
+    (void)snprintf(parts, sizeof parts, "%s.%s", name, d->writer);
+    (void)snprintf(suffix, sizeof suffix, "%s.%lld", d->writer, (long long)z->fence);
     const char *final = fs_path(&a, d->folder, name);
     if (final == NULL)
         return fail_memory(err);
@@ -441,7 +453,7 @@ static bool directory_study(struct upload *u, const struct upload_study *z, stru
     bool there;
     if (!ensure_folder(d, &a, err))
         return false;
-    remove_older_parts(d->folder, name, z->fence);
+    remove_older_parts(d->folder, parts, z->fence);
     if (!is_there(final, d->folder, &want, &there, err))
         return false;
     if (there)
@@ -460,8 +472,9 @@ static bool directory_table(struct upload *u, struct str time_slug, const char *
     struct directory *d = directory_of(u);
     arena_auto a;
     arena_init(&a, PATHS_MAX_BYTES);
-    char suffix[48];
-    (void)snprintf(suffix, sizeof suffix, "%ld-%ld", (long)getpid(), (long)gettid());
+    /* One process of a store publishes at a time: what a killed one left is replaced. */
+    char suffix[UPLOAD_WRITER_MAX + 16];
+    (void)snprintf(suffix, sizeof suffix, "%s.table", d->writer);
     const char *slug = arena_str(&a, time_slug).p;
     const char *base = slug ? fs_path3(&a, d->folder, slug, "parquet") : NULL;
     const char *final = base ? fs_path(&a, base, remote) : NULL;

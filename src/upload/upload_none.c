@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 
-static bool none_open(const struct project *p, struct secrets *secrets, struct upload **out, struct pixl_error *err)
+static bool none_open(const struct project *p, struct secrets *secrets, const char *writer, struct upload **out,
+                      struct pixl_error *err)
 {
+    (void)writer;
     (void)p;
     (void)secrets;
     struct upload *u = malloc(sizeof *u);

@@ -35,7 +35,7 @@ static struct upload *open_it(void)
 {
     struct upload *u = NULL;
     struct project p = project_to(PROJECT_TO_DIRECTORY, test_path("dest"));
-    REQUIRE_OK(upload_open(&p, false, NULL, &u, &err), err);
+    REQUIRE_OK(upload_open(&p, false, NULL, "w1", &u, &err), err);
     return u;
 }
 
@@ -98,7 +98,7 @@ static void test_open__destination_words(void)
         test_row("%s", word);
         struct upload *u = NULL;
         struct project p = project_to(rows[i].d, "/some/where//");
-        bool ok = upload_open(&p, i % 2 == 1, NULL, &u, &err);
+        bool ok = upload_open(&p, i % 2 == 1, NULL, "w1", &u, &err);
         if (rows[i].want == PIXL_OK && CHECK_OK(ok, err)) {
             CHECK_STR(str_of(upload_place(u)), rows[i].place);
             CHECK(upload_caps(u) == (rows[i].d == PROJECT_TO_NONE ? UPLOAD_CAP_KEEPS : 0));
@@ -118,10 +118,10 @@ static void test_open__images_and_tables_may_go_apart(void)
     struct project p = project_to(PROJECT_TO_NONE, "/some/where");
     p.parquet_destination = PROJECT_TO_DIRECTORY;
     struct upload *u = NULL;
-    REQUIRE_OK(upload_open(&p, false, NULL, &u, &err), err);
+    REQUIRE_OK(upload_open(&p, false, NULL, "w1", &u, &err), err);
     CHECK(upload_caps(u) == UPLOAD_CAP_KEEPS);
     upload_close(u);
-    REQUIRE_OK(upload_open(&p, true, NULL, &u, &err), err);
+    REQUIRE_OK(upload_open(&p, true, NULL, "w1", &u, &err), err);
     CHECK(upload_caps(u) == 0);
     upload_close(u);
 }
@@ -146,7 +146,7 @@ static void test_open__folder_from_the_project_or_a_secret(void)
         REQUIRE_OK(secrets_open(url, &s, &err), err);
         struct upload *u = NULL;
         struct project p = project_to(PROJECT_TO_DIRECTORY, rows[i].folder);
-        bool ok = upload_open(&p, false, s, &u, &err);
+        bool ok = upload_open(&p, false, s, "w1", &u, &err);
         CHECK(strstr(err.msg, "CANARY") == NULL);
         if (rows[i].want == PIXL_OK && CHECK_OK(ok, err))
             CHECK_STR(str_of(upload_place(u)), "directory /from/secret/my-project");
@@ -310,24 +310,27 @@ static void test_study__a_zip_that_is_not_what_it_was_is_refused(void)
 static void test_study__clears_away_what_its_earlier_claims_left(void)
 {
     static const struct { int64_t fence; const char *part; bool stays; } rows[] = {
-        { 7, "." UID ".zip.6.part", false },
-        { 7, "." UID ".zip.0.part", false },
-        { 7, "." UID ".zip.7.part", false },                     /* ours: made anew */
-        { 7, "." UID ".zip.8.part", true },                      /* a later claim's */
+        { 7, "." UID ".zip.w1.6.part", false },
+        { 7, "." UID ".zip.w1.0.part", false },
+        { 7, "." UID ".zip.w1.7.part", false },                     /* ours: made anew */
+        { 7, "." UID ".zip.w1.8.part", true },                      /* a later claim's */
         { 7, ".2.25.12345678.zip.6.part", true },
         { 7, "." UID "1.zip.6.part", true },
-        { 7, "." UID ".zip.x.part", true },
-        { 7, "." UID ".zip.6.partial", true },
+        { 7, "." UID ".zip.w1.x.part", true },
+        { 7, "." UID ".zip.w1.6.partial", true },
         { 7, UID ".zip.6.part", true },
-        { 1000, "." UID ".zip.999.part", false },
-        { 1000, "." UID ".zip.3.part", false },
-        { 1000, "." UID ".zip.1001.part", true },
+        { 1000, "." UID ".zip.w1.999.part", false },
+        { 1000, "." UID ".zip.w1.3.part", false },
+        { 1000, "." UID ".zip.w1.1001.part", true },
         { 1000, ".2.25.12345678.zip.6.part", true },
         { 1000, "." UID "1.zip.6.part", true },
-        { 1000, "." UID ".zip..part", true },
-        { 1000, "." UID ".zip.part", true },
-        { 1000, "." UID ".zip.-1.part", true },
-        { 1000, "." UID ".zip.6.partial", true },
+        { 1000, "." UID ".zip.w1..part", true },
+        { 1000, "." UID ".zip.w1.part", true },
+        { 1000, "." UID ".zip.w2.6.part", true },                /* another store's */
+        { 7, "." UID ".zip.w2.6.part", true },
+        { 7, "." UID ".zip.6.part", true },
+        { 1000, "." UID ".zip.w1.-1.part", true },
+        { 1000, "." UID ".zip.w1.6.partial", true },
     };
     make("dest");
     make("dest/my-project");
@@ -472,7 +475,7 @@ static void test_none__delivers_nothing(void)
 {
     upload_auto *u = NULL;
     struct project p = project_to(PROJECT_TO_NONE, NULL);
-    REQUIRE_OK(upload_open(&p, false, NULL, &u, &err), err);
+    REQUIRE_OK(upload_open(&p, false, NULL, "w1", &u, &err), err);
     struct upload_study z = spool("zip", 1);
     CHECK_OK(upload_check(u, &err), err);
     CHECK_OK(upload_check_key(u, STR("key"), &err), err);
