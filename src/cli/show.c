@@ -109,7 +109,7 @@ void show_work(void *ctx, const struct work_progress *w)
     describe(w, line, sizeof line);
     if (p->last_step != RUN_WORKING)
         show_end_line(p);
-    put_line(p, line, false);
+    put_line(p, line, p->last_step != RUN_WORKING);
     p->last_step = RUN_WORKING;
 }
 

@@ -1,0 +1,147 @@
+#include "pipeline/populate.h"
+
+#include "base/duck.h"
+#include "site_rig.h"
+
+#define ROW(n, project) #n ",MRN" #n ",ACC" #n "," project ",2023-12-07T14:08:58Z,2020-05-23,1.2.3." #n ",,\n"
+
+static struct pixl_error err;
+
+struct told {
+    uint64_t line;
+    char why[200];
+};
+
+static void note(void *ctx, uint64_t line, const char *why)
+{
+    struct told *t = ctx;
+    t->line = line;
+    (void)snprintf(t->why, sizeof t->why, "%s", why);
+}
+
+static bool populate(struct site_rig *r, const char *path, bool dry, struct told *told, struct populate_counts *n)
+{
+    const struct populate_options o = { .path = path, .priority = 1, .dry_run = dry, .refused = note, .ctx = told };
+    *n = (struct populate_counts){ .rows = -1 };
+    return populate_cohort(r->site, &o, n, &err);
+}
+
+static void check_untouched(struct site_rig *r)
+{
+    struct store_counts n;
+    REQUIRE_OK(store_count(site_store(r->site), STR(""), &n, &err), err);
+    CHECK_INT(n.requests, 0);
+    CHECK(!fs_exists(test_path("state/secrets.env")) && !fs_exists(test_path("exports")) && !fs_exists(test_path("haven/rig")));
+}
+
+static void test_populate__a_csv_without_rows_is_refused(void)
+{
+    static const struct { const char *name, *text; } rows[] = {
+        { "a header", RIG_CSV_HEADER }, { "blank lines", RIG_CSV_HEADER "\n\n\n" },
+    };
+    struct site_rig r;
+    struct told told = { 0 };
+    struct populate_counts n;
+    rig_folders("");
+    rig_open(&r, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (int dry = 0; dry < 2; dry++) {
+            test_row("%s%s", rows[i].name, dry ? ", dry" : "");
+            rig_write("cohort.csv", rows[i].text);
+            bool ok = populate(&r, test_path("cohort.csv"), dry, &told, &n);
+            CHECK(!ok && strstr(err.msg, "asks for no study") != NULL);
+            CHECK_FAILS(ok, err, PIXL_E_INVALID);
+            CHECK_INT(n.rows, -1);
+            CHECK_INT(told.line, 0);
+            check_untouched(&r);
+        }
+    rig_close(&r);
+}
+
+/* An OMOP extract whose tables have all columns and whose join is empty: the one procedure is another person's. */
+static void write_extract(void)
+{
+    static const struct { const char *file, *select; } tables[] = {
+        { "public/PROCEDURE_OCCURRENCE", "SELECT 1::INTEGER AS procedure_occurrence_id, 7::INTEGER AS person_id, DATE '2020-05-23' AS "
+                                         "procedure_date, TIMESTAMP '2020-05-23 10:00:00' AS procedure_datetime" },
+        { "public/PERSON", "SELECT 7::INTEGER AS person_id" },
+        { "private/PERSON_LINKS", "SELECT 8::INTEGER AS person_id, 'MRN1' AS PrimaryMrn" },
+        { "private/PROCEDURE_OCCURRENCE_LINKS", "SELECT 1::INTEGER AS procedure_occurrence_id, 'ACC1' AS AccessionNumber, '1.2.3.1' AS "
+                                                "StudyUid_X" },
+    };
+    duck_auto *d = NULL;
+    REQUIRE_OK(fs_make_dirs(test_path("omop/public"), 0700, &err), err);
+    REQUIRE_OK(fs_make_dirs(test_path("omop/private"), 0700, &err), err);
+    rig_write("omop/extract_summary.json", "{\"datetime\": \"2023-12-07T14:08:58\", \"settings\": {\"cdm_source_name\": \"Rig\"}}");
+    REQUIRE_OK(duck_open(test_path("duck"), 64, &d, &err), err);
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        char sql[1500];
+        (void)snprintf(sql, sizeof sql, "COPY (%s) TO '%s/omop/%s.parquet' (FORMAT parquet)", tables[i].select, test_dir(), tables[i].file);
+        REQUIRE_OK(duck_run(d, sql, NULL, 0, &err), err);
+    }
+}
+
+static void test_populate__an_extract_whose_join_is_empty_is_refused(void)
+{
+    struct site_rig r;
+    struct told told = { 0 };
+    struct populate_counts n;
+    rig_folders("");
+    write_extract();
+    rig_open(&r, NULL);
+    bool ok = populate(&r, test_path("omop"), false, &told, &n);
+    CHECK(!ok && strstr(err.msg, "asks for no study") != NULL);
+    CHECK_FAILS(ok, err, PIXL_E_INVALID);
+    check_untouched(&r);
+    rig_close(&r);
+}
+
+static void test_populate__a_dry_run_tells_and_changes_nothing(void)
+{
+    struct site_rig r;
+    struct told told = { 0 };
+    struct populate_counts n;
+    rig_folders("");
+    rig_open(&r, NULL);
+    rig_write("cohort.csv", RIG_CSV_HEADER ROW(1, "rig") ROW(2, "rig"));
+    REQUIRE_OK(populate(&r, test_path("cohort.csv"), true, &told, &n), err);
+    CHECK_INT(n.rows, 2);
+    CHECK_INT(n.new_studies, 2);
+    check_untouched(&r);
+    REQUIRE_OK(populate(&r, test_path("cohort.csv"), false, &told, &n), err);
+    CHECK_INT(n.new_studies, 2);
+    CHECK(site_made_key(r.site));
+    REQUIRE_OK(populate(&r, test_path("cohort.csv"), false, &told, &n), err);
+    CHECK_INT(n.new_studies + n.new_requests, 0);
+    CHECK_INT(n.known, 2);
+    rig_close(&r);
+}
+
+static void test_populate__rows_of_a_project_that_cannot_be_used_are_refused(void)
+{
+    struct site_rig r;
+    struct told told = { 0 };
+    struct populate_counts n;
+    rig_folders("");
+    rig_write("configs/broken.yaml", "project: {name: Broken, modalties: [CT]}\n");
+    rig_open(&r, NULL);
+    rig_write("cohort.csv", RIG_CSV_HEADER ROW(1, "rig") ROW(2, "broken") ROW(3, "absent"));
+    REQUIRE_OK(populate(&r, test_path("cohort.csv"), false, &told, &n), err);
+    CHECK_INT(n.rows, 3);
+    CHECK_INT(n.refused, 2);
+    CHECK_INT(n.new_studies, 1);
+    CHECK_INT(told.line, 4);
+    CHECK(strncmp(told.why, "project_name: ", 14) == 0 && strstr(told.why, "MRN") == NULL);
+    rig_close(&r);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case tests[] = {
+        TEST(test_populate__a_csv_without_rows_is_refused),
+        TEST(test_populate__an_extract_whose_join_is_empty_is_refused),
+        TEST(test_populate__a_dry_run_tells_and_changes_nothing),
+        TEST(test_populate__rows_of_a_project_that_cannot_be_used_are_refused),
+    };
+    return test_main(argc, argv, tests, ARRAY_LEN(tests));
+}
