@@ -331,23 +331,31 @@ static bool choose_scheme(struct instance *in, struct pixl_error *err)
 
 /* --- all of it --- */
 
-/* Without a patient or study given, each instance brings its own; when they change, another person's study begins,
- * whose texts have nothing to do with the names before. */
+/* Without a study given, each instance brings its own; when it changes, another person's study begins, whose texts have
+ * nothing to do with the names before.  One study under several patient ids is still one: a name that an instance
+ * brings is looked for in all of it. */
 static bool open_study(struct instance *in, struct pixl_error *err)
 {
     struct deid_study *s = in->study;
-    if (s->mrn.n > 0 && s->study_uid.n > 0)
-        return true;
     const struct dicom_charset none = { .is_known = true };
-    uint64_t key =
-        study_value_key(s, 1, &none, in->text[TOP_PATIENT]) ^ study_value_key(s, 2, &none, in->text[TOP_STUDY]);
-    if (key == s->open_key)
+    if (s->study_uid.n == 0) {
+        uint64_t study = study_value_key(s, 2, &none, in->text[TOP_STUDY]);
+        if (study != s->open_study) {
+            s->open_study = 0;
+            if (!residue_reset(s->residue, err) || !add_given_needles(s, err))
+                return false;
+            s->open_study = study;
+        }
+    }
+    if (s->mrn.n > 0)
         return true;
-    s->open_key = 0;
-    if (!residue_reset(s->residue, err) || !add_given_needles(s, err) ||
-        !set_patient(s, s->mrn.n > 0 ? s->mrn : in->text[TOP_PATIENT], err))
+    uint64_t patient = study_value_key(s, 1, &none, in->text[TOP_PATIENT]);
+    if (patient == s->open_patient)
+        return true;
+    s->open_patient = 0;
+    if (!set_patient(s, in->text[TOP_PATIENT], err))
         return false;
-    s->open_key = key;
+    s->open_patient = patient;
     return true;
 }
 
@@ -368,20 +376,7 @@ static void refused(const struct instance *in, struct deid_result *res)
         instance_place(in->f, in->at, NULL, res->where);
 }
 
-/* true when nothing was found; false: verdict and place are in res.  A hit stays until it is told here: one that an
- * error or a refusal came in between is told with the next instance. */
-static bool is_clean(const struct instance *in, struct deid_result *res)
-{
-    const char *hit = residue_hit(in->study->residue);
-    if (hit == NULL)
-        return true;
-    res->verdict = DEID_RESIDUE;
-    res->why = STUDY_WHY_RESIDUE;
-    (void)snprintf(res->where, sizeof res->where, "%s", hit);
-    residue_clear_hit(in->study->residue);
-    return false;
-}
-
+/* A plan or a refusal, or an error; whether anything was found is asked by deid_instance(). */
 static bool decide_and_emit(struct instance *in, struct deid_result *res, struct pixl_error *err)
 {
     in->decisions = arena_calloc(in->arena, in->f->n_elements, sizeof *in->decisions);
@@ -390,12 +385,11 @@ static bool decide_and_emit(struct instance *in, struct deid_result *res, struct
     if (!deid_harvest(in, err) || !deid_decide(in, err) || !deid_check(in, err)) {
         if (!in->is_refused)
             return false;
-        if (is_clean(in, res))
-            refused(in, res);
+        refused(in, res);
         return true;
     }
-    if (!is_clean(in, res))
-        return true;
+    if (residue_hit(in->study->residue) != NULL)
+        return true;                         /* what was found must not be planned */
     if (!deid_emit(in, &res->plan, err))
         return false;
     res->verdict = DEID_EMIT;
@@ -406,30 +400,49 @@ static bool decide_and_emit(struct instance *in, struct deid_result *res, struct
     return true;
 }
 
+static bool decide_instance(struct instance *in, struct deid_result *res, struct pixl_error *err)
+{
+    if (in->f->limits.max_depth > DEID_DEPTH_MAX)
+        return pixl_fail(err, PIXL_E_LIMIT, 0, "sequences nested deeper than %d", DEID_DEPTH_MAX);
+    if (!find_top(in, err))
+        return false;
+    if (!check_identity(in, res))
+        return true;
+    res->why = STUDY_WHY_NONE;
+    if (!filter(in, &res->why, err))
+        return false;
+    if (res->why != STUDY_WHY_NONE) {
+        res->verdict = DEID_FILTERED;
+        return true;
+    }
+    return open_study(in, err) && choose_scheme(in, err) && map_identity(in, err) && decide_and_emit(in, res, err);
+}
+
+/* A hit is told whatever else became of the instance, an error too: its needle may be one that an instance which was
+ * given away holds, and no later instance would ask for it again. */
 bool deid_instance(struct deid_study *s, struct dicom_file *f, struct arena *arena, struct deid_result *out,
                    struct pixl_error *err)
 {
     struct instance in = { .study = s, .f = f, .arena = arena, .at = DICOM_NO_PARENT };
     struct deid_result res = { .why = STUDY_WHY_NONE };
-    if (f->limits.max_depth > DEID_DEPTH_MAX)
-        return pixl_fail(err, PIXL_E_LIMIT, 0, "sequences nested deeper than %d", DEID_DEPTH_MAX);
-    if (!find_top(&in, err))
-        return false;
-    if (!check_identity(&in, &res)) {
-        *out = res;
-        return true;
+    bool ok = decide_instance(&in, &res, err);
+    const char *hit = residue_hit(s->residue);
+    if (hit == NULL) {
+        if (ok)
+            *out = res;
+        return ok;
     }
-    res.why = STUDY_WHY_NONE;
-    if (!filter(&in, &res.why, err))
-        return false;
-    if (res.why != STUDY_WHY_NONE) {
-        res.verdict = DEID_FILTERED;
-        *out = res;
-        return true;
-    }
-    if (!open_study(&in, err) || !choose_scheme(&in, err) || !map_identity(&in, err) ||
-        !decide_and_emit(&in, &res, err))
-        return false;
+    if (!ok)
+        pixl_error_clear(err);
+    res = (struct deid_result){ .verdict = DEID_RESIDUE, .why = STUDY_WHY_RESIDUE };
+    (void)snprintf(res.where, sizeof res.where, "%s", hit);
+    residue_clear_hit(s->residue);
+    s->has_residue = true;
     *out = res;
     return true;
+}
+
+bool deid_study_has_residue(const struct deid_study *s)
+{
+    return s->has_residue || residue_hit(s->residue) != NULL;
 }

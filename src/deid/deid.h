@@ -68,8 +68,12 @@ struct deid_result {
     struct dicom_plan plan;          /* of DEID_EMIT, in the arena given */
 };
 /* f was parsed by dicom_parse() with this arena.  A later instance may bring a needle that an earlier one holds: then the verdict is
- * DEID_RESIDUE with the earlier place.  Fails: NOMEM, IO, CORRUPT (file shrank), LIMIT; the instance is then not decided. */
+ * DEID_RESIDUE with the earlier place, also where the later instance is refused or cannot be decided.
+ * Fails: NOMEM, IO, CORRUPT (file shrank), LIMIT; the instance is then not decided. */
 PIXL_MUST_CHECK bool deid_instance(struct deid_study *s, struct dicom_file *f, struct arena *arena, struct deid_result *out, struct pixl_error *err);
+
+/* Was identity found in any instance so far?  To be asked once more before a study is given away. */
+bool deid_study_has_residue(const struct deid_study *s);
 
 /* Pseudonym of an instance before it is read, so that instances can be taken in the order of their pseudonyms. */
 PIXL_MUST_CHECK bool deid_study_pseudo_uid(const struct deid_study *s, struct phi_text uid, char out[DICOM_UID_MAX + 1], struct pixl_error *err);

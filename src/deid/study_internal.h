@@ -37,7 +37,8 @@ struct deid_study {
     unsigned cache_generation;
     uint64_t *cache;                         /* hashes of values that were checked or harvested already; DEID_CACHE */
     struct deid_uid_slot *uids;              /* DEID_UID_CACHE, by a hash of the UID */
-    uint64_t open_key;                       /* of patient and study, when neither is given (see open_study) */
+    uint64_t open_study, open_patient;       /* keys of those seen last, where none is given (see open_study) */
+    bool has_residue;                        /* an instance was DEID_RESIDUE */
 };
 
 enum decision_what { DECISION_DROP, DECISION_KEEP, DECISION_VALUE, DECISION_CHANGED };

@@ -246,6 +246,7 @@ static bool each_instance(struct group *g, struct pixl_error *err)
 static bool finish(struct group *g, struct pixl_error *err)
 {
     char final[sizeof g->part + DICOM_UID_MAX];
+    g->withheld = g->withheld || deid_study_has_residue(g->deid);
     if (g->withheld || g->written == 0) {
         g->j->n.withheld_studies += g->withheld;
         return fs_remove_tree(g->part, err);

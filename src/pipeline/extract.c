@@ -350,6 +350,8 @@ static enum study_reason why_nothing_left(const struct extract_result *r)
 
 static bool commit_zip(struct attempt *a)
 {
+    if (deid_study_has_residue(a->deid))
+        return ended(a, STUDY_OUT_WITHHELD, STUDY_WHY_RESIDUE);
     if (a->r->delivered == 0)
         return ended(a, STUDY_OUT_SKIPPED, why_nothing_left(a->r));
     uint64_t size;

@@ -306,6 +306,28 @@ static void test_residue__another_patient_starts_anew_when_none_is_given(void)
     dcm_done(&d);
 }
 
+static void test_residue__one_study_under_two_patient_ids_is_one_study(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0020, 0x4000, KEEP) };
+    static const char *const study_uids[] = { "", RIG_STUDY };
+    for (size_t i = 0; i < ARRAY_LEN(study_uids); i++) {
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        r.args.mrn = phi_text(STR(""));
+        r.args.study_uid = phi_text(str_of(study_uids[i]));
+        rig_start(&r);
+        CHECK_INT(run_with(&r, "1.2.3.1", "Smith^Ottokar", "nothing"), DEID_EMIT);
+        struct dcm d;
+        rig_begin(&d, true);
+        dcm_text(&d, DICOM_PATIENT_ID, DICOM_VR_LO, "another");
+        rig_uids(&d);
+        dcm_text(&d, 0x00204000, DICOM_VR_LT, "done by ottokar");
+        CHECK_INT(rig_run(&r, dcm_str(&d)), DEID_RESIDUE);
+        CHECK(deid_study_has_residue(r.study));
+        dcm_done(&d);
+    }
+}
+
 static void test_residue__a_participant_id_that_is_the_mrn_is_found(void)
 {
     static const struct project_tag_rule rules[] = { USUAL, RULE(0x0020, 0x4000, KEEP) };
@@ -468,6 +490,7 @@ int main(int argc, char **argv)
         TEST(test_residue__a_later_instance_finds_an_earlier_one),
         TEST(test_residue__a_refused_instance_still_tells_what_it_knew),
         TEST(test_residue__another_patient_starts_anew_when_none_is_given),
+        TEST(test_residue__one_study_under_two_patient_ids_is_one_study),
         TEST(test_residue__a_participant_id_that_is_the_mrn_is_found),
         TEST(test_residue__reads_the_character_set),
         TEST(test_pixels__keep_what_describes_them),
