@@ -466,6 +466,15 @@ static bool directory_study(struct upload *u, const struct upload_study *z, stru
     return send(in, final, suffix, &want, err);
 }
 
+/* What this store left of a table when it was killed.  Best effort, as above. */
+static void remove_table_part(const char *folder, const char *name, const char *suffix)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s/.%s.%s.part", folder, name, suffix);
+    if (n > 0 && (size_t)n < sizeof path)
+        (void)unlink(path);
+}
+
 static bool directory_table(struct upload *u, struct str time_slug, const char *path, const char *remote,
                             struct pixl_error *err)
 {
@@ -493,6 +502,7 @@ static bool directory_table(struct upload *u, struct str time_slug, const char *
         return false;
     if (!fs_make_dirs(folder, FOLDER_MODE, err))
         return blame(err);
+    remove_table_part(folder, strrchr(final, '/') + 1, suffix);
     if (!is_there(final, folder, &want, &there, err))
         return false;
     if (there)
