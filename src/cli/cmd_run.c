@@ -93,7 +93,7 @@ static enum cli_exit run(struct cli *c, struct pixl_error *err)
 static const struct cli_option run_options[] = {
     { "--archive",  "URL",    "PIXL_ARCHIVE_URL", "where the images are, for example directory:/path/to/dicom" },
     { "--rate",     "R",      "PIXL_RATE",        "studies per second asked of the archive (a folder: no limit unless set)" },
-    { "--workers",  "N",      "PIXL_WORKERS",     "studies worked on at once (default: one per core)" },
+    { "--workers",  "N",      "PIXL_WORKERS",     "studies worked on at once (default: two per core: one waits for the disk while the other works)" },
     { "--patience", "S",      "PIXL_PATIENCE_S",  "give up when nothing could be done for so many seconds" },
     { "--priority", "1..5",   NULL,               "5 goes first" },
 };

@@ -51,7 +51,7 @@ const struct settings_option settings_options[] = {
     TEXT("TMPDIR", temp_dir, "$PIXL_STATE_DIR/tmp", 0,
          "Folder for temporary files of the table engine."),
     INT("PIXL_WORKERS", workers, "0", 0, 256, "threads",
-        "Studies worked on at the same time; 0: one per processor core."),
+        "Studies worked on at the same time; 0: two per processor core."),
     INT("PIXL_MAX_ATTEMPTS", max_attempts, "5", 1, 100, "",
         "Attempts at one study before it has failed; an archive that is down does not count."),
     INT("PIXL_LEASE_S", lease_s, "120", 10, 86400, "s",

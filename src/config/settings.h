@@ -24,7 +24,7 @@ struct settings {
     const char *local_salt;           /* LOCAL_SALT_VALUE, "": appended to each project's salt (secret: shown as ***) */
     const char *hash_key_name;        /* AZURE_KEY_VAULT_SECRET_NAME, hash--key: the secret that holds the hashing key */
     const char *temp_dir;             /* TMPDIR, else $PIXL_STATE_DIR/tmp: where DuckDB spills */
-    int64_t workers;                  /* PIXL_WORKERS, 0: one per core, 1..256 */
+    int64_t workers;                  /* PIXL_WORKERS, 0: two per core, 1..256 */
     int64_t max_attempts;             /* PIXL_MAX_ATTEMPTS, 5, 1..100 */
     int64_t lease_s;                  /* PIXL_LEASE_S, 120, 10..86400: a claim not renewed for so long is another's */
     int64_t patience_s;               /* PIXL_PATIENCE_S, 600, 0..604800: `run` gives up (exit 75) when nothing could be done for so long */

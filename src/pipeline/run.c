@@ -94,7 +94,7 @@ static int worker_count(const struct settings *set)
     if (set->workers > 0)
         return (int)set->workers;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores < 1 ? 1 : cores > 64 ? 64 : (int)cores;
+    return cores < 1 ? 1 : cores > 32 ? 64 : 2 * (int)cores;     /* one waits for the disk while the other works */
 }
 
 static int64_t rows_left(const struct store_counts *c)
