@@ -8,9 +8,33 @@ struct emitter {
     struct dicom_plan *plan;
 };
 
+/* What was read of a file is written from memory, not read again: then the bytes that were checked are the bytes that
+ * are written, whoever rewrites the file meanwhile.  Where it was not read, which are long values that are not searched
+ * (pixels), the range is. */
 static bool emit_range(const struct emitter *m, uint64_t from, uint64_t to, struct pixl_error *err)
 {
-    return dicom_plan_range(m->plan, from, to - from, err);
+    const struct dicom_file *f = m->in->f;
+    const uint8_t *held = f->source.bytes == NULL ? dicom_bytes_read(f, from, to - from) : NULL;
+    return held != NULL ? dicom_plan_borrowed(m->plan, held, to - from, err)
+                        : dicom_plan_range(m->plan, from, to - from, err);
+}
+
+/* An element as it is: at once where it was read in one piece, else its parts, each held where it was read. */
+static bool emit_kept(const struct emitter *m, uint32_t i, struct pixl_error *err)
+{
+    const struct dicom_file *f = m->in->f;
+    const struct dicom_element *e = &f->elements[i];
+    const uint64_t value_end = e->value_offset + e->value_bytes;
+    if (f->source.bytes != NULL || dicom_bytes_read(f, e->offset, e->next_offset - e->offset) != NULL)
+        return emit_range(m, e->offset, e->next_offset, err);
+    if (!emit_range(m, e->offset, e->value_offset, err))
+        return false;
+    if (e->end == i + 1)
+        return emit_range(m, e->value_offset, value_end, err) && emit_range(m, value_end, e->next_offset, err);
+    for (uint32_t k = i + 1; k < e->end; k = f->elements[k].end)
+        if (!emit_kept(m, k, err))
+            return false;
+    return emit_range(m, value_end, e->next_offset, err);
 }
 
 /* The header of a sequence or item as it was, but for a defined length. */
@@ -37,7 +61,7 @@ static bool emit_one(const struct emitter *m, uint32_t i, struct pixl_error *err
     case DECISION_DROP:
         return true;
     case DECISION_KEEP:
-        return emit_range(m, e->offset, e->next_offset, err);
+        return emit_kept(m, i, err);
     case DECISION_VALUE:
         return dicom_plan_element(m->plan, coding, e->tag, (enum dicom_vr)d->vr, d->value, err);
     case DECISION_CHANGED:

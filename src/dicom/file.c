@@ -548,6 +548,11 @@ bool dicom_value(struct dicom_file *f, uint32_t index, struct str *out, struct p
     return true;
 }
 
+const uint8_t *dicom_bytes_read(const struct dicom_file *f, uint64_t offset, uint64_t n)
+{
+    return dicom_window_find(f->window_, offset, n);
+}
+
 bool dicom_text(struct dicom_file *f, uint32_t tag, struct str *out, bool *found, struct pixl_error *err)
 {
     struct str s = { "", 0 };

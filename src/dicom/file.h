@@ -18,6 +18,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -31,9 +32,14 @@ struct dicom_source {
     uint64_t size_bytes;
     int fd;                      /* for dicom_source_fd; -1 else */
     const uint8_t *bytes;        /* for dicom_source_bytes */
+    struct timespec mtime, ctime;/* of fd, with inode: what dicom_source_unchanged() compares */
+    uint64_t inode;
 };
-/* fd stays the caller's; its size is taken now.  Fails: IO. */
+/* fd stays the caller's; its size and times are taken now.  Fails: IO. */
 PIXL_MUST_CHECK bool dicom_source_fd(int fd, struct dicom_source *out, struct pixl_error *err);
+/* Is the file still what it was at dicom_source_fd()?  To be asked when its bytes were used for the last time: one that
+ * was rewritten in place may hold what nobody checked.  Fails: CORRUPT (changed), IO. */
+PIXL_MUST_CHECK bool dicom_source_unchanged(const struct dicom_source *s, struct pixl_error *err);
 struct dicom_source dicom_source_bytes(const void *p, size_t n);     /* borrowed */
 
 struct dicom_limits {
@@ -106,6 +112,10 @@ int64_t dicom_find(const struct dicom_file *f, uint32_t item, uint32_t tag);
 /* The bytes of a value, loaded when they are not yet: borrowed from the arena, or from a source of bytes.
  * Fails: LIMIT, IO, CORRUPT (file shrank), NOMEM. */
 PIXL_MUST_CHECK bool dicom_value(struct dicom_file *f, uint32_t index, struct str *out, struct pixl_error *err);
+
+/* n bytes of the source at offset, as the parser or dicom_value() read them; borrowed from the arena.  NULL: not read, or
+ * not in one piece. */
+const uint8_t *dicom_bytes_read(const struct dicom_file *f, uint64_t offset, uint64_t n);
 
 /* The text value of a tag in the main data set, trailing padding trimmed (blanks and NULs); *found tells absent from
  * empty. */

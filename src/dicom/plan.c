@@ -80,6 +80,19 @@ bool dicom_plan_bytes(struct dicom_plan *p, const void *bytes, size_t n, struct 
     return true;
 }
 
+bool dicom_plan_borrowed(struct dicom_plan *p, const uint8_t *bytes, uint64_t n, struct pixl_error *err)
+{
+    struct dicom_piece *last = p->n_pieces ? &p->pieces[p->n_pieces - 1] : NULL;
+    if (n == 0)
+        return true;
+    if (last != NULL && last->bytes != NULL && last->bytes + last->n == bytes) {
+        last->n += n;
+        p->size_bytes += n;
+        return true;
+    }
+    return add_piece(p, bytes, 0, n, err);
+}
+
 bool dicom_plan_range(struct dicom_plan *p, uint64_t offset, uint64_t n, struct pixl_error *err)
 {
     struct dicom_piece *last = p->n_pieces ? &p->pieces[p->n_pieces - 1] : NULL;

@@ -2,7 +2,7 @@
  *
  * De-identification decides first and writes last: it fills a plan, the plan is checked, and only then does somebody
  * copy its pieces.  Ranges that touch become one, so that an instance whose pixels stay is three or four pieces.
- * Owns: pieces and memory bytes, in the arena given.  Never: does I/O itself except through dicom_plan_write_fd.
+ * Owns: pieces and memory bytes but for borrowed ones, in the arena given.  Never: does I/O itself except through dicom_plan_write_fd.
  * Threads: one plan belongs to one thread. */
 #ifndef PIXL_DICOM_PLAN_H
 #define PIXL_DICOM_PLAN_H
@@ -27,6 +27,10 @@ struct dicom_plan {
 void dicom_plan_init(struct dicom_plan *p, struct arena *arena);
 /* n bytes copied into the plan.  Fails: NOMEM. */
 PIXL_MUST_CHECK bool dicom_plan_bytes(struct dicom_plan *p, const void *bytes, size_t n, struct pixl_error *err);
+/* n bytes that stay the caller's and live as long as the plan; joins the piece before it when it continues there.
+ * Fails: NOMEM. */
+PIXL_MUST_CHECK bool dicom_plan_borrowed(struct dicom_plan *p, const uint8_t *bytes, uint64_t n,
+                                         struct pixl_error *err);
 /* A range of the source; joins the piece before it when it continues there. */
 PIXL_MUST_CHECK bool dicom_plan_range(struct dicom_plan *p, uint64_t offset, uint64_t n, struct pixl_error *err);
 

@@ -28,7 +28,26 @@ bool dicom_source_fd(int fd, struct dicom_source *out, struct pixl_error *err)
         return pixl_fail_errno(err, errno, "cannot look at an instance");
     if (!S_ISREG(st.st_mode))
         return pixl_fail(err, PIXL_E_IO, 0, "an instance must be a regular file");
-    *out = (struct dicom_source){ .read = read_fd, .size_bytes = (uint64_t)st.st_size, .fd = fd };
+    *out = (struct dicom_source){ .read = read_fd, .size_bytes = (uint64_t)st.st_size, .fd = fd,
+                                  .mtime = st.st_mtim, .ctime = st.st_ctim, .inode = st.st_ino };
+    return true;
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+bool dicom_source_unchanged(const struct dicom_source *s, struct pixl_error *err)
+{
+    struct stat st;
+    if (s->fd < 0)
+        return true;
+    if (fstat(s->fd, &st) != 0)
+        return pixl_fail_errno(err, errno, "cannot look at an instance");
+    if ((uint64_t)st.st_size != s->size_bytes || st.st_ino != s->inode || !same_time(st.st_mtim, s->mtime) ||
+        !same_time(st.st_ctim, s->ctime))
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "an instance changed while it was read");
     return true;
 }
 

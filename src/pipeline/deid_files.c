@@ -142,7 +142,8 @@ struct group {
     int64_t written, bytes;
 };
 
-static bool write_instance(struct group *g, const struct deid_result *d, const struct dicom_source *source, struct pixl_error *err)
+/* *changed: the input is not what was checked any more, and nothing is left of it in the output. */
+static bool write_instance(struct group *g, const struct deid_result *d, const struct dicom_source *source, bool *changed, struct pixl_error *err)
 {
     char path[sizeof g->part + 2 * DICOM_UID_MAX + 16];
     if (strcmp(g->last_series, d->series_uid) != 0) {
@@ -155,14 +156,20 @@ static bool write_instance(struct group *g, const struct deid_result *d, const s
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (fd < 0)
         return pixl_fail_errno(err, errno, "output file");
-    bool ok = dicom_plan_write_fd(&d->plan, source, fd, err);
+    struct pixl_error e = { 0 };
+    bool ok = dicom_plan_write_fd(&d->plan, source, fd, &e) && dicom_source_unchanged(source, &e);
     if (close(fd) != 0 && ok)
-        ok = pixl_fail_errno(err, errno, "output file");
-    if (ok) {
-        g->written++;
-        g->bytes += (int64_t)d->plan.size_bytes;
+        ok = pixl_fail_errno(&e, errno, "output file");
+    *changed = !ok && e.code == PIXL_E_CORRUPT;
+    if (*changed)
+        return unlink(path) == 0 || pixl_fail_errno(err, errno, "output file");
+    if (!ok) {
+        *err = e;
+        return false;
     }
-    return ok;
+    g->written++;
+    g->bytes += (int64_t)d->plan.size_bytes;
+    return true;
 }
 
 /* An input that cannot be read or decided is skipped; only output and memory are errors of the whole. */
@@ -186,7 +193,10 @@ static bool deidentify(struct group *g, const struct input *in, struct pixl_erro
         skip(j, in->path, e.code == PIXL_E_UNSUPPORTED ? STUDY_WHY_UNSUPPORTED_SYNTAX : e.code == PIXL_E_LIMIT ? STUDY_WHY_TOO_LARGE
                                                                                                 : STUDY_WHY_UNREADABLE_INSTANCE, "");
     } else if (d.verdict == DEID_EMIT) {
-        ok = write_instance(g, &d, &source, err);
+        bool changed = false;
+        ok = write_instance(g, &d, &source, &changed, err);
+        if (ok && changed)
+            skip(j, in->path, STUDY_WHY_CHANGED_WHILE_READ, "");
     } else {
         g->withheld = g->withheld || d.verdict == DEID_RESIDUE;
         skip(j, in->path, d.verdict == DEID_MISMATCH ? STUDY_WHY_IDENTITY_MISMATCH : d.why, d.where);

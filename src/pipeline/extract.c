@@ -268,8 +268,9 @@ static bool write_entry(struct attempt *a, const struct deid_result *d, const st
 {
     char name[3 * (DICOM_UID_MAX + 1) + 8];
     (void)snprintf(name, sizeof name, "%s/%s/%s.dcm", a->r->pseudo_study_uid, d->series_uid, d->sop_uid);
-    if (!zip_add(a->zip, name, &d->plan, source, d->pixels_compressed, &a->r->error)) {
-        if (a->r->error.code == PIXL_E_CORRUPT) {       /* the source shrank under us: look again later */
+    if (!zip_add(a->zip, name, &d->plan, source, d->pixels_compressed, &a->r->error) ||
+        !dicom_source_unchanged(source, &a->r->error)) {
+        if (a->r->error.code == PIXL_E_CORRUPT) {       /* the source changed under us: look again later */
             (void)failed(a, EXTRACT_ARCHIVE, STUDY_WHY_CHANGED_WHILE_READ);
             return ended(a, STUDY_OUT_RETRY, STUDY_WHY_CHANGED_WHILE_READ);
         }

@@ -74,10 +74,84 @@ static void test_source__an_error_does_not_lose_what_was_found(void)
     }
 }
 
+/* Kept elements of every kind, before, across and behind the end of the parser's first block. */
+static void kept_all_over(struct dcm *d, const char *comment)
+{
+    static const char zeros[40000];
+    rig_begin(d, true);
+    dcm_seq_begin(d, 0x00081140, true);
+    for (int i = 0; i < 400; i++) {
+        dcm_item_begin(d, i % 2);
+        dcm_text(d, 0x00081150, DICOM_VR_UI, "1.2.840.10008.5.1.4.1.1.2");
+        dcm_text(d, 0x00204000, DICOM_VR_LT, comment);
+        dcm_item_end(d);
+    }
+    dcm_seq_end(d);
+    rig_patient(d);
+    dcm_text(d, 0x00190010, DICOM_VR_LO, "ACME");
+    dcm_bytes(d, 0x00191001, DICOM_VR_OB, zeros, sizeof zeros);
+    rig_uids(d);
+    dcm_text(d, 0x00204000, DICOM_VR_LT, comment);
+    dcm_pixels_native(d, 100000);
+}
+
+static bool holds(struct str text, struct str word)
+{
+    for (size_t i = 0; i + word.n <= text.n; i++)
+        if (memcmp(text.p + i, word.p, word.n) == 0)
+            return true;
+    return false;
+}
+
+static void test_source__what_was_checked_is_what_is_written(void)
+{
+    static const struct project_tag_rule more[] = {
+        RULE(0x0008, 0x0016, KEEP), RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x1140, KEEP),
+        RULE(0x0008, 0x1150, KEEP), RULE(0x0010, 0x0010, REPLACE), RULE(0x0010, 0x0020, SECURE_HASH),
+        RULE(0x0019, 0x1001, KEEP), RULE(0x0020, 0x000D, REPLACE_UID), RULE(0x0020, 0x000E, REPLACE_UID),
+        RULE(0x0020, 0x4000, KEEP), RULE(0x7FE0, 0x0010, KEEP),
+    };
+    static const struct { const char *name; bool rewritten; } rows[] = { { "as it was", false }, { "rewritten", true } };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i].name);
+        struct pixl_error err = { 0 };
+        struct dicom_source source;
+        struct dcm before, after;
+        rig_auto r;
+        rig_init(&r, more, ARRAY_LEN(more));
+        rig_start(&r);
+        kept_all_over(&before, "nothing that tells a name");
+        kept_all_over(&after, "by Zimmermann^Aloysia^Q..");
+        REQUIRE(dcm_size(&before) == dcm_size(&after));
+        CHECK_INT(rig_run(&r, dcm_str(&before)), DEID_EMIT);
+        struct buf expected;
+        buf_init(&expected, 1u << 20);
+        REQUIRE(buf_add(&expected, r.bytes.p, r.bytes.n));
+        int fd = file_of(dcm_str(&before));
+        REQUIRE_OK(run_fd(&r, fd, &source, &err), err);
+        REQUIRE(r.res.verdict == DEID_EMIT);
+        if (rows[i].rewritten) {
+            (void)usleep(20000);         /* a tick of the file system's clock */
+            REQUIRE(pwrite(fd, dcm_bytes_of(&after), dcm_size(&after), 0) == (ssize_t)dcm_size(&after));
+        }
+        buf_clear(&r.bytes);
+        REQUIRE_OK(dcm_plan_collect(&r.res.plan, &source, &r.bytes, &err), err);
+        CHECK(!holds((struct str){ r.bytes.p, r.bytes.n }, STR("Zimmermann")));
+        CHECK(str_eq((struct str){ r.bytes.p, r.bytes.n }, (struct str){ expected.p, expected.n }));
+        CHECK_INT(dicom_source_unchanged(&source, &err), !rows[i].rewritten);
+        CHECK_INT(err.code, rows[i].rewritten ? PIXL_E_CORRUPT : PIXL_OK);
+        buf_done(&expected);
+        (void)close(fd);
+        dcm_done(&before);
+        dcm_done(&after);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_source__an_error_does_not_lose_what_was_found),
+        TEST(test_source__what_was_checked_is_what_is_written),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }
