@@ -92,8 +92,6 @@ static bool map_values(struct instance *in, uint32_t i, enum dicom_vr vr, struct
 
 static bool map_uid(struct instance *in, struct str uid, char out[DICOM_UID_MAX + 1], struct pixl_error *err)
 {
-    if (dicom_uid_is_standard(uid) && uid.n > DICOM_UID_MAX)
-        return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, in->at);
     return study_map_uid(in->study, uid, out, err) && residue_add_uid(in->study->residue, uid, err);
 }
 

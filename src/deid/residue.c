@@ -440,6 +440,7 @@ static bool check_uids(struct text_check *k)
     bool more = true;
     while (more) {
         more = str_split(rest, '\\', &one, &rest);
+        one = dicom_uid_trim(one);
         if (!dicom_uid_is_standard(one) && !token_each(one, k->r->seed, TOKEN_WITH_UIDS, see_uid, k))
             return false;
     }

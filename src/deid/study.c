@@ -171,7 +171,7 @@ static void copy_text(char *out, struct str s)
 bool study_map_uid(struct deid_study *s, struct str uid, char out[DICOM_UID_MAX + 1],
                    struct pixl_error *err)
 {
-    if (dicom_uid_is_standard(uid) && uid.n <= DICOM_UID_MAX) {
+    if (dicom_uid_is_standard(uid)) {
         copy_text(out, uid);
         return true;
     }

@@ -19,7 +19,15 @@ bool dicom_uid_is_plausible(struct str s)
 
 bool dicom_uid_is_standard(struct str s)
 {
-    return str_is_prefix(s, STR("1.2.840.10008."));
+    enum { STANDARD_MAX = 32, COMPONENT_MAX = 5 };      /* the longest of PS3.6 Table A-1 have 32 and 5 */
+    if (s.n > STANDARD_MAX || !str_is_prefix(s, STR("1.2.840.10008.")) || !dicom_uid_is_plausible(s))
+        return false;
+    for (size_t i = 0, run = 0; i < s.n; i++) {
+        run = s.p[i] == '.' ? 0 : run + 1;
+        if (run > COMPONENT_MAX)
+            return false;
+    }
+    return true;
 }
 
 struct str dicom_uid_trim(struct str s)

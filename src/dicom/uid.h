@@ -13,7 +13,8 @@ enum { DICOM_UID_MAX = 64 };
 /* Components of digits joined by '.', 1..64 characters.  Leading zeros in a component are let pass: archives hold
  * them. */
 bool dicom_uid_is_plausible(struct str s);
-/* UIDs of the standard itself (1.2.840.10008.*): never anyone's, never mapped. */
+/* UIDs of the standard itself: never anyone's, never mapped.  1.2.840.10008. alone makes none: components of more than
+ * five digits, other text or more than 32 characters are somebody's, whatever they begin with. */
 bool dicom_uid_is_standard(struct str s);
 /* A value as stored: without trailing NULs and blanks. */
 struct str dicom_uid_trim(struct str s);

@@ -24,6 +24,12 @@ static void test_uid__standard_uids_are_told_from_others(void)
     CHECK(!dicom_uid_is_standard(STR("1.2.840.100081.1")));
     CHECK(!dicom_uid_is_standard(STR("1.2.840.10008")));
     CHECK(!dicom_uid_is_standard(STR("2.25.1")));
+    CHECK(dicom_uid_is_standard(STR("1.2.840.10008.5.1.4.1.1.77.1.5.8")));
+    CHECK(!dicom_uid_is_standard(STR("1.2.840.10008.5.1.4.1.1.77.1.5.88")));
+    CHECK(!dicom_uid_is_standard(STR("1.2.840.10008.876543")));
+    CHECK(!dicom_uid_is_standard(STR("1.2.840.10008.1.SMYTHE")));
+    CHECK(!dicom_uid_is_standard(STR("1.2.840.10008.1.2 4711")));
+    CHECK(!dicom_uid_is_standard(STR("1.2.840.10008.")));
 }
 
 static void test_uid__trim_takes_nuls_and_blanks(void)
