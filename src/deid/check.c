@@ -24,12 +24,11 @@ static bool is_samples(uint32_t tag)
            (group & 0xFF01) == 0x6000;
 }
 
-/* What of a value is searched; false: nothing of it. */
-static bool form_of(const struct dicom_element *e, enum dicom_vr vr, enum residue_form *form)
+static bool form_of_text(enum dicom_vr vr, enum residue_form *form)
 {
     switch (vr) {
-    case DICOM_VR_CS:            /* a character set that is none may be anything */
-        *form = e->tag == DICOM_SPECIFIC_CHARACTER_SET ? RESIDUE_TEXT : RESIDUE_CODE;
+    case DICOM_VR_CS:
+        *form = RESIDUE_CODE;
         return true;
     case DICOM_VR_IS: case DICOM_VR_DS:
         *form = RESIDUE_NUMBERS;
@@ -40,16 +39,29 @@ static bool form_of(const struct dicom_element *e, enum dicom_vr vr, enum residu
     case DICOM_VR_UI:
         *form = RESIDUE_UIDS;
         return true;
-    case DICOM_VR_UN: case DICOM_VR_OB:
-        *form = RESIDUE_BINARY;
-        return !is_samples(e->tag);
-    case DICOM_VR_OW: case DICOM_VR_OL: case DICOM_VR_OV: case DICOM_VR_OF: case DICOM_VR_OD:
-        *form = RESIDUE_BINARY;
-        return dicom_tag_is_private(e->tag);
     default:
         *form = RESIDUE_TEXT;
         return dicom_vr_is_text(vr);
     }
+}
+
+/* What of a value is searched; false: nothing of it.  The VR that is written decides only where the dictionary says
+ * the same kind: a description called a date is a description, and a document called words is bytes. */
+static bool form_of(const struct dicom_element *e, enum dicom_vr vr, enum dicom_vr dict_vr, enum residue_form *form)
+{
+    if (e->tag == DICOM_SPECIFIC_CHARACTER_SET) {        /* one that is none may be anything */
+        *form = RESIDUE_TEXT;
+        return true;
+    }
+    if (form_of_text(vr, form)) {
+        enum residue_form other;
+        if (dict_vr != vr && dict_vr != DICOM_VR_UN && (!form_of_text(dict_vr, &other) || other != *form))
+            *form = RESIDUE_TEXT;
+        return true;
+    }
+    *form = RESIDUE_BINARY;
+    bool is_bytes = vr == DICOM_VR_UN || vr == DICOM_VR_OB || dict_vr == DICOM_VR_UN || dict_vr == DICOM_VR_OB;
+    return is_bytes && !is_samples(e->tag);
 }
 
 static bool is_ascii(struct str s)
@@ -112,7 +124,8 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
     const struct dicom_element *e = &in->f->elements[i];
     const struct decision *d = &in->decisions[i];
     enum residue_form form;
-    if (e->value_bytes == 0 || (e->flags & DICOM_IS_ENCAPSULATED) || !form_of(e, (enum dicom_vr)d->vr, &form))
+    if (e->value_bytes == 0 || (e->flags & DICOM_IS_ENCAPSULATED) ||
+        !form_of(e, (enum dicom_vr)d->vr, (enum dicom_vr)d->dict_vr, &form))
         return true;
     struct residue_text t = { .form = form, .is_multi = dicom_vr_is_multi((enum dicom_vr)d->vr), .exempt = d->exempt };
     if (!dicom_value(in->f, i, &t.text, err))

@@ -198,13 +198,21 @@ static bool decide_sequence(struct instance *in, uint32_t i, enum inherited inhe
     return true;
 }
 
+/* Is a value that the standard wants to be text written as something else?  Then the VR in the file is no guide to what
+ * is in it, nor for a reader of the output.  A character set is known by CS, or nothing that it governs is. */
+static bool hides_text(uint32_t tag, enum dicom_vr vr, enum dicom_vr dict_vr)
+{
+    return tag == DICOM_SPECIFIC_CHARACTER_SET ? vr != DICOM_VR_CS : !dicom_vr_is_text(vr) && dicom_vr_is_text(dict_vr);
+}
+
 static bool keep(struct instance *in, uint32_t i, const struct scheme_entry *rule)
 {
     const struct dicom_element *e = &in->f->elements[i];
-    enum dicom_vr vr = instance_vr(e);
-    if (vr == DICOM_VR_SQ && e->value_bytes > 0)
-        return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);  /* its items cannot be seen, so not be judged */
-    in->decisions[i] = (struct decision){ .what = DECISION_KEEP, .vr = (uint8_t)vr, .exempt = rule ? rule->exempt : 0 };
+    enum dicom_vr vr = instance_vr(e), dict_vr = rule ? (enum dicom_vr)rule->dict_vr : dicom_dict_vr(e->tag);
+    if (e->value_bytes > 0 && (vr == DICOM_VR_SQ || hides_text(e->tag, vr, dict_vr)))
+        return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);  /* of an SQ: its items cannot be seen */
+    in->decisions[i] = (struct decision){ .what = DECISION_KEEP, .vr = (uint8_t)vr, .dict_vr = (uint8_t)dict_vr,
+                                          .exempt = rule ? rule->exempt : 0 };
     if (e->value_bytes == 0)
         return true;
     in->options |= (rule ? rule->options : 0u) | (dicom_tag_is_private(e->tag) ? PROFILE_PRIVATE : 0u);

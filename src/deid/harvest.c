@@ -43,6 +43,26 @@ static bool harvest_one(struct instance *in, uint32_t i, unsigned kind, const st
     return ok;
 }
 
+/* By the tag's meaning, whatever VR is written.  Elements that are text in the dictionary are written as text nearly
+ * always, so the dictionary is asked only for VRs that a person's name might hide under. */
+static unsigned kind_of(const struct dicom_element *e)
+{
+    unsigned kind = 0;
+    if (e->vr == DICOM_VR_PN || DICOM_GROUP(e->tag) <= 0x0038)
+        kind = scheme_identity_of(e->tag);
+    if (kind != 0)
+        return kind;
+    switch ((enum dicom_vr)e->vr) {
+    case DICOM_VR_PN:
+        return IDENTITY_PERSON;
+    case DICOM_VR_CS: case DICOM_VR_DA: case DICOM_VR_TM: case DICOM_VR_DT: case DICOM_VR_DS: case DICOM_VR_IS:
+    case DICOM_VR_UI: case DICOM_VR_US:
+        return 0;
+    default:
+        return dicom_dict_vr(e->tag) == DICOM_VR_PN ? IDENTITY_PERSON : 0;
+    }
+}
+
 bool deid_harvest(struct instance *in, struct pixl_error *err)
 {
     struct deid_study *s = in->study;
@@ -58,13 +78,8 @@ bool deid_harvest(struct instance *in, struct pixl_error *err)
             return false;
         if (e->value_bytes == 0 || (e->flags & (DICOM_IS_ITEM | DICOM_IS_SEQUENCE)) || dicom_tag_is_private(e->tag))
             continue;
-        enum dicom_vr vr = e->vr == DICOM_VR_UN ? instance_vr(e) : (enum dicom_vr)e->vr;
-        unsigned kind = 0;
-        if (vr == DICOM_VR_PN || DICOM_GROUP(e->tag) <= 0x0038)
-            kind = scheme_identity_of(e->tag);
-        if (kind == 0 && vr == DICOM_VR_PN)
-            kind = IDENTITY_PERSON;
-        if (kind != 0 && dicom_vr_is_text(vr) && !harvest_one(in, i, kind, charset_stack_top(&sets, e), err))
+        unsigned kind = kind_of(e);
+        if (kind != 0 && !harvest_one(in, i, kind, charset_stack_top(&sets, e), err))
             return false;
     }
     return true;

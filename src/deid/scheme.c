@@ -55,7 +55,7 @@ static uint32_t slot_of(uint32_t tag)
 /* What follows from keeping an element: the needles that its own value is, and the profile's options that it uses. */
 static struct scheme_entry entry_of(uint32_t tag, enum project_tag_op op)
 {
-    struct scheme_entry e = { .tag = tag, .op = (uint8_t)op };
+    struct scheme_entry e = { .tag = tag, .op = (uint8_t)op, .dict_vr = (uint8_t)dicom_dict_vr(tag) };
     if (op != PROJECT_OP_KEEP)
         return e;
     const struct dicom_dict_entry *d = dicom_dict_find(tag);
@@ -77,6 +77,7 @@ static void put(struct scheme *s, const struct project_tag_rule *r)
             .group = r->group, .low = (uint8_t)r->element, .creator = str_of(r->private_creator),
             .entry = entry_of(DICOM_TAG(r->group, r->element & 0xFF), r->op),
         };
+        new.entry.dict_vr = DICOM_VR_UN;         /* its tag here is not the element's, which looks like a creator's */
         size_t i = 0;
         while (i < s->n_creators && !(s->creators[i].group == new.group && s->creators[i].low == new.low &&
                                       str_eq(s->creators[i].creator, new.creator)))

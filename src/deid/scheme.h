@@ -24,7 +24,7 @@ struct scheme_entry {
     uint8_t op;                      /* enum project_tag_op */
     uint8_t exempt;                  /* enum identity: what the residue check does not look for in its value */
     uint8_t options;                 /* enum profile_option that retain it, when op keeps it */
-    uint8_t unused_;
+    uint8_t dict_vr;                 /* the dictionary's; DICOM_VR_UN when it has none */
 };
 struct scheme_creator_rule { uint16_t group; uint8_t low; struct str creator; struct scheme_entry entry; };
 

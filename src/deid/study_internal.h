@@ -44,6 +44,7 @@ struct deid_study {
 enum decision_what { DECISION_DROP, DECISION_KEEP, DECISION_VALUE, DECISION_CHANGED };
 struct decision {
     uint8_t what, vr, exempt;
+    uint8_t dict_vr;                         /* of KEEP: the dictionary's; UN when it has none */
     uint64_t bytes;                          /* of the whole element in the output; of KEEP: not set */
     struct str value;                        /* of VALUE, not padded */
 };
