@@ -135,8 +135,10 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
     uint64_t key = study_value_key(s, e->tag ^ d->exempt, set, t.text);
     if (study_has_seen(s, key))
         return true;
-    if (!is_regular(form, t.text))
+    if (!is_regular(form, t.text)) {
         t.form = form = RESIDUE_TEXT;
+        t.exempt &= e->tag == DICOM_PATIENT_BIRTH_DATE ? IDENTITY_ALL : ~(unsigned)IDENTITY_DATE;
+    }
     if (form == RESIDUE_TEXT) {
         struct str raw = t.text;
         if (!instance_text(in, i, set, &t.text, err))

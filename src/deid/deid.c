@@ -56,7 +56,8 @@ static bool set_patient(struct deid_study *s, struct str mrn, struct pixl_error 
 /* The needles that are known before any instance. */
 static bool add_given_needles(struct deid_study *s, struct pixl_error *err)
 {
-    return residue_add_id(s->residue, s->mrn, true, err) && residue_add_id(s->residue, s->accession, true, err) &&
+    return residue_add_id(s->residue, s->mrn, IDENTITY_MRN, err) &&
+           residue_add_id(s->residue, s->accession, IDENTITY_ACCESSION, err) &&
            residue_add_uid(s->residue, s->study_uid, err);
 }
 

@@ -4,20 +4,17 @@
  * description is what stands in a dropped name.  Ids and dates count by the meaning of their tag. */
 #include "study_internal.h"
 
-static bool add_values(struct deid_study *s, struct str text, bool is_short_needle, struct pixl_error *err)
+static bool add_values(struct deid_study *s, struct str text, enum identity kind, struct pixl_error *err)
 {
     struct str one;
     bool more = true;
     while (more) {
         more = str_split(text, '\\', &one, &text);
-        if (!residue_add_id(s->residue, one, is_short_needle, err))
+        if (!residue_add_id(s->residue, one, kind, err))
             return false;
     }
     return true;
 }
-
-/* A Study ID of three characters identifies nobody, and "1" is in every file. */
-enum { TAG_STUDY_ID = 0x00200010 };
 
 static bool harvest_one(struct instance *in, uint32_t i, unsigned kind, const struct dicom_charset *set,
                         struct pixl_error *err)
@@ -33,11 +30,13 @@ static bool harvest_one(struct instance *in, uint32_t i, unsigned kind, const st
     if (!instance_text(in, i, set, &text, err))
         return false;
     bool ok = true;
-    switch (kind) {
-    case IDENTITY_ID:   ok = add_values(s, text, e->tag != TAG_STUDY_ID, err); break;
-    case IDENTITY_DATE: ok = residue_add_birth_date(s->residue, text, err); break;
-    default:            ok = residue_add_name(s->residue, text, (enum identity)kind, err); break;
-    }
+    if (kind & IDENTITY_IDS)
+        ok = add_values(s, text, (enum identity)kind, err);
+    else if (kind == IDENTITY_DATE)
+        ok = residue_add_birth_date(s->residue, text, err);
+    else
+        ok = residue_add_name(s->residue, text, (enum identity)kind, err) &&
+             (text.p == raw.p || !str_is_utf8(raw) || residue_add_name(s->residue, raw, (enum identity)kind, err));
     if (ok)
         study_remember(s, key);
     return ok;

@@ -13,9 +13,9 @@
 struct cell {
     uint64_t hash;               /* 0: empty */
     const char *place;           /* of the text that brought seen */
-    uint8_t needle, seen;        /* enum identity; needle also IS_STOPPED */
+    uint16_t needle, seen;       /* enum identity; needle also IS_STOPPED */
 };
-enum { IS_STOPPED = 1u << 6, IS_STOPPED_PERSON = 1u << 7, PLACES_MAX_BYTES = 32 << 20, NEEDLES_MAX = 1000000 };
+enum { IS_STOPPED = 1u << 8, IS_STOPPED_PERSON = 1u << 9, PLACES_MAX_BYTES = 32 << 20, NEEDLES_MAX = 1000000 };
 
 struct residue {
     uint64_t seed;
@@ -102,13 +102,13 @@ static void note_hit(struct residue *r, const char *place)
     r->hit[n] = '\0';
 }
 
-static bool add_stop_words(struct residue *r, const char *const *words, size_t n, uint8_t bits, struct pixl_error *err)
+static bool add_stop_words(struct residue *r, const char *const *words, size_t n, uint16_t bits, struct pixl_error *err)
 {
     for (size_t i = 0; i < n; i++) {
         struct cell *c;
         if (!find_or_add(r, token_hash_run(r->seed, words[i]), &c, err))
             return false;
-        c->needle |= bits;
+        c->needle = (uint16_t)(c->needle | bits);
     }
     return true;
 }
@@ -176,7 +176,7 @@ static bool add_needle(struct residue *r, uint64_t hash, enum identity kind, str
     if (r->n_needles >= NEEDLES_MAX)
         return pixl_fail(err, PIXL_E_LIMIT, 0, "more than %d identifiers in one study", NEEDLES_MAX);
     r->n_needles++;
-    c->needle = (uint8_t)(c->needle | (unsigned)kind);
+    c->needle = (uint16_t)(c->needle | (unsigned)kind);
     if (c->seen & kind)
         note_hit(r, c->place);
     return true;
@@ -212,7 +212,7 @@ static bool is_placeholder(struct str id)
     return true;
 }
 
-bool residue_add_id(struct residue *r, struct str id, bool is_short_needle, struct pixl_error *err)
+bool residue_add_id(struct residue *r, struct str id, enum identity kind, struct pixl_error *err)
 {
     struct needle_tokens k = { 0 };
     if (!token_each(id, r->seed, TOKEN_WITH_GRAMS, keep_needle_token, &k) || is_placeholder(id))
@@ -221,9 +221,9 @@ bool residue_add_id(struct residue *r, struct str id, bool is_short_needle, stru
     if (j->n == 0 || (!j->has_digit && is_stopped(r, j->hash, IS_STOPPED)))
         return true;
     if (j->n < ID_MIN)
-        return !is_short_needle || add_needle(r, token_hash_short(j->hash), IDENTITY_ID, err);
-    return add_needle(r, j->hash, IDENTITY_ID, err) &&
-           ((j->runs != 2 && j->runs != 3) || add_needle(r, k.gram.hash, IDENTITY_ID, err));
+        return kind == IDENTITY_STUDY_ID || add_needle(r, token_hash_short(j->hash), kind, err);
+    return add_needle(r, j->hash, kind, err) &&
+           ((j->runs != 2 && j->runs != 3) || add_needle(r, k.gram.hash, kind, err));
 }
 
 bool residue_add_uid(struct residue *r, struct str uid, struct pixl_error *err)
@@ -385,12 +385,12 @@ static bool see(struct text_check *k, uint64_t hash, unsigned kinds)
         return false;
     if (c->seen == 0 && ++r->n_seen > RESIDUE_MAX_TOKENS)
         return pixl_fail(k->err, PIXL_E_LIMIT, 0, "more than %d different words in one study", RESIDUE_MAX_TOKENS);
-    c->seen = (uint8_t)(c->seen | kinds);
+    c->seen = (uint16_t)(c->seen | kinds);
     c->place = k->place;
     return true;
 }
 
-enum { NAMES = IDENTITY_PATIENT | IDENTITY_PERSON, DATE_RUN_MIN = 7, JOINED_MAX = 64 };
+enum { NAMES = IDENTITY_PATIENT | IDENTITY_PERSON, DATE_RUN_MIN = 7, NUMBER_ID_MIN = 6, JOINED_MAX = 64 };
 
 static bool see_token(void *ctx, const struct token *t)
 {
@@ -398,39 +398,39 @@ static bool see_token(void *ctx, const struct token *t)
     switch (t->kind) {
     case TOKEN_RUN:
         return t->n < 2 || see(k, t->hash,
-                               (t->n >= ID_MIN ? IDENTITY_ID : 0) | (t->n >= NAME_MIN && t->has_letter ? NAMES : 0) |
+                               (t->n >= ID_MIN ? IDENTITY_IDS : 0) | (t->n >= NAME_MIN && t->has_letter ? NAMES : 0) |
                                    (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
     case TOKEN_LETTERS:
         return see(k, t->hash, NAMES);
     case TOKEN_COMPOUND:
         return t->n < ID_MIN || t->n > JOINED_MAX ||
-               see(k, t->hash, IDENTITY_ID | (t->has_letter ? NAMES : 0) | (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
+               see(k, t->hash, IDENTITY_IDS | (t->has_letter ? NAMES : 0) | (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
     case TOKEN_GRAM2:
-        return see(k, t->hash, IDENTITY_ID | NAMES);
+        return see(k, t->hash, IDENTITY_IDS | NAMES);
     case TOKEN_GRAM3:
-        return see(k, t->hash, IDENTITY_ID | IDENTITY_DATE);
+        return see(k, t->hash, IDENTITY_IDS | IDENTITY_DATE);
     case TOKEN_JOINED:
         if (t->n < ID_MIN)           /* codes are short words by nature: "M", "AX" */
-            return k->t->form == RESIDUE_CODE || see(k, token_hash_short(t->hash), IDENTITY_ID | NAMES);
-        return t->runs < 2 || t->n > JOINED_MAX || see(k, t->hash, IDENTITY_ID);
+            return k->t->form == RESIDUE_CODE || see(k, token_hash_short(t->hash), IDENTITY_IDS | NAMES);
+        return t->runs < 2 || t->n > JOINED_MAX || see(k, t->hash, IDENTITY_IDS);
     case TOKEN_UID:
         return see(k, t->hash, IDENTITY_UID);
     }
     return true;
 }
 
-/* Values of IS and DS: whole numbers only, so that "0.30761719" is no id. */
+/* Values of IS and DS: whole numbers only, so that "0.30761719" is no id, and only such as are hardly measured. */
 static bool see_number(void *ctx, const struct token *t)
 {
     struct text_check *k = ctx;
-    return t->kind != TOKEN_JOINED || t->runs != 1 || t->n < ID_MIN || t->has_letter || see(k, t->hash, IDENTITY_ID);
+    return t->kind != TOKEN_JOINED || t->runs != 1 || t->n < NUMBER_ID_MIN || t->has_letter || see(k, t->hash, IDENTITY_IDS);
 }
 
 static bool see_uid(void *ctx, const struct token *t)
 {
     struct text_check *k = ctx;
     if (t->kind == TOKEN_RUN)
-        return t->n < ID_MIN || see(k, t->hash, IDENTITY_ID);
+        return t->n < ID_MIN || see(k, t->hash, IDENTITY_IDS);
     return t->kind != TOKEN_UID || see(k, t->hash, IDENTITY_UID);
 }
 

@@ -29,8 +29,9 @@ PIXL_MUST_CHECK bool residue_reset(struct residue *r, struct pixl_error *err);
 
 /* Needles, as UTF-8 (or Latin-1); empty ones are let pass.  When a text seen before holds one, residue_hit() tells
  * where.
+ * kind: one of IDENTITY_IDS; a study id that is shorter than 4 identifies nobody ("1" is in every file).
  * Fails: NOMEM, LIMIT. */
-PIXL_MUST_CHECK bool residue_add_id(struct residue *r, struct str id, bool is_short_needle, struct pixl_error *err);
+PIXL_MUST_CHECK bool residue_add_id(struct residue *r, struct str id, enum identity kind, struct pixl_error *err);
 /* who: IDENTITY_PATIENT or IDENTITY_PERSON (whose words count from 4 letters and have more exceptions). */
 PIXL_MUST_CHECK bool residue_add_name(struct residue *r, struct str name, enum identity who, struct pixl_error *err);
 PIXL_MUST_CHECK bool residue_add_birth_date(struct residue *r, struct str da, struct pixl_error *err);
@@ -39,7 +40,7 @@ PIXL_MUST_CHECK bool residue_add_uid(struct residue *r, struct str uid, struct p
 enum residue_form {
     RESIDUE_TEXT,                /* free text, possibly many values */
     RESIDUE_CODE,                /* CS: no names */
-    RESIDUE_NUMBERS,             /* IS, DS: whole numbers of 4 digits or more as ids */
+    RESIDUE_NUMBERS,             /* IS, DS: whole numbers of 6 digits or more as ids */
     RESIDUE_DATE,                /* DA, DT: dates only */
     RESIDUE_UIDS,                /* UI; the standard's own are let pass */
     RESIDUE_BINARY,              /* bytes of unknown meaning: whatever is printable in them */

@@ -9,8 +9,12 @@
 unsigned scheme_identity_of(uint32_t tag)
 {
     switch (tag) {
-    case DICOM_PATIENT_ID: case DICOM_OTHER_PATIENT_IDS: case DICOM_ACCESSION_NUMBER:
+    case DICOM_PATIENT_ID: case DICOM_OTHER_PATIENT_IDS:
+        return IDENTITY_MRN;
+    case DICOM_ACCESSION_NUMBER:
+        return IDENTITY_ACCESSION;
     case 0x00200010:             /* Study ID */
+        return IDENTITY_STUDY_ID;
     case 0x00380010:             /* Admission ID */
     case 0x00101090:             /* Medical Record Locator */
         return IDENTITY_ID;
@@ -21,6 +25,21 @@ unsigned scheme_identity_of(uint32_t tag)
         return IDENTITY_DATE;
     default:
         return 0;
+    }
+}
+
+/* When something was done to the patient: where a rule keeps that, it is kept on the day of birth too. */
+static bool is_event_date(uint32_t tag)
+{
+    switch (tag) {
+    case DICOM_STUDY_DATE:
+    case 0x00080021:             /* Series Date */
+    case 0x00080022:             /* Acquisition Date */
+    case 0x00080023:             /* Content Date */
+    case 0x0008002A:             /* Acquisition DateTime */
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -65,6 +84,8 @@ static struct scheme_entry entry_of(uint32_t tag, enum project_tag_op op)
         exempt = IDENTITY_PERSON;
     if (d != NULL && d->vr == DICOM_VR_UI && row != NULL)
         exempt |= IDENTITY_UID;
+    if (is_event_date(tag))
+        exempt |= IDENTITY_DATE;
     e.exempt = (uint8_t)exempt;
     e.options = row != NULL && !dicom_tag_is_private(tag) ? row->options : 0;
     return e;

@@ -272,17 +272,25 @@ static void test_residue__a_rule_that_keeps_an_identity_is_obeyed(void)
     static const struct project_tag_rule rules[] = {
         RULE(0x0008, 0x0016, KEEP),        RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0020, 0x000D, REPLACE_UID),
         RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x0010, 0x0010, KEEP),        RULE(0x0010, 0x0020, KEEP),
-        RULE(0x0010, 0x0030, KEEP),        RULE(0x0008, 0x0020, KEEP),        RULE(0x0020, 0x0052, KEEP)
+        RULE(0x0010, 0x0030, KEEP),        RULE(0x0008, 0x0020, KEEP),        RULE(0x0020, 0x0052, KEEP),
+        RULE(0x0020, 0x0010, KEEP),        RULE(0x0008, 0x0012, KEEP),
     };
-    static const struct { const char *study_date; enum deid_verdict verdict; } rows[] = {
-        { "20200102", DEID_EMIT }, { "19700131", DEID_RESIDUE },
+    static const struct { const char *made, *study_date, *study_id; enum deid_verdict verdict; } rows[] = {
+        { "20200102", "20200102", "S4711", DEID_EMIT },
+        { "20200102", "19700131", "S4711", DEID_EMIT },        /* born on the day of the study */
+        { "19700131", "20200102", "S4711", DEID_RESIDUE },
+        { "20200102", "born 19700131", "S4711", DEID_RESIDUE },
+        { "20200102", "20200102", RIG_MRN, DEID_RESIDUE },     /* the MRN is kept, but not here */
+        { "20200102", "20200102", "ACC-55667", DEID_RESIDUE },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         rig_auto r;
         rig_init(&r, rules, ARRAY_LEN(rules));
+        r.args.accession_number = phi_text(STR("ACC-55667"));
         rig_start(&r);
         struct dcm d;
         dcm_begin(&d, true);
+        dcm_text(&d, 0x00080012, DICOM_VR_DA, rows[i].made);
         dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
         dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
         dcm_text(&d, DICOM_STUDY_DATE, DICOM_VR_DA, rows[i].study_date);
@@ -290,6 +298,7 @@ static void test_residue__a_rule_that_keeps_an_identity_is_obeyed(void)
         dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
         rig_patient(&d);
         rig_uids(&d);
+        dcm_text(&d, 0x00200010, DICOM_VR_SH, rows[i].study_id);
         dcm_text(&d, 0x00200052, DICOM_VR_UI, RIG_SERIES ".1");
         CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i].verdict);
         dcm_done(&d);

@@ -33,9 +33,10 @@ static struct residue *doe(void)
     struct pixl_error err = { 0 };
     struct residue *r = NULL;
     REQUIRE_OK(residue_new(&r, &err), err);
-    REQUIRE_OK(residue_add_id(r, STR("AB-123 4567"), true, &err), err);
-    REQUIRE_OK(residue_add_id(r, STR("987654321"), true, &err), err);
-    REQUIRE_OK(residue_add_id(r, STR("X7"), true, &err), err);
+    REQUIRE_OK(residue_add_id(r, STR("AB-123 4567"), IDENTITY_MRN, &err), err);
+    REQUIRE_OK(residue_add_id(r, STR("987654321"), IDENTITY_MRN, &err), err);
+    REQUIRE_OK(residue_add_id(r, STR("20482"), IDENTITY_ACCESSION, &err), err);
+    REQUIRE_OK(residue_add_id(r, STR("X7"), IDENTITY_MRN, &err), err);
     REQUIRE_OK(residue_add_name(r, STR("O'Brien-M\303\274ller^Li^Jo^^"), IDENTITY_PATIENT, &err), err);
     REQUIRE_OK(residue_add_name(r, STR("Head^Page"), IDENTITY_PATIENT, &err), err);
     REQUIRE_OK(residue_add_name(r, STR("Weaver^Roy"), IDENTITY_PERSON, &err), err);
@@ -58,6 +59,7 @@ static void test_residue__finds_what_is_left(void)
         { "seen ab-123-4567 today", RESIDUE_TEXT },
         { "seen AB 123 4567 today", RESIDUE_TEXT },
         { "x7", RESIDUE_TEXT },
+        { "no 20482", RESIDUE_TEXT },
         { "987654321", RESIDUE_NUMBERS },
         { "1\\987654321", RESIDUE_NUMBERS },
         { "ID_987654321", RESIDUE_CODE },
@@ -109,6 +111,7 @@ static void test_residue__lets_pass_what_is_no_trace(void)
         { "9876543210", RESIDUE_TEXT },
         { "A987654321", RESIDUE_TEXT },
         { "0.987654321", RESIDUE_NUMBERS },
+        { "20482", RESIDUE_NUMBERS },
         { "-98765432.1", RESIDUE_NUMBERS },
         { "1234567", RESIDUE_TEXT },
         { "x7 and more", RESIDUE_TEXT },
@@ -139,9 +142,11 @@ static void test_residue__a_kept_identity_is_exempt_where_it_is_kept(void)
 {
     residue_auto *r = doe();
     CHECK(!hits_at(r, STR("19700131"), RESIDUE_DATE, IDENTITY_DATE, "a"));
-    CHECK(!hits_at(r, STR("987654321"), RESIDUE_TEXT, IDENTITY_ID, "b"));
-    CHECK(hits_at(r, STR("987654321 brien"), RESIDUE_TEXT, IDENTITY_ID, "c"));
+    CHECK(!hits_at(r, STR("987654321"), RESIDUE_TEXT, IDENTITY_MRN, "b"));
+    CHECK(hits_at(r, STR("987654321 brien"), RESIDUE_TEXT, IDENTITY_MRN, "c"));
     CHECK(hits_at(r, STR("987654321"), RESIDUE_TEXT, IDENTITY_DATE, "d"));
+    CHECK(hits_at(r, STR("987654321"), RESIDUE_TEXT, IDENTITY_STUDY_ID, "e"));
+    CHECK(hits_at(r, STR("987654321"), RESIDUE_TEXT, IDENTITY_ACCESSION, "f"));
 }
 
 static void test_residue__a_later_needle_finds_an_earlier_text(void)
@@ -155,7 +160,7 @@ static void test_residue__a_later_needle_finds_an_earlier_text(void)
         bool found;
     } rows[] = {
         { "report for Ngata", RESIDUE_TEXT, "NGATA^X", IDENTITY_PATIENT, true },
-        { "code Q-77-1", RESIDUE_TEXT, "Q771", IDENTITY_ID, true },
+        { "code Q-77-1", RESIDUE_TEXT, "Q771", IDENTITY_MRN, true },
         { "19650203", RESIDUE_DATE, "19650203", IDENTITY_DATE, true },
         { "3 Feb 1965", RESIDUE_TEXT, "19650203", IDENTITY_DATE, true },
         { "1.2.3.4.5.66.7.8", RESIDUE_UIDS, "1.2.3.4.5.66", IDENTITY_UID, true },
@@ -170,7 +175,7 @@ static void test_residue__a_later_needle_finds_an_earlier_text(void)
         struct str n = str_of(rows[i].needle);
         unsigned before = residue_generation(r);
         switch (rows[i].kind) {
-        case IDENTITY_ID:   REQUIRE_OK(residue_add_id(r, n, true, &err), err); break;
+        case IDENTITY_MRN:  REQUIRE_OK(residue_add_id(r, n, IDENTITY_MRN, &err), err); break;
         case IDENTITY_DATE: REQUIRE_OK(residue_add_birth_date(r, n, &err), err); break;
         case IDENTITY_UID:  REQUIRE_OK(residue_add_uid(r, n, &err), err); break;
         default:            REQUIRE_OK(residue_add_name(r, n, rows[i].kind, &err), err); break;
@@ -188,10 +193,10 @@ static void test_residue__placeholders_are_no_needles(void)
     struct pixl_error err = { 0 };
     residue_auto *r = NULL;
     REQUIRE_OK(residue_new(&r, &err), err);
-    REQUIRE_OK(residue_add_id(r, STR("0000000"), true, &err), err);
-    REQUIRE_OK(residue_add_id(r, STR("ANONYMOUS"), true, &err), err);
-    REQUIRE_OK(residue_add_id(r, STR(""), true, &err), err);
-    REQUIRE_OK(residue_add_id(r, STR("1"), false, &err), err);
+    REQUIRE_OK(residue_add_id(r, STR("0000000"), IDENTITY_MRN, &err), err);
+    REQUIRE_OK(residue_add_id(r, STR("ANONYMOUS"), IDENTITY_MRN, &err), err);
+    REQUIRE_OK(residue_add_id(r, STR(""), IDENTITY_MRN, &err), err);
+    REQUIRE_OK(residue_add_id(r, STR("1"), IDENTITY_STUDY_ID, &err), err);
     REQUIRE_OK(residue_add_name(r, STR("^^^^"), IDENTITY_PATIENT, &err), err);
     REQUIRE_OK(residue_add_name(r, STR("Admin^Service"), IDENTITY_PERSON, &err), err);
     REQUIRE_OK(residue_add_birth_date(r, STR("00010101"), &err), err);
