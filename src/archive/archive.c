@@ -18,7 +18,7 @@ bool archive_open(const char *url, const char *state_dir, struct archive **out, 
 {
     struct str scheme, rest;
     if (!str_split(str_of(url), ':', &scheme, &rest))
-        return pixl_fail(err, PIXL_E_INVALID, 0, "archive: not a URL such as directory:/path");
+        return pixl_fail(err, PIXL_E_INVALID, 0, "archive: not a URL; a folder is given as directory:/path");
     for (size_t i = 0; i < ARRAY_LEN(backends); i++)
         if (str_eq(scheme, str_of(backends[i]->scheme)))
             return kept(backends[i]->open(rest.p, state_dir, out, err), err);

@@ -83,7 +83,7 @@ static enum cli_exit run(struct cli *c, struct pixl_error *err)
     if (ok) {
         show_summary(&summary, &c->settings, c->json);
         code = exit_of(&summary);
-    } else if (err->code != PIXL_E_INVALID) {
+    } else if (err->code != PIXL_E_INVALID && err->code != PIXL_E_NOT_FOUND) {
         (void)fprintf(stderr, "nothing is lost: the same command goes on where this one ended\n");
     }
     arena_done(&a);

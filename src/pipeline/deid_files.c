@@ -108,7 +108,7 @@ static bool list_inputs(struct job *j, struct pixl_error *err)
         if (e->fts_info == FTS_F)
             ok = look_at(j, e->fts_accpath, err);
         else if (e->fts_level == FTS_ROOTLEVEL && (e->fts_info == FTS_NS || e->fts_info == FTS_DNR || e->fts_info == FTS_ERR))
-            ok = pixl_fail_errno(err, e->fts_errno ? e->fts_errno : EIO, "input");
+            ok = pixl_fail_errno(err, e->fts_errno ? e->fts_errno : EIO, "input %s", j->o->in);
         else if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS) {
             j->n.files++;
             skip(j, e->fts_accpath, STUDY_WHY_UNREADABLE_INSTANCE, "");

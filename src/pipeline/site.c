@@ -1,6 +1,7 @@
 #include "site.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@ struct site {
     int lock_fd;
     bool made_key;
     char owner[65], store_id[17];
+    pthread_mutex_t marker_lock;         /* one thread at a time looks at a destination's marker */
     pthread_mutex_t lock;                /* guards projects */
     struct site_project *projects;
 };
@@ -38,8 +40,11 @@ bool site_has_lock(const struct site *s)
     struct stat mine, there;
     char path[4096];
     int n = snprintf(path, sizeof path, "%s/lock", s->settings->state_dir);
-    return s->lock_fd < 0 || n < 0 || (size_t)n >= sizeof path ||
-           (fstat(s->lock_fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev);
+    if (s->lock_fd < 0 || n < 0 || (size_t)n >= sizeof path || fstat(s->lock_fd, &mine) != 0)
+        return true;
+    if (stat(path, &there) != 0)
+        return errno != ENOENT && errno != ENOTDIR;
+    return mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
 }
 
 static bool name_owner(struct site *s, struct pixl_error *err)
@@ -79,7 +84,7 @@ static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
             goto out;
         }
     } else if (!fs_make_dirs(set->state_dir, 0700, err)) {
-        pixl_wrap(err, "state directory");
+        pixl_wrap(err, "state directory %s", set->state_dir);
         goto out;
     }
     if (flags & SITE_WORKS) {
@@ -89,7 +94,7 @@ static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
             goto out;
         }
         if (!take_lock(lock, &s->lock_fd, err)) {
-            pixl_wrap(err, "another pixl works on %s", set->state_dir);
+            pixl_wrap(err, err->code == PIXL_E_BUSY ? "another pixl works on %s" : "lock in %s", set->state_dir);
             goto out;
         }
     }
@@ -97,23 +102,27 @@ static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
         goto out;
     const char *file = strncmp(set->store_url, "sqlite:", 7) == 0 ? set->store_url + 7 : NULL;
     bool is_there = file == NULL || fs_exists(file);
+    if ((flags & SITE_LOOKS) && !is_there && access(set->state_dir, X_OK) != 0) {
+        pixl_fail_errno(err, errno, "state directory %s", set->state_dir);
+        goto out;
+    }
     if ((flags & SITE_LOOKS) && !is_there) {
         pixl_fail(err, PIXL_E_NOT_FOUND, 0, "there is no store in %s yet (run or populate makes it)", set->state_dir);
         goto out;
     }
     bool wants_store = (flags & SITE_STORE) != 0 || ((flags & SITE_STORE_IF_THERE) != 0 && is_there);
-    if (wants_store && !store_open(set->store_url, &s->store, err))
+    if (wants_store && !store_open(set->store_url, &s->store, err)) {
+        pixl_wrap(err, "store %s", file != NULL ? file : "");
         goto out;
+    }
     if (flags & SITE_ARCHIVE) {
         if (set->archive_url == NULL) {
             pixl_fail(err, PIXL_E_INVALID, 0, "no archive is set: give --archive URL or PIXL_ARCHIVE_URL, "
                       "for example directory:/path/to/dicom");
             goto out;
         }
-        if (!archive_open(set->archive_url, set->state_dir, &s->archive, err)) {
-            pixl_wrap(err, "archive");
+        if (!archive_open(set->archive_url, set->state_dir, &s->archive, err))
             goto out;
-        }
     }
     ok = true;
 out:
@@ -128,7 +137,7 @@ bool site_open(const struct settings *settings, unsigned flags, struct site **ou
         return pixl_fail(err, PIXL_E_NOMEM, 0, "site");
     s->settings = settings;
     s->lock_fd = -1;
-    int rc = pthread_mutex_init(&s->lock, NULL);
+    int rc = pthread_mutex_init(&s->lock, NULL) | pthread_mutex_init(&s->marker_lock, NULL);
     assert(rc == 0);
     if (!name_owner(s, err) || !open_parts(s, flags, err)) {
         site_close(s);
@@ -164,6 +173,7 @@ void site_close(struct site *s)
     secret_done(&s->key);
     if (s->lock_fd >= 0)
         (void)close(s->lock_fd);
+    (void)pthread_mutex_destroy(&s->marker_lock);
     (void)pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -325,13 +335,11 @@ static bool open_uploads(struct site *s, struct site_project *p, struct pixl_err
 
 bool site_destination_ready(struct site *s, struct site_project *p, struct pixl_error *err)
 {
-    (void)s;
-    if (atomic_load(&p->key_checked))
-        return true;
-    if (!upload_check_key(p->images, str_of(p->check), err))
-        return false;
-    atomic_store(&p->key_checked, true);
-    return true;
+    pthread_mutex_lock(&s->marker_lock);
+    bool ok = atomic_load(&p->key_checked) || upload_check_key(p->images, str_of(p->check), err);
+    atomic_store(&p->key_checked, ok);
+    pthread_mutex_unlock(&s->marker_lock);
+    return ok;
 }
 
 static bool load_project(struct site *s, struct str slug, struct site_project **out, struct pixl_error *err)

@@ -584,7 +584,7 @@ static bool describe_destinations(struct work *w, struct arena *a, struct work_p
         struct site_project *sp;
         struct pixl_error e = { 0 };
         if (site_project(w->site, slugs[i], false, &sp, &e) && breaker_why(&sp->breaker, why, &code))
-            (void)snprintf(p->trouble, sizeof p->trouble, "%s", why);
+            (void)snprintf(p->trouble, sizeof p->trouble, "%.*s: %s", STR_ARG(slugs[i]), why);
     }
     return p->trouble[0] != '\0';
 }

@@ -72,7 +72,7 @@ enum study_outcome study_outcome_of(enum pixl_code code);
     X(SERIES_NOT_REQUESTED, "series-not-requested",  "the cohort asks for other series of this study")       \
     X(TOO_FEW_INSTANCES,    "too-few-instances",     "the series has fewer instances than the project wants") \
     X(MODALITY,             "modality",              "the modality is not one of the project's")             \
-    X(MANUFACTURER,         "manufacturer",          "the manufacturer is not one that the project allows")  \
+    X(MANUFACTURER,         "manufacturer",          "the manufacturer is absent, or not one that the project allows")  \
     X(SERIES_DESCRIPTION,   "series-description",    "the series description is filtered out by the project") \
     X(SERIES_NUMBER,        "series-number",         "the series number is excluded for this manufacturer")  \
     X(DUPLICATE_INSTANCE,   "duplicate-instance",    "two instances share a SOP Instance UID and differ")    \

@@ -172,14 +172,16 @@ static bool ensure_folder(struct directory *d, struct arena *a, struct pixl_erro
     struct stat st;
     int e = stat(d->root, &st) == 0 ? 0 : errno;
     if (e == ENOENT || e == ENOTDIR || (e == 0 && !S_ISDIR(st.st_mode)))
-        return pixl_fail(err, PIXL_E_UNAVAILABLE, e, "destination: its folder is not there; pixl does not make it, "
-                         "since it may be a share that is not mounted");
+        return pixl_fail(err, PIXL_E_UNAVAILABLE, e, "destination: its folder %s is not there; pixl does not make it, "
+                         "since it may be a share that is not mounted", d->root);
     if (e != 0)
         return blame_errno(err, e, "look at its folder");
     if (!check_marker_stayed(d, a, err))
         return false;
-    if (mkdir(d->folder, FOLDER_MODE) == 0)
+    if (mkdir(d->folder, FOLDER_MODE) == 0) {
+        (void)chmod(d->folder, FOLDER_MODE);     /* what is delivered may be read by its group, whatever our umask */
         return fs_sync_dir(d->root, err) || blame(err);
+    }
     e = errno;
     if (stat(d->folder, &st) == 0 && S_ISDIR(st.st_mode))
         return true;
@@ -214,6 +216,15 @@ static bool directory_check(struct upload *u, struct pixl_error *err)
     return ensure_folder(d, &a, err) && write_probe(path, err);
 }
 
+/* What this store left under construction when it was killed.  Best effort: a part that stays hurts nobody. */
+static void remove_own_part(const char *folder, const char *name, const char *suffix)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s/.%s.%s.part", folder, name, suffix);
+    if (n > 0 && (size_t)n < sizeof path)
+        (void)unlink(path);
+}
+
 /* *found: there is a marker, and it says check_value. */
 static bool read_marker(const char *path, struct arena *a, struct str check_value, bool *found, struct pixl_error *err)
 {
@@ -237,12 +248,10 @@ static bool read_marker(const char *path, struct arena *a, struct str check_valu
 }
 
 /* Whoever is first writes it: a hard link, unlike rename(), never replaces.  *lost: somebody else was first. */
-static bool write_marker(const char *path, const char *writer, struct str check_value, bool *lost, struct pixl_error *err)
+static bool write_marker(const char *path, const char *suffix, struct str check_value, bool *lost, struct pixl_error *err)
 {
     static const char note[] = "\n# pixl: which hashing key the pseudonyms in this folder were made with. "
                                "Neither change nor remove it.\n";
-    char suffix[UPLOAD_WRITER_MAX + 64];
-    (void)snprintf(suffix, sizeof suffix, "%s.%ld-%ld", writer, (long)getpid(), (long)gettid());
     fs_new_file_auto f = FS_NEW_FILE_NONE;
     *lost = false;
     if (!fs_new_file_open(&f, path, suffix, FILE_MODE, err) || !fs_write_all(f.fd, check_value.p, check_value.n, err) ||
@@ -264,13 +273,18 @@ static bool directory_check_key(struct upload *u, struct str check_value, struct
     arena_auto a;
     arena_init(&a, PATHS_MAX_BYTES);
     bool found = false, lost = false;
+    char suffix[UPLOAD_WRITER_MAX + 16];
+    (void)snprintf(suffix, sizeof suffix, "%s.key", d->writer);
     const char *path = fs_path(&a, d->folder, ".pixl-key");
     if (path == NULL)
         return fail_memory(err);
-    if (!ensure_folder(d, &a, err) || !read_marker(path, &a, check_value, &found, err))
+    if (!ensure_folder(d, &a, err))
+        return false;
+    remove_own_part(d->folder, ".pixl-key", suffix);
+    if (!read_marker(path, &a, check_value, &found, err))
         return false;
     /* Zips without a marker: there is nothing to compare with, and from now on there is. */
-    if (!found && !write_marker(path, d->writer, check_value, &lost, err))
+    if (!found && !write_marker(path, suffix, check_value, &lost, err))
         return false;
     if (lost && !read_marker(path, &a, check_value, &found, err))
         return false;
@@ -374,6 +388,7 @@ static bool send(int in, const char *final, const char *suffix, const struct fac
     bool wrote;
     if (!fs_new_file_open(&f, final, suffix, FILE_MODE, err))
         return blame(err);
+    (void)fchmod(f.fd, FILE_MODE);
     if (!pump(in, f.fd, &got, &wrote, err)) {
         if (wrote)
             return blame(err);
@@ -466,15 +481,6 @@ static bool directory_study(struct upload *u, const struct upload_study *z, stru
     return send(in, final, suffix, &want, err);
 }
 
-/* What this store left of a table when it was killed.  Best effort, as above. */
-static void remove_table_part(const char *folder, const char *name, const char *suffix)
-{
-    char path[4096];
-    int n = snprintf(path, sizeof path, "%s/.%s.%s.part", folder, name, suffix);
-    if (n > 0 && (size_t)n < sizeof path)
-        (void)unlink(path);
-}
-
 static bool directory_table(struct upload *u, struct str time_slug, const char *path, const char *remote,
                             struct pixl_error *err)
 {
@@ -502,7 +508,7 @@ static bool directory_table(struct upload *u, struct str time_slug, const char *
         return false;
     if (!fs_make_dirs(folder, FOLDER_MODE, err))
         return blame(err);
-    remove_table_part(folder, strrchr(final, '/') + 1, suffix);
+    remove_own_part(folder, strrchr(final, '/') + 1, suffix);
     if (!is_there(final, folder, &want, &there, err))
         return false;
     if (there)

@@ -31,12 +31,17 @@ static struct project project_to(enum project_destination d, const char *folder)
 }
 
 /* To test_dir()/dest. */
-static struct upload *open_it(void)
+static struct upload *open_as(const char *writer)
 {
     struct upload *u = NULL;
     struct project p = project_to(PROJECT_TO_DIRECTORY, test_path("dest"));
-    REQUIRE_OK(upload_open(&p, false, NULL, "w1", &u, &err), err);
+    REQUIRE_OK(upload_open(&p, false, NULL, writer, &u, &err), err);
     return u;
+}
+
+static struct upload *open_it(void)
+{
+    return open_as("w1");
 }
 
 static void make(const char *name)
@@ -408,9 +413,10 @@ static void test_check_key__of_many_at_once_one_wins(void)
         pids[i] = fork();
         REQUIRE(pids[i] >= 0);
         if (pids[i] == 0) {
-            char key[16];
-            struct upload *u = open_it();
+            char key[16], writer[16];
             (void)snprintf(key, sizeof key, "key-%d", i);
+            (void)snprintf(writer, sizeof writer, "store%d", i);
+            struct upload *u = open_as(writer);
             bool ok = upload_check_key(u, str_of(key), &err);
             _exit(ok ? 0 : err.code == PIXL_E_EXISTS ? 1 : 2);
         }
