@@ -36,6 +36,7 @@ PIXL_MUST_CHECK bool archive_refresh(struct archive *a, bool (*say)(void *ctx, u
 /* What the last refresh met and could not use: it may belong to studies that are asked for.  0 where a backend cannot
  * know. */
 struct archive_health {
+    uint64_t instances;              /* DICOM files that it holds; UINT64_MAX where a backend cannot know */
     uint64_t unreadable;             /* files and folders that the system does not give */
     uint64_t damaged;                /* files that say they are DICOM, and whose header breaks */
 };

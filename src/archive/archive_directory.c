@@ -534,7 +534,7 @@ struct archive_directory_counts archive_directory_counts(struct archive *a)
 static struct archive_health directory_health(struct archive *a)
 {
     const struct archive_directory_counts c = archive_directory_counts(a);
-    return (struct archive_health){ .unreadable = c.unreadable + c.folders_unreadable, .damaged = c.damaged };
+    return (struct archive_health){ .instances = c.dicom, .unreadable = c.unreadable + c.folders_unreadable, .damaged = c.damaged };
 }
 
 static bool directory_find(struct archive *a, const struct archive_query *q, struct arena *arena,

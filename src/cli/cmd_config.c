@@ -11,7 +11,7 @@
 #include "deid/deid.h"
 
 struct check {
-    int problems, files;
+    int problems, warnings, files;
     json_t *list;                        /* NULL: to stdout */
 };
 
@@ -25,6 +25,14 @@ static void say_problem(void *ctx, const char *problem)
         printf("%s\n", problem);
 }
 
+static void say_warning(void *ctx, const char *warning)
+{
+    struct check *k = ctx;
+    k->warnings++;
+    if (k->list == NULL)
+        printf("%s\n", warning);
+}
+
 /* The file by itself, then its rules compiled: some mistakes only show against the dictionary. */
 static void check_file(struct check *k, const char *path)
 {
@@ -36,6 +44,8 @@ static void check_file(struct check *k, const char *path)
     struct pixl_error err = { 0 };
     if (!project_load_file(path, &p, &err) || !deid_policy_new(p, &policy, &err))
         say_problem(k, err.msg);
+    else
+        deid_policy_warn(p, say_warning, k);
     deid_policy_free(policy);
 }
 
@@ -69,9 +79,9 @@ static enum cli_exit check(struct cli *c, struct pixl_error *err)
     else
         ok = check_all(&k, c->settings.project_configs_dir, err);
     if (ok && c->json)
-        show_json(json_pack("{s:i, s:O}", "files", k.files, "problems", k.list));
+        show_json(json_pack("{s:i, s:i, s:O}", "files", k.files, "warnings", k.warnings, "problems", k.list));
     else if (ok)
-        printf("%d project files, %d problems\n", k.files, k.problems);
+        printf("%d project files, %d problems, %d warnings\n", k.files, k.problems, k.warnings);
     json_decref(k.list);
     return !ok ? CLI_FAILED : k.problems > 0 ? CLI_FAILED : CLI_DONE;
 }

@@ -23,6 +23,8 @@ struct deid_policy;
 /* Compiles; refuses what could not be applied (INVALID with the rule's file and line): secure-hash on an element whose VR is neither LO nor SH,
  * replace_UID on one that is not UI.  Borrows p, which must outlive it. */
 PIXL_MUST_CHECK bool deid_policy_new(const struct project *p, struct deid_policy **out, struct pixl_error *err);
+/* What a project may do, and its owner should know: a patient's name kept, nothing allowed through.  One say() for each. */
+void deid_policy_warn(const struct project *p, void (*say)(void *ctx, const char *warning), void *ctx);
 void deid_policy_free(struct deid_policy *p);
 PIXL_DEFINE_CLEANUP(deid_policy, deid_policy_free)
 /* Do the compiled rules satisfy the basic application confidentiality profile (113100)? */

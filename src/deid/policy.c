@@ -1,8 +1,42 @@
 #include "policy.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "deid/profile.h"
+
+/* Elements that are the patient's name, number or address and nothing else. */
+static bool names_the_patient(uint32_t tag)
+{
+    static const uint32_t tags[] = {
+        DICOM_PATIENT_NAME, DICOM_PATIENT_ID, DICOM_OTHER_PATIENT_IDS, DICOM_OTHER_PATIENT_NAMES, DICOM_PATIENT_BIRTH_NAME,
+        0x00101040 /* address */, 0x00101060 /* mother's birth name */, 0x00102154 /* telephone */, 0x00102155 /* telecom */,
+    };
+    for (size_t i = 0; i < ARRAY_LEN(tags); i++)
+        if (tags[i] == tag)
+            return true;
+    return false;
+}
+
+void deid_policy_warn(const struct project *p, void (*say)(void *ctx, const char *warning), void *ctx)
+{
+    char text[256];
+    for (size_t i = 0; i < p->n_base_rules; i++) {
+        const struct project_tag_rule *r = &p->base_rules[i];
+        if (r->op != PROJECT_OP_KEEP || !names_the_patient(DICOM_TAG(r->group, r->element)))
+            continue;
+        (void)snprintf(text, sizeof text, "%s:%d: warning: (%04X,%04X) keep: it names the patient, and will be delivered as it is",
+                       r->file ? r->file : "?", r->line, r->group, r->element);
+        say(ctx, text);
+    }
+    if (p->n_manufacturers == 0)
+        say(ctx, "warning: allowed_manufacturers is absent: no instance of any maker will pass (regex: \".*\" allows all)");
+    if (p->n_manufacturers > 0 && p->min_instances_per_series > 1) {
+        (void)snprintf(text, sizeof text, "note: series of fewer than %lld instances are left out (min_instances_per_series)",
+                       (long long)p->min_instances_per_series);
+        say(ctx, text);
+    }
+}
 
 /* Rules that no data set could satisfy are refused now, not at the first instance. */
 static bool check_rule(const struct project_tag_rule *r, struct pixl_error *err)

@@ -171,6 +171,14 @@ static bool second_pass(struct site *s, const struct populate_options *o, struct
     return ok && ended;
 }
 
+static bool is_any_usable(const struct named_projects *all)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (all->p[i].usable)
+            return true;
+    return all->n == 0;
+}
+
 bool populate_cohort(struct site *s, const struct populate_options *o, struct populate_counts *counts, struct pixl_error *err)
 {
     struct named_projects all = { 0 };
@@ -179,8 +187,10 @@ bool populate_cohort(struct site *s, const struct populate_options *o, struct po
     bool ok = collect_projects(o, site_settings(s)->temp_dir, &all, err);
     for (size_t i = 0; ok && i < all.n; i++)
         ok = check_project(s, &all.p[i], o->dry_run, err);
+    if (ok && !is_any_usable(&all))
+        ok = pixl_fail(err, PIXL_E_INVALID, 0, "no project of it can be used: %.*s: %s", STR_ARG(all.p[0].slug), all.p[0].why);
     ok = ok && second_pass(s, o, &all, &n, err);
-    if (ok)
+    if (ok && !o->dry_run)
         log_event(LOG_INFO, "cohort.populated", "rows=%lld refused=%lld new_studies=%lld new_requests=%lld known=%lld revived=%lld",
                   (long long)n.rows, (long long)n.refused, (long long)n.new_studies, (long long)n.new_requests, (long long)n.known,
                   (long long)n.revived);

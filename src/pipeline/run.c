@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/duck.h"
 #include "base/log.h"
 #include "cohort/cohort.h"
 #include "pipeline/tokens.h"
@@ -119,6 +120,13 @@ static bool work(struct site *s, const struct run_options *o, struct arena *a, s
     return work_run(s, &w, &out->end, err);
 }
 
+/* Tables are written at the end: that they can be is better known at the beginning. */
+static bool check_duckdb(struct site *s, struct pixl_error *err)
+{
+    duck_auto *d = NULL;
+    return duck_open(site_settings(s)->temp_dir, 64, &d, err);
+}
+
 /* Can it be read at all?  Asked before the archive is looked through, which may take long. */
 static bool peek_at_cohort(struct site *s, const char *path, struct pixl_error *err)
 {
@@ -130,12 +138,15 @@ bool run_cohort(struct site *s, const struct run_options *o, struct arena *a, st
 {
     struct run_summary r = { 0 };
     union { const struct run_options *in; void *out; } ctx = { .in = o };
-    if (o->cohort != NULL && !peek_at_cohort(s, o->cohort, err))
+    if ((o->cohort != NULL && !peek_at_cohort(s, o->cohort, err)) || !check_duckdb(s, err))
         return false;
     tell(o, RUN_INDEXING, 0, 0);
     if (!archive_refresh(site_archive(s), say_indexed, ctx.out, err))
         return pixl_wrap(err, "archive %s", archive_name(site_archive(s)));
     r.archive = archive_health(site_archive(s));
+    if (r.archive.instances == 0)
+        return pixl_fail(err, PIXL_E_UNAVAILABLE, 0, "archive %s: it holds no DICOM file; is the right folder given, is the share mounted?",
+                         archive_name(site_archive(s)));
     if (o->cohort != NULL && !populate(s, o, &r, err))
         return false;
     if (!set_rate(s, o, err) || !work(s, o, a, &r, err))
