@@ -57,6 +57,8 @@ static bool form_of(const struct dicom_element *e, enum dicom_vr vr, enum dicom_
         enum residue_form other;
         if (dict_vr != vr && dict_vr != DICOM_VR_UN && (!form_of_text(dict_vr, &other) || other != *form))
             *form = RESIDUE_TEXT;
+        if (dict_vr == DICOM_VR_UN && *form == RESIDUE_CODE)
+            *form = RESIDUE_TEXT;        /* nobody says what codes there are */
         return true;
     }
     *form = RESIDUE_BINARY;
@@ -72,19 +74,68 @@ static bool is_ascii(struct str s)
     return true;
 }
 
-/* Are there only characters that the VR has?  A number or date that is none may be anything. */
-static bool is_regular(enum residue_form form, struct str s)
+static bool is_number(struct str s, size_t at, size_t n, uint64_t least, uint64_t most)
 {
+    uint64_t v;
+    return str_to_u64((struct str){ s.p + at, n }, &v) && v >= least && v <= most;
+}
+
+/* Could one value be a date or time?  Eight digits in a row that are no date are somebody's number. */
+static bool is_regular_date(enum dicom_vr vr, struct str s)
+{
+    enum { DATE_RANGE_MAX = 21, TIME_MAX = 16 };
+    bool is_plain = true;
+    for (size_t i = 0; i < s.n && i < 8; i++)
+        is_plain = is_plain && s.p[i] >= '0' && s.p[i] <= '9';
+    if (vr == DICOM_VR_TM)
+        return s.n <= TIME_MAX && (!is_plain || s.n < 2 || is_number(s, 0, 2, 0, 24));
+    if (vr == DICOM_VR_DA && (s.n > DATE_RANGE_MAX || (s.n > 10 && s.p[8] != '-' && s.p[10] != '-')))
+        return false;
+    return !is_plain || s.n < 8 || (is_number(s, 4, 2, 0, 12) && is_number(s, 6, 2, 0, 31));
+}
+
+/* Are there only characters that the VR has?  A number, date or code that is none may be anything. */
+static bool is_regular(enum residue_form form, enum dicom_vr vr, struct str s)
+{
+    enum { CODE_MAX = 16 };
     const char *allowed = form == RESIDUE_UIDS      ? "0123456789.\\"
                           : form == RESIDUE_NUMBERS ? "0123456789+-.eE\\"
+                          : form == RESIDUE_CODE    ? "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.\\"
                                                     : "0123456789+-.:\\";
-    if (form == RESIDUE_TEXT || form == RESIDUE_CODE || form == RESIDUE_BINARY)
+    if (form == RESIDUE_TEXT || form == RESIDUE_BINARY)
         return true;
     s = str_trim(dicom_uid_trim(s));
     for (size_t i = 0; i < s.n; i++)
         if (s.p[i] != ' ' && (s.p[i] == '\0' || strchr(allowed, s.p[i]) == NULL))
             return false;
+    struct str one;
+    bool more = form == RESIDUE_DATE || form == RESIDUE_CODE;
+    while (more) {
+        more = str_split(s, '\\', &one, &s);
+        one = str_trim(one);
+        if (form == RESIDUE_CODE ? one.n > CODE_MAX : !is_regular_date(vr, one))
+            return false;
+    }
     return true;
+}
+
+/* Bytes of unknown VR that are a text beyond ASCII, as private text in files of implicit VR is: no control characters
+ * but those that text has, and enough ASCII, or valid UTF-8, or short.  A long one that is neither may be an image. */
+static bool looks_like_text(struct str s)
+{
+    enum { SHORT_TEXT = 1024 };
+    size_t n_ascii = 0;
+    bool is_beyond = false;
+    while (s.n > 0 && s.p[s.n - 1] == '\0')
+        s.n--;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c == 0x7F || (c < 0x20 && c != '\t' && c != '\n' && c != '\f' && c != '\r' && c != 0x1B))
+            return false;
+        n_ascii += c >= 0x20 && c < 0x7F;
+        is_beyond = is_beyond || c >= 0x80 || c == 0x1B;
+    }
+    return is_beyond && (s.n <= SHORT_TEXT || n_ascii >= s.n / 2 || str_is_utf8(s));
 }
 
 /* A value that starts with an item is a sequence whose length hides it from the allow-list: it cannot be judged. */
@@ -95,6 +146,15 @@ static bool is_hidden_sequence(struct str raw)
 
 /* A long value of unknown meaning, piece by piece, each remembered by itself: from slice to slice a vendor's header
  * changes in a few fields.  Pieces end where something that is not printable stands, so that no word is cut. */
+static bool is_within_word(struct str t, size_t i)
+{
+    unsigned char c = (unsigned char)t.p[i];
+    if (c != 0)
+        return c >= 0x20 && c != 0x7F;
+    bool is_wide = i > 0 && i + 1 < t.n && t.p[i - 1] >= 0x20 && t.p[i + 1] >= 0x20;       /* UTF-16 */
+    return is_wide && ((i > 1 && t.p[i - 2] == 0) || (i + 2 < t.n && t.p[i + 2] == 0));
+}
+
 static bool check_pieces(struct instance *in, const struct residue_text *t, uint32_t salt,
                          const struct dicom_charset *set, struct element_place *place, struct pixl_error *err)
 {
@@ -102,7 +162,7 @@ static bool check_pieces(struct instance *in, const struct residue_text *t, uint
     struct deid_study *s = in->study;
     for (size_t from = 0, to; from < t->text.n; from = to) {
         to = t->text.n - from > PIECE_BYTES ? from + PIECE_BYTES : t->text.n;
-        while (to < t->text.n && t->text.p[to] >= 0x20 && t->text.p[to] < 0x7F)
+        while (to < t->text.n && is_within_word(t->text, to))
             to++;
         struct residue_text piece = *t;
         piece.text = (struct str){ t->text.p + from, to - from };
@@ -115,6 +175,22 @@ static bool check_pieces(struct instance *in, const struct residue_text *t, uint
             study_remember(s, key);
     }
     return true;
+}
+
+/* As its character set says, and as UTF-8 where it is that too: what is written is not always what is said. */
+static bool check_text(struct instance *in, uint32_t i, struct residue_text *t, const struct dicom_charset *set,
+                       struct element_place *place, struct pixl_error *err)
+{
+    const struct str raw = t->text;
+    if (!instance_text(in, i, set, &t->text, err))
+        return false;
+    t->is_unclean = t->text.p == raw.p && !is_ascii(raw);
+    if (!residue_check(in->study->residue, t, write_place, place, err))
+        return false;
+    if (t->text.p == raw.p || !str_is_utf8(raw))
+        return true;
+    t->text = raw;
+    return residue_check(in->study->residue, t, write_place, place, err);
 }
 
 static bool check_element(struct instance *in, uint32_t i, const struct dicom_charset *set, struct item_counts *counts,
@@ -130,24 +206,23 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
     struct residue_text t = { .form = form, .is_multi = dicom_vr_is_multi((enum dicom_vr)d->vr), .exempt = d->exempt };
     if (!dicom_value(in->f, i, &t.text, err))
         return false;
-    if (e->vr == DICOM_VR_UN && is_hidden_sequence(t.text))
+    if (is_hidden_sequence(t.text))
         return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
     uint64_t key = study_value_key(s, e->tag ^ d->exempt, set, t.text);
     if (study_has_seen(s, key))
         return true;
-    if (!is_regular(form, t.text)) {
+    if (!is_regular(form, (enum dicom_vr)d->vr, t.text)) {
         t.form = form = RESIDUE_TEXT;
         t.exempt &= e->tag == DICOM_PATIENT_BIRTH_DATE ? IDENTITY_ALL : ~(unsigned)IDENTITY_DATE;
     }
-    if (form == RESIDUE_TEXT) {
-        struct str raw = t.text;
-        if (!instance_text(in, i, set, &t.text, err))
-            return false;
-        t.is_unclean = t.text.p == raw.p && !is_ascii(raw);
+    if (form == RESIDUE_BINARY && looks_like_text(t.text)) {
+        t.form = form = RESIDUE_TEXT;
+        t.is_multi = true;
     }
     struct element_place place = { in->f, i, counts };
-    bool ok = form == RESIDUE_BINARY ? check_pieces(in, &t, e->tag ^ d->exempt, set, &place, err)
-                                     : residue_check(s->residue, &t, write_place, &place, err);
+    bool ok = form == RESIDUE_TEXT     ? check_text(in, i, &t, set, &place, err)
+              : form == RESIDUE_BINARY ? check_pieces(in, &t, e->tag ^ d->exempt, set, &place, err)
+                                       : residue_check(s->residue, &t, write_place, &place, err);
     if (!ok)
         return false;
     if (residue_hit(s->residue) == NULL)

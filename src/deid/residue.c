@@ -423,7 +423,8 @@ static bool see_token(void *ctx, const struct token *t)
 static bool see_number(void *ctx, const struct token *t)
 {
     struct text_check *k = ctx;
-    return t->kind != TOKEN_JOINED || t->runs != 1 || t->n < NUMBER_ID_MIN || t->has_letter || see(k, t->hash, IDENTITY_IDS);
+    return t->kind != TOKEN_JOINED || t->runs != 1 || t->n < NUMBER_ID_MIN || t->has_letter ||
+           see(k, t->hash, IDENTITY_IDS | (t->n == 8 ? IDENTITY_DATE : 0));
 }
 
 static bool see_uid(void *ctx, const struct token *t)
@@ -476,23 +477,74 @@ static bool see_binary(void *ctx, const struct token *t)
     return t->kind == TOKEN_JOINED || t->n < k->least || see_token(k, t);
 }
 
+static bool is_high(char c)
+{
+    return (unsigned char)c >= 0x80;
+}
+
+static bool check_stretch(struct text_check *k, struct str stretch, bool is_text)
+{
+    enum { LONG_STRETCH = 8 };
+    k->least = is_text ? NAME_MIN : stretch.n >= LONG_STRETCH ? ID_MIN : ID_MIN + 1;
+    /* Short words of a study's noise must not use up the room for those that mean something. */
+    k->is_remembered = is_text || stretch.n >= LONG_STRETCH || k->r->n_seen < RESIDUE_MAX_TOKENS / 2;
+    return token_each(stretch, k->r->seed, TOKEN_WITH_UIDS | (is_text ? TOKEN_WITH_GRAMS : 0), see_binary, k);
+}
+
+/* A field between NULs that is text but for letters beyond ASCII: UTF-8, or mostly ASCII letters. */
+static bool is_field_of_letters(struct str field)
+{
+    size_t n_high = 0, n_letters = 0;
+    for (size_t i = 0; i < field.n; i++) {
+        n_high += is_high(field.p[i]);
+        n_letters += (field.p[i] | 0x20) >= 'a' && (field.p[i] | 0x20) <= 'z';
+        if (!is_printable(field.p[i]) && !is_high(field.p[i]))
+            return false;
+    }
+    return n_high > 0 && (n_letters >= n_high || str_is_utf8(field));
+}
+
+/* ASCII in UTF-16 of either byte order, from i on: every second byte is NUL.  *end: behind it.  True: there is some. */
+static bool find_wide(struct str t, size_t i, char out[], size_t room, size_t *n, size_t *end)
+{
+    *n = 0;
+    for (*end = i; *n < room && *end < t.n && is_printable(t.p[*end]); *end += 2) {
+        out[(*n)++] = t.p[*end];
+        if (*end + 1 >= t.n || t.p[*end + 1] != '\0')
+            break;
+    }
+    return *n >= NAME_MIN;
+}
+
 static bool check_binary(struct text_check *k)
 {
-    enum { STRETCH_MIN = 3, REMEMBERED_MIN = 8, TEXT_MIN = 16 };
+    enum { STRETCH_MIN = 3, TEXT_MIN = 16, WIDE_MAX = 256 };
     const struct str t = k->t->text;
     for (size_t i = 0; i < t.n;) {
-        size_t from = i;
+        size_t from = i, n, end;
+        bool starts_field = from == 0 || t.p[from - 1] == '\0';
         while (i < t.n && is_printable(t.p[i]))
             i++;
+        if (starts_field && i < t.n && is_high(t.p[i])) {
+            const char *nul = memchr(t.p + i, '\0', t.n - i);
+            const struct str field = { t.p + from, nul ? (size_t)(nul - t.p) - from : t.n - from };
+            if (field.n >= STRETCH_MIN && is_field_of_letters(field)) {
+                i = from + field.n;
+                if (!check_stretch(k, field, true))
+                    return false;
+                continue;
+            }
+        }
         const struct str stretch = { t.p + from, i - from };
-        bool is_field = (from == 0 || t.p[from - 1] == '\0') && (i == t.n || t.p[i] == '\0');
+        bool is_field = starts_field && (i == t.n || t.p[i] == '\0');
+        if (stretch.n > 0 && i + 1 < t.n && t.p[i] == '\0' && is_printable(t.p[i + 1])) {
+            char wide[WIDE_MAX];
+            if (find_wide(t, i - 1, wide, sizeof wide, &n, &end) && !check_stretch(k, (struct str){ wide, n }, true))
+                return false;
+            i = n >= WIDE_MAX ? i - 1 + WIDE_MAX : end > i ? end - 1 : i;        /* of long ones the halves overlap */
+        }
         i += i == from;
-        if (stretch.n < STRETCH_MIN)
-            continue;
-        bool is_text = is_field || stretch.n >= TEXT_MIN;
-        k->least = is_text ? NAME_MIN : stretch.n >= REMEMBERED_MIN ? ID_MIN : ID_MIN + 1;
-        k->is_remembered = stretch.n >= REMEMBERED_MIN;
-        if (!token_each(stretch, k->r->seed, TOKEN_WITH_UIDS | (is_text ? TOKEN_WITH_GRAMS : 0), see_binary, k))
+        if (stretch.n >= STRETCH_MIN && !check_stretch(k, stretch, is_field || stretch.n >= TEXT_MIN))
             return false;
     }
     return true;

@@ -198,6 +198,50 @@ static void test_residue__is_found_where_it_stands(void)
     }
 }
 
+/* Private data of unknown VR, in an instance of Jaeger with umlauts, in Latin-1; and what a later needle finds in it. */
+static void test_residue__bytes_of_unknown_vr_are_read_as_text(void)
+{
+#define BYTES(name, text, is_late, v) { name, text, sizeof(text) - 1, is_late, v }
+    static const struct { const char *name, *bytes; size_t n; bool is_late; enum deid_verdict v; } rows[] = {
+        BYTES("Latin-1", "f\374r J\304GER", false, DEID_RESIDUE),
+        BYTES("UTF-8", "f\303\274r J\303\204GER", false, DEID_RESIDUE),
+        BYTES("Latin-1 in a field", "\1\2\0f\374r J\304GER\0\3\1", false, DEID_RESIDUE),
+        BYTES("UTF-8 in a field", "\1\2\0J\303\204GER\0\3\1", false, DEID_RESIDUE),
+        BYTES("UTF-16, little endian", "\1Z\0i\0m\0m\0e\0r\0m\0a\0n\0n\0\1\1", false, DEID_RESIDUE),
+        BYTES("UTF-16, big endian", "\1\1\0Z\0i\0m\0m\0e\0r\0m\0a\0n\0n\1\0", false, DEID_RESIDUE),
+        BYTES("UTF-16 behind text", "xZ\0i\0m\0m\0e\0r\0m\0a\0n\0n\0", false, DEID_RESIDUE),
+        BYTES("nobody's UTF-16", "\1Z\0i\0m\0m\0e\0r\0\1\1", false, DEID_EMIT),
+        BYTES("nobody's letters", "\1\2\0f\374r J\304GE\0\3\1", false, DEID_EMIT),
+        BYTES("a short word, later", "\1\2ottokar\3\4", true, DEID_RESIDUE),
+        BYTES("a short field, later", "\1\2\0ott\0\4", true, DEID_RESIDUE),
+    };
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0021, 0x1001, KEEP) };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i].name);
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        rig_start(&r);
+        for (int late = 0; late <= rows[i].is_late; late++) {
+            struct dcm d;
+            dcm_begin(&d, true);
+            dcm_text(&d, DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_CS, "ISO_IR 100");
+            dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+            dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+            dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+            dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+            rig_patient(&d);
+            dcm_text(&d, DICOM_OTHER_PATIENT_NAMES, DICOM_VR_PN, late ? "Ottokar^Ott" : "J\344ger^B");
+            rig_uids(&d);
+            dcm_text(&d, 0x00210010, DICOM_VR_LO, "ACME A");
+            if (!late)
+                dcm_bytes(&d, 0x00211001, DICOM_VR_UN, rows[i].bytes, rows[i].n);
+            CHECK_INT(rig_run(&r, dcm_str(&d)), late == rows[i].is_late ? rows[i].v : DEID_EMIT);
+            dcm_done(&d);
+        }
+    }
+#undef BYTES
+}
+
 /* The VR in the file is anybody's: what the standard wants to be text is never given away as something else, and what
  * is called numbers is searched where the standard does not say that it is. */
 static void test_residue__the_written_vr_hides_nothing(void)
@@ -217,6 +261,12 @@ static void test_residue__the_written_vr_hides_nothing(void)
         { "private numbers, nothing", 0x00211001, DICOM_VR_UL, "\1\2\3\4", DEID_EMIT },
         { "private numbers, a name", 0x00211001, DICOM_VR_UL, "zimmermann", DEID_RESIDUE },
         { "private floats, a name", 0x00211001, DICOM_VR_FD, "zimmermann", DEID_RESIDUE },
+        { "private code, a name", 0x00211001, DICOM_VR_CS, "ZIMMERMANN", DEID_RESIDUE },
+        { "birth date as number", 0x00201041, DICOM_VR_DS, "19700131", DEID_RESIDUE },
+        { "time of no day, an id", 0x00080032, DICOM_VR_TM, "55667788", DEID_RESIDUE },
+        { "date of no month, an id", 0x00080022, DICOM_VR_DA, "55667788", DEID_RESIDUE },
+        { "code that is text, a name", 0x00080008, DICOM_VR_CS, "ORIGINAL\\by Zimmermann^A", DEID_RESIDUE },
+        { "code", 0x00080008, DICOM_VR_CS, "ORIGINAL\\PRIMARY\\AXIAL", DEID_EMIT },
         { "document as words", 0x00420011, DICOM_VR_OW, "%PDF by zimmermann", DEID_RESIDUE },
         { "character set as text", DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_LO, "ISO_IR 100", DEID_REFUSED },
         { "character set as unknown", DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_UN, "ISO_IR 100", DEID_EMIT },
@@ -227,7 +277,8 @@ static void test_residue__the_written_vr_hides_nothing(void)
     };
     static const struct project_tag_rule rules[] = {
         USUAL, RULE(0x0020, 0x4000, KEEP), RULE(0x0020, 0x1041, KEEP), RULE(0x0020, 0x0052, KEEP),
-        RULE(0x0021, 0x1001, KEEP), RULE(0x0042, 0x0011, KEEP), RULE(0x0020, 0x9057, KEEP),
+        RULE(0x0021, 0x1001, KEEP), RULE(0x0042, 0x0011, KEEP), RULE(0x0008, 0x0008, KEEP),
+        RULE(0x0008, 0x0022, KEEP), RULE(0x0008, 0x0032, KEEP),
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s", rows[i].name);
@@ -238,10 +289,12 @@ static void test_residue__the_written_vr_hides_nothing(void)
         const uint32_t tag = rows[i].tag;
         struct dcm d;
         dcm_begin(&d, true);
-        if (tag == DICOM_SPECIFIC_CHARACTER_SET)
+        if (tag <= 0x00080008)
             dcm_text(&d, tag, rows[i].vr, rows[i].value);
         dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
         dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+        if (tag == 0x00080022 || tag == 0x00080032)
+            dcm_text(&d, tag, rows[i].vr, rows[i].value);
         dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
         dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
         dcm_text(&d, DICOM_SERIES_DESCRIPTION, DICOM_VR_LO, "by Ottokar, 11223344");
@@ -564,6 +617,7 @@ int main(int argc, char **argv)
         TEST(test_filters__series_can_be_left_out_unread),
         TEST(test_overrides__hold_for_their_manufacturer),
         TEST(test_residue__is_found_where_it_stands),
+        TEST(test_residue__bytes_of_unknown_vr_are_read_as_text),
         TEST(test_residue__the_written_vr_hides_nothing),
         TEST(test_residue__a_rule_that_keeps_an_identity_is_obeyed),
         TEST(test_residue__a_later_instance_finds_an_earlier_one),
