@@ -413,7 +413,7 @@ static void test_check_key__of_many_at_once_one_wins(void)
         pids[i] = fork();
         REQUIRE(pids[i] >= 0);
         if (pids[i] == 0) {
-            char key[16], writer[16];
+            char key[32], writer[32];
             (void)snprintf(key, sizeof key, "key-%d", i);
             (void)snprintf(writer, sizeof writer, "store%d", i);
             struct upload *u = open_as(writer);
