@@ -42,21 +42,19 @@ static bool harvest_one(struct instance *in, uint32_t i, unsigned kind, const st
     return ok;
 }
 
-/* By the tag's meaning, whatever VR is written.  Elements that are text in the dictionary are written as text nearly
- * always, so the dictionary is asked only for VRs that a person's name might hide under. */
+/* By the tag's meaning, whatever VR is written. */
 static unsigned kind_of(const struct dicom_element *e)
 {
-    unsigned kind = 0;
-    if (e->vr == DICOM_VR_PN || DICOM_GROUP(e->tag) <= 0x0038)
-        kind = scheme_identity_of(e->tag);
-    if (kind != 0)
-        return kind;
-    switch ((enum dicom_vr)e->vr) {
-    case DICOM_VR_PN:
+    if (e->vr == DICOM_VR_PN || DICOM_GROUP(e->tag) <= 0x0038) {
+        unsigned kind = scheme_identity_of(e->tag);
+        if (kind != 0)
+            return kind;
+    }
+    if (e->vr == DICOM_VR_PN)
         return IDENTITY_PERSON;
-    case DICOM_VR_CS: case DICOM_VR_DA: case DICOM_VR_TM: case DICOM_VR_DT: case DICOM_VR_DS: case DICOM_VR_IS:
-    case DICOM_VR_UI: case DICOM_VR_US:
-        return 0;
+    switch (DICOM_GROUP(e->tag)) {
+    case 0x0018: case 0x0020: case 0x0028: case 0x7FE0:
+        return 0;                            /* most of an image; no names of people are in them */
     default:
         return dicom_dict_vr(e->tag) == DICOM_VR_PN ? IDENTITY_PERSON : 0;
     }

@@ -35,6 +35,8 @@ static const char *const stop_words[] = {
     "anonymized", "anonymised", "anonymize", "anon", "null", "mrs", "miss", "sir", "prof", "phd", "the", "and", "for",
     "with", "without", "image", "images", "study", "series", "scan", "mri", "mra", "pet", "xray", "ct", "mr", "dicom",
     "sample", "samples", "example", "demo", "case", "male", "female", "adult", "child", "baby", "not", "yes",
+    "small", "large", "field", "dose", "upper", "lower", "angio", "contrast", "white", "gray", "grey", "matter",
+    "protocol", "routine", "spiral", "thin", "thick", "soft", "tissue", "cardiac", "liver",
 };
 /* And words that stand where a physician's or operator's name should. */
 static const char *const stop_words_person[] = {
@@ -212,6 +214,42 @@ static bool is_placeholder(struct str id)
     return true;
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool add_digits(struct residue *r, struct str digits, enum identity kind, struct pixl_error *err)
+{
+    struct needle_tokens k = { 0 };
+    return !token_each(digits, r->seed, 0, keep_needle_token, &k) || add_needle(r, k.joined.hash, kind, err);
+}
+
+/* An id as others write it: without leading zeros, and without the letters before its number ("ACC0099887"), unless
+ * that number looks like a date. */
+static bool add_number_of_id(struct residue *r, struct str id, enum identity kind, struct pixl_error *err)
+{
+    enum { NUMBER_MIN = 6, BARE_MIN = 5 };
+    size_t n_letters = 0;
+    id = str_trim(id);
+    while (n_letters < id.n && ((id.p[n_letters] | 0x20) >= 'a' && (id.p[n_letters] | 0x20) <= 'z'))
+        n_letters++;
+    id = (struct str){ id.p + n_letters, id.n - n_letters };
+    for (size_t i = 0; i < id.n; i++)
+        if (!is_digit(id.p[i]) && id.p[i] != ' ' && id.p[i] != '-')
+            return true;
+    while (id.n > 0 && !is_digit(id.p[0]))
+        id = (struct str){ id.p + 1, id.n - 1 };
+    bool is_date = id.n == 8 && (str_is_prefix(id, STR("19")) || str_is_prefix(id, STR("20")));
+    if (n_letters > 0 && id.n >= NUMBER_MIN && !is_date && !add_digits(r, id, kind, err))
+        return false;
+    size_t zeros = 0;
+    while (zeros < id.n && !(is_digit(id.p[zeros]) && id.p[zeros] != '0'))
+        zeros++;
+    id = (struct str){ id.p + zeros, id.n - zeros };
+    return zeros == 0 || id.n < BARE_MIN || add_digits(r, id, kind, err);
+}
+
 bool residue_add_id(struct residue *r, struct str id, enum identity kind, struct pixl_error *err)
 {
     struct needle_tokens k = { 0 };
@@ -222,7 +260,7 @@ bool residue_add_id(struct residue *r, struct str id, enum identity kind, struct
         return true;
     if (j->n < ID_MIN)
         return kind == IDENTITY_STUDY_ID || add_needle(r, token_hash_short(j->hash), kind, err);
-    return add_needle(r, j->hash, kind, err) &&
+    return add_needle(r, j->hash, kind, err) && add_number_of_id(r, id, kind, err) &&
            ((j->runs != 2 && j->runs != 3) || add_needle(r, k.gram.hash, kind, err));
 }
 
@@ -277,6 +315,42 @@ static bool add_hyphenated(struct name_needles *k, struct str name)
     return true;
 }
 
+static bool add_glued(struct name_needles *k, struct str a, struct str b)
+{
+    enum { GLUED_MIN = 6, GLUED_IDEOGRAPHS_MIN = 4 };
+    char text[256];
+    struct needle_tokens tokens = { 0 };
+    if (a.n == 0 || b.n == 0 || a.n + b.n > sizeof text)
+        return true;
+    memcpy(text, a.p, a.n);
+    memcpy(text + a.n, b.p, b.n);
+    if (!token_each((struct str){ text, a.n + b.n }, k->r->seed, 0, keep_needle_token, &tokens))
+        return true;
+    const struct token *t = &tokens.joined;
+    bool is_ideographs = (unsigned char)a.p[0] >= 0xE3;
+    if (t->n < (is_ideographs ? GLUED_IDEOGRAPHS_MIN : GLUED_MIN) || !t->has_letter ||
+        is_stopped(k->r, t->hash, IS_STOPPED))
+        return true;
+    return add_needle(k->r, t->hash, k->who, k->err);
+}
+
+/* Family and given name without a gap, either way round, and the family name with an initial: "jdoherty". */
+static bool add_joined_names(struct name_needles *k, struct str name)
+{
+    enum { WITH_INITIAL_MIN = 5 };
+    struct str family, given, rest;
+    if (!str_split(name, '^', &family, &rest) && !str_split(name, ' ', &family, &rest))
+        return true;
+    (void)str_split(rest, '^', &given, &rest);
+    family = str_trim(family);
+    given = str_trim(given);
+    if (!add_glued(k, family, given) || !add_glued(k, given, family))
+        return false;
+    const struct str initial = { given.p, given.n > 0 && (unsigned char)given.p[0] < 0x80 };
+    return k->who != IDENTITY_PATIENT || family.n < WITH_INITIAL_MIN ||
+           (add_glued(k, family, initial) && add_glued(k, initial, family));
+}
+
 bool residue_add_name(struct residue *r, struct str name, enum identity who, struct pixl_error *err)
 {
     assert(who == IDENTITY_PATIENT || who == IDENTITY_PERSON);
@@ -292,7 +366,7 @@ bool residue_add_name(struct residue *r, struct str name, enum identity who, str
             (!add_needle(r, token_hash_gram2(k.words[0], k.words[1]), who, err) ||
              !add_needle(r, token_hash_gram2(k.words[1], k.words[0]), who, err)))
             return false;
-        if (!add_hyphenated(&k, (struct str){ name.p, n }))
+        if (!add_hyphenated(&k, (struct str){ name.p, n }) || !add_joined_names(&k, (struct str){ name.p, n }))
             return false;
         n += n < name.n;
         name = (struct str){ name.p + n, name.n - n };
@@ -308,6 +382,13 @@ static bool add_date_form(struct residue *r, const char *a, const char *b, const
     uint64_t ha = token_hash_run(r->seed, a), hb = token_hash_run(r->seed, b), hc = token_hash_run(r->seed, c);
     return add_needle(r, token_hash_gram3(ha, hb, hc), IDENTITY_DATE, err) &&
            (strlen(joined) < 7 || add_needle(r, token_hash_run(r->seed, joined), IDENTITY_DATE, err));
+}
+
+static bool add_short_date(struct residue *r, const char *a, const char *b, const char *c, struct pixl_error *err)
+{
+    char joined[16];
+    (void)snprintf(joined, sizeof joined, "%s%s%s", a, b, c);
+    return add_needle(r, token_hash_run(r->seed, joined), IDENTITY_DATE, err);
 }
 
 /* The three orders that people write: day month year, month day year, year month day. */
@@ -329,15 +410,17 @@ bool residue_add_birth_date(struct residue *r, struct str da, struct pixl_error 
     if (n != 8 || !str_to_u64((struct str){ digits, 4 }, &year) || !str_to_u64((struct str){ digits + 4, 2 }, &month) ||
         !str_to_u64((struct str){ digits + 6, 2 }, &day) || year < 2 || month < 1 || month > 12 || day < 1 || day > 31)
         return true;                                    /* no date: nothing to look for */
-    char y[8], m2[4], d2[4], m1[4], d1[4], abbreviated[4];
+    char y[8], y2[4], m2[4], d2[4], m1[4], d1[4], abbreviated[4];
     (void)snprintf(y, sizeof y, "%04u", (unsigned)year);
+    (void)snprintf(y2, sizeof y2, "%02u", (unsigned)(year % 100));
     (void)snprintf(m2, sizeof m2, "%02u", (unsigned)month);
     (void)snprintf(d2, sizeof d2, "%02u", (unsigned)day);
     (void)snprintf(m1, sizeof m1, "%u", (unsigned)month);
     (void)snprintf(d1, sizeof d1, "%u", (unsigned)day);
     (void)snprintf(abbreviated, sizeof abbreviated, "%.3s", months[month - 1]);
     const char *const name = months[month - 1];
-    return add_date_orders(r, y, m2, d2, err) && add_date_orders(r, y, m1, d1, err) &&
+    return add_short_date(r, d2, m2, y2, err) && add_short_date(r, m2, d2, y2, err) &&
+           add_short_date(r, y2, m2, d2, err) && add_date_orders(r, y, m2, d2, err) && add_date_orders(r, y, m1, d1, err) &&
            add_date_orders(r, y, m1, d2, err) && add_date_orders(r, y, m2, d1, err) &&
            add_date_orders(r, y, name, d2, err) && add_date_orders(r, y, name, d1, err) &&
            add_date_orders(r, y, abbreviated, d2, err) && add_date_orders(r, y, abbreviated, d1, err);
@@ -392,6 +475,12 @@ static bool see(struct text_check *k, uint64_t hash, unsigned kinds)
 
 enum { NAMES = IDENTITY_PATIENT | IDENTITY_PERSON, DATE_RUN_MIN = 7, NUMBER_ID_MIN = 6, JOINED_MAX = 64 };
 
+/* 04/07/61: as a number in one piece it would be anything. */
+static bool is_short_date(const struct token *t)
+{
+    return t->n == 6 && t->runs == 3 && !t->has_letter;
+}
+
 static bool see_token(void *ctx, const struct token *t)
 {
     struct text_check *k = ctx;
@@ -402,9 +491,12 @@ static bool see_token(void *ctx, const struct token *t)
                                    (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
     case TOKEN_LETTERS:
         return see(k, t->hash, NAMES);
+    case TOKEN_DIGITS:
+        return see(k, t->hash, IDENTITY_IDS | (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
     case TOKEN_COMPOUND:
         return t->n < ID_MIN || t->n > JOINED_MAX ||
-               see(k, t->hash, IDENTITY_IDS | (t->has_letter ? NAMES : 0) | (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
+               see(k, t->hash, IDENTITY_IDS | (t->has_letter ? NAMES : 0) |
+                                   (t->n >= DATE_RUN_MIN || is_short_date(t) ? IDENTITY_DATE : 0));
     case TOKEN_GRAM2:
         return see(k, t->hash, IDENTITY_IDS | NAMES);
     case TOKEN_GRAM3:

@@ -15,6 +15,17 @@ static const char latin[0x180 - 0xC0][3] = {
     "w", "w", "y", "y", "y", "z", "z", "z", "z", "z", "z", "s",
 };
 
+/* The same for Latin Extended-B's part that names use, and for Latin Extended Additional (Vietnamese); '?': as it is. */
+enum { EXTENDED_B = 0x180, EXTENDED_ADDITIONAL = 0x1E00 };
+static const char latin_b[] =
+    "bbbb???ccdddd?e??ffg???ikkl??nnooo??pp?????ttttuu?vyyzz??????????????????????aaiioouuuuuuuuuueaa"
+    "aa??ggggkkoooo??j???gg??nnaa????aaaaeeeeiiiioooorrrruuuusstt??hh?d??zzaaeeooooooooyy??????acclt?"
+    "???b??eejjqqrryy";
+static const char latin_additional[] =
+    "aabbbbbbccddddddddddeeeeeeeeeeffgghhhhhhhhhhiiiikkkkkkllllllllmmmmmmnnnnnnnnoooooooopppprrrrrrrr"
+    "ssssssssssttttttttuuuuuuuuuuvvvvwwwwwwwwwwxxxxyyzzzzzzhtwyassss?aaaaaaaaaaaaaaaaaaaaaaaaeeeeeeee"
+    "eeeeeeeeiiiioooooooooooooooooooooooouuuuuuuuuuuuuuyyyyyyyy????yy";
+
 enum { CLASS_NONE, CLASS_LETTER, CLASS_DIGIT, CLASS_JOINER, CLASS_SKIP };
 
 /* One character folded: up to two code points, of one class. */
@@ -62,8 +73,15 @@ static struct folded fold(uint32_t c)       /* 0x80 and above */
             return (struct folded){ { c, 0 }, 1, CLASS_NONE };
         return (struct folded){ { (unsigned char)s[0], (unsigned char)s[1] }, s[1] ? 2 : 1, CLASS_LETTER };
     }
-    if (c >= 0x300 && c < 0x370)
-        return (struct folded){ { 0, 0 }, 0, CLASS_SKIP };              /* combining marks */
+    if ((c >= 0x300 && c < 0x370) || c == 0xAD || (c >= 0x200B && c <= 0x200F) || c == 0x2060 || c == 0xFEFF)
+        return (struct folded){ { 0, 0 }, 0, CLASS_SKIP };              /* combining marks; no width */
+    char plain = '?';
+    if (c >= EXTENDED_B && c < EXTENDED_B + sizeof latin_b - 1)
+        plain = latin_b[c - EXTENDED_B];
+    else if (c >= EXTENDED_ADDITIONAL && c < EXTENDED_ADDITIONAL + sizeof latin_additional - 1)
+        plain = latin_additional[c - EXTENDED_ADDITIONAL];
+    if (plain != '?')
+        return (struct folded){ { (unsigned char)plain, 0 }, 1, CLASS_LETTER };
     if (c == 0x2019 || c == 0x2010 || c == 0x2011 || c == 0x2013)
         return (struct folded){ { c, 0 }, 1, CLASS_JOINER };            /* typographic apostrophe and hyphens */
     bool is_letter = is_letter_beyond_latin(c);
@@ -149,6 +167,8 @@ uint64_t token_hash_uid(uint64_t seed, struct str uid)
     return uid_end(h);
 }
 
+enum { GROUPS = 4, DIGITS_MIN = 6, BARE_MIN = 5, DIGITS_MAX = 20 };
+
 /* A hash under construction, with what was put into it. */
 struct part {
     uint64_t h;
@@ -162,6 +182,11 @@ struct cutter {
     bool (*sink)(void *ctx, const struct token *t);
     void *ctx;
     struct part run, letters, compound, joined;
+    struct part digits;          /* in a row, inside a run that has letters */
+    struct part bare;            /* the run, when it is digits and begins with zeros, without these */
+    bool has_zeros;
+    struct part groups[GROUPS - 1]; /* joined runs of digits that end with the run before; newest, and shortest, first */
+    unsigned n_groups;
     uint64_t before[2];          /* hashes of the runs before, newest first */
     unsigned n_before;
     bool joiner;                 /* exactly one joiner stands between the last run and here */
@@ -199,6 +224,37 @@ static bool end_letters(struct cutter *k, bool at_digit)
     return ok;
 }
 
+static bool end_digits(struct cutter *k)
+{
+    if (k->digits.n == 0)
+        return true;
+    bool ok = k->digits.n < DIGITS_MIN || k->digits.n > DIGITS_MAX || give(k, TOKEN_DIGITS, &k->digits);
+    part_clear(k, &k->digits);
+    return ok;
+}
+
+/* At the end of a run: what it is as a number, alone and with the runs of digits before it. */
+static bool end_number(struct cutter *k)
+{
+    if (k->run.has_letter) {
+        k->n_groups = 0;
+        part_clear(k, &k->bare);
+        return end_digits(k);
+    }
+    bool ok = k->bare.n < BARE_MIN || give(k, TOKEN_DIGITS, &k->bare);
+    if (k->options & TOKEN_WITH_GRAMS) {
+        for (unsigned i = 0; ok && i < k->n_groups; i++)
+            ok = k->groups[i].n < DIGITS_MIN || k->groups[i].n > DIGITS_MAX || give(k, TOKEN_DIGITS, &k->groups[i]);
+        k->n_groups += k->n_groups < GROUPS - 1;
+        for (unsigned i = k->n_groups - 1; i > 0; i--)
+            k->groups[i] = k->groups[i - 1];
+        k->groups[0] = k->run;
+    }
+    if (k->bare.n > 0)
+        part_clear(k, &k->bare);
+    return ok;
+}
+
 static bool end_run(struct cutter *k)
 {
     if (k->run.n == 0)
@@ -206,7 +262,7 @@ static bool end_run(struct cutter *k)
     k->run.runs = 1;
     k->compound.runs++;
     k->joined.runs++;
-    bool ok = end_letters(k, false) && give(k, TOKEN_RUN, &k->run);
+    bool ok = end_letters(k, false) && end_number(k) && give(k, TOKEN_RUN, &k->run);
     if (ok && (k->options & TOKEN_WITH_GRAMS)) {
         uint64_t h = finish(k->run.h);
         struct token t = { TOKEN_GRAM2, 0, k->run.n, 2, k->run.has_letter, k->run.has_digit };
@@ -270,7 +326,29 @@ static bool end_value(struct cutter *k)
     bool ok = k->joined.n == 0 || give(k, TOKEN_JOINED, &k->joined);
     part_clear(k, &k->joined);
     k->n_before = 0;
+    k->n_groups = 0;
     return ok;
+}
+
+static bool begin_letter(struct cutter *k)
+{
+    if (!k->run.has_letter)
+        k->digits = k->run;
+    k->run.has_letter = true;
+    k->n_groups = 0;
+    return end_digits(k);
+}
+
+static void add_digit(struct cutter *k, uint32_t c)
+{
+    if (k->run.n == 0)
+        k->has_zeros = c == '0';
+    if (k->run.has_letter)
+        part_add(&k->digits, c, CLASS_DIGIT);
+    else if (k->has_zeros && (c != '0' || k->bare.n > 0))
+        part_add(&k->bare, c, CLASS_DIGIT);
+    for (unsigned i = 0; i < k->n_groups; i++)
+        part_add(&k->groups[i], c, CLASS_DIGIT);
 }
 
 static bool add_char(struct cutter *k, struct folded f)
@@ -278,8 +356,10 @@ static bool add_char(struct cutter *k, struct folded f)
     if (k->run.n == 0 && k->compound.runs > 0 && !k->joiner && !end_compound(k))
         return false;
     k->joiner = false;
-    if (f.class == CLASS_DIGIT && !end_letters(k, true))
+    if (f.class == CLASS_DIGIT ? !end_letters(k, true) : !begin_letter(k))
         return false;
+    if (f.class == CLASS_DIGIT)
+        add_digit(k, f.c[0]);
     for (unsigned i = 0; i < f.n; i++) {
         part_add(&k->run, f.c[i], f.class);
         part_add(&k->compound, f.c[i], f.class);
@@ -290,11 +370,13 @@ static bool add_char(struct cutter *k, struct folded f)
     return true;
 }
 
-static bool add_gap(struct cutter *k, struct folded f)
+static bool add_gap(struct cutter *k, uint32_t c, struct folded f)
 {
     bool was_run = k->run.n > 0;
     if (!end_run(k))
         return false;
+    if (!was_run || (c != ' ' && c != '-' && c != ','))
+        k->n_groups = 0;
     if (was_run && f.class == CLASS_JOINER) {
         k->joiner = true;
         return true;
@@ -302,11 +384,18 @@ static bool add_gap(struct cutter *k, struct folded f)
     return end_compound(k);
 }
 
+/* The T of 1961-07-04T12:00 and 19610704T1200. */
+static bool is_time_mark(const struct cutter *k, uint32_t c, struct str rest)
+{
+    return (c == 'T' || c == 't') && !k->run.has_letter && rest.n > 0 && rest.p[0] >= '0' && rest.p[0] <= '9' &&
+           (k->run.n == 8 || (k->run.n == 2 && k->compound.runs == 2));
+}
+
 bool token_each(struct str text, uint64_t seed, unsigned options, bool (*sink)(void *ctx, const struct token *t),
                 void *ctx)
 {
     struct cutter k = { .seed = seed, .options = options, .sink = sink, .ctx = ctx };
-    struct part *parts[] = { &k.run, &k.letters, &k.compound, &k.joined };
+    struct part *parts[] = { &k.run, &k.letters, &k.compound, &k.joined, &k.digits, &k.bare };
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         part_clear(&k, parts[i]);
     while (text.n > 0) {
@@ -316,6 +405,8 @@ bool token_each(struct str text, uint64_t seed, unsigned options, bool (*sink)(v
             f = ascii[c];
             text.p++;
             text.n--;
+            if (is_time_mark(&k, c, text))
+                f.class = CLASS_NONE;
         } else {
             c = next_char(&text);
             f = options & TOKEN_ASCII ? (struct folded){ { c, 0 }, 1, CLASS_NONE } : fold(c);
@@ -329,7 +420,7 @@ bool token_each(struct str text, uint64_t seed, unsigned options, bool (*sink)(v
         }
         if ((options & TOKEN_WITH_UIDS) && !follow_uid(&k, c))
             return false;
-        if (!(f.class == CLASS_LETTER || f.class == CLASS_DIGIT ? add_char(&k, f) : add_gap(&k, f)))
+        if (!(f.class == CLASS_LETTER || f.class == CLASS_DIGIT ? add_char(&k, f) : add_gap(&k, c, f)))
             return false;
     }
     return end_value(&k);

@@ -1,6 +1,7 @@
 /* token.h - cuts text into what the residue check compares: hashes of folded words, ids, sequences and UIDs.
  *
- * Folding: case and Latin diacritics go ("Müller" = "MULLER"); ill-formed UTF-8 is read as Latin-1.  A *run* is a
+ * Folding: case, Latin diacritics and characters of no width go ("Müller" = "MULLER"); the T of a date with a time
+ * separates; ill-formed UTF-8 is read as Latin-1.  A *run* is a
  * maximal run of letters and digits.  Texts are never kept: a token is 64 bits of a keyed hash.
  *
  *   "AB-12 345"   RUN ab, 12, 345    COMPOUND ab12    GRAM2 ab|12, 12|345    GRAM3 ab|12|345    JOINED ab12345
@@ -18,6 +19,8 @@
 enum token_kind {
     TOKEN_RUN,                   /* one run */
     TOKEN_LETTERS,               /* letters inside a run that also holds digits; 5 or more: "smith1970" */
+    TOKEN_DIGITS,                /* 6 or more digits: inside a run that also holds letters ("mrn123456"), or 2 to 4 runs of
+                                  * digits in a row, joined ("943 476 5919"); 5 or more: a run without its leading zeros */
     TOKEN_COMPOUND,              /* two or more runs with one of - . / _ : ' + # between them, joined */
     TOKEN_GRAM2, TOKEN_GRAM3,    /* two or three runs in a row, whatever stands between; another hash than any run's */
     TOKEN_JOINED,                /* all runs of one value, joined; runs tells how many */
@@ -26,7 +29,7 @@ enum token_kind {
 
 struct token {
     enum token_kind kind;
-    uint64_t hash; /* equal kinds of text give equal hashes: RUN, LETTERS, COMPOUND, JOINED share theirs */
+    uint64_t hash; /* equal kinds of text give equal hashes: RUN, LETTERS, DIGITS, COMPOUND, JOINED share theirs */
     uint32_t n;                  /* characters after folding; ideographs count twice */
     uint32_t runs;               /* of JOINED, COMPOUND */
     bool has_letter, has_digit;

@@ -54,6 +54,22 @@ static void test_residue__finds_what_is_left(void)
         { "id 987654321.", RESIDUE_TEXT },
         { "a\\987654321\\b", RESIDUE_TEXT },
         { "987-654-321", RESIDUE_TEXT },
+        { "no 987 654 321 of", RESIDUE_TEXT },
+        { "98 76 54 321", RESIDUE_TEXT },
+        { "987,654,321", RESIDUE_TEXT },
+        { "MRN987654321", RESIDUE_TEXT },
+        { "987654321A", RESIDUE_TEXT },
+        { "00987654321", RESIDUE_TEXT },
+        { "1234567", RESIDUE_TEXT },
+        { "DOB19700131", RESIDUE_TEXT },
+        { "1970-01-31T00:00", RESIDUE_TEXT },
+        { "19700131T1200", RESIDUE_TEXT },
+        { "b. 31/01/70", RESIDUE_TEXT },
+        { "70-01-31", RESIDUE_TEXT },
+        { "OBrienMullerLi", RESIDUE_TEXT },
+        { "mu\342\200\213ller", RESIDUE_TEXT },
+        { "m\302\255\303\274ller", RESIDUE_TEXT },
+        { "M\341\273\245LL\341\272\270R", RESIDUE_TEXT },
         { "987 654 321", RESIDUE_TEXT },
         { "AB1234567", RESIDUE_TEXT },
         { "seen ab-123-4567 today", RESIDUE_TEXT },
@@ -109,11 +125,14 @@ static void test_residue__lets_pass_what_is_no_trace(void)
     static const struct { const char *text; enum residue_form form;
     } rows[] = {
         { "9876543210", RESIDUE_TEXT },
-        { "A987654321", RESIDUE_TEXT },
+        { "A1987654321", RESIDUE_TEXT },
+        { "987  654 321 0", RESIDUE_TEXT },
+        { "310170", RESIDUE_TEXT },
+        { "31 01 70", RESIDUE_TEXT },
         { "0.987654321", RESIDUE_NUMBERS },
         { "20482", RESIDUE_NUMBERS },
         { "-98765432.1", RESIDUE_NUMBERS },
-        { "1234567", RESIDUE_TEXT },
+        { "12345670", RESIDUE_TEXT },
         { "x7 and more", RESIDUE_TEXT },
         { "X7", RESIDUE_CODE },
         { "head", RESIDUE_TEXT },
@@ -217,6 +236,9 @@ static void test_residue__ideographs_count_from_two(void)
     CHECK(hits(r, "\345\261\261\347\224\260", RESIDUE_TEXT));
     CHECK(hits(r, "note: \345\261\261\347\224\260 MR", RESIDUE_TEXT));
     CHECK(hits(r, "TAROU YAMADA", RESIDUE_TEXT));
+    CHECK(hits(r, "YamadaTarou", RESIDUE_TEXT));
+    CHECK(hits(r, "tyamada 3", RESIDUE_TEXT));
+    CHECK(hits(r, "\345\261\261\347\224\260\345\244\252\351\203\216", RESIDUE_TEXT));
     CHECK(!hits(r, "\345\261\261", RESIDUE_TEXT));
 }
 
