@@ -244,77 +244,78 @@ static void test_residue__bytes_of_unknown_vr_are_read_as_text(void)
 
 /* The VR in the file is anybody's: what the standard wants to be text is never given away as something else, and what
  * is called numbers is searched where the standard does not say that it is. */
+static const struct { const char *name; uint32_t tag; enum dicom_vr vr; const char *value; enum deid_verdict v; }
+written_vrs[] = {
+    { "text as words", 0x00204000, DICOM_VR_OW, "nothing ", DEID_REFUSED },
+    { "text as floats", 0x00204000, DICOM_VR_OF, "nothing ", DEID_REFUSED },
+    { "text as numbers", 0x00204000, DICOM_VR_UL, "nothing ", DEID_REFUSED },
+    { "text as unknown", 0x00204000, DICOM_VR_UN, "nothing", DEID_EMIT },
+    { "text as unknown, a name", 0x00204000, DICOM_VR_UN, "zimmermann", DEID_RESIDUE },
+    { "text as code, a name", 0x00204000, DICOM_VR_CS, "ZIMMERMANN", DEID_RESIDUE },
+    { "text as date, an id", 0x00204000, DICOM_VR_TM, "55667788", DEID_RESIDUE },
+    { "number string as bytes", 0x00201041, DICOM_VR_OB, "12", DEID_REFUSED },
+    { "UID as bytes", 0x00200052, DICOM_VR_OB, "1.2", DEID_REFUSED },
+    { "creator as numbers", 0x00210010, DICOM_VR_US, "ACME", DEID_REFUSED },
+    { "private numbers, nothing", 0x00211001, DICOM_VR_UL, "\1\2\3\4", DEID_EMIT },
+    { "private numbers, a name", 0x00211001, DICOM_VR_UL, "zimmermann", DEID_RESIDUE },
+    { "private floats, a name", 0x00211001, DICOM_VR_FD, "zimmermann", DEID_RESIDUE },
+    { "private code, a name", 0x00211001, DICOM_VR_CS, "ZIMMERMANN", DEID_RESIDUE },
+    { "birth date as number", 0x00201041, DICOM_VR_DS, "19700131", DEID_RESIDUE },
+    { "time of no day, an id", 0x00080032, DICOM_VR_TM, "55667788", DEID_RESIDUE },
+    { "date of no month, an id", 0x00080022, DICOM_VR_DA, "55667788", DEID_RESIDUE },
+    { "code that is text, a name", 0x00080008, DICOM_VR_CS, "ORIGINAL\\by Zimmermann^A", DEID_RESIDUE },
+    { "code", 0x00080008, DICOM_VR_CS, "ORIGINAL\\PRIMARY\\AXIAL", DEID_EMIT },
+    { "document as words", 0x00420011, DICOM_VR_OW, "%PDF by zimmermann", DEID_RESIDUE },
+    { "character set as text", DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_LO, "ISO_IR 100", DEID_REFUSED },
+    { "character set as unknown", DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_UN, "ISO_IR 100", DEID_EMIT },
+    { "name of the patient as bytes", DICOM_OTHER_PATIENT_NAMES, DICOM_VR_OB, "Ottokar^X", DEID_RESIDUE },
+    { "id of the patient as numbers", DICOM_OTHER_PATIENT_IDS, DICOM_VR_UL, "11223344", DEID_RESIDUE },
+    { "name of an operator as numbers", 0x00081070, DICOM_VR_UL, "Ottokar^X", DEID_RESIDUE },
+    { "name of an operator as text", 0x00081070, DICOM_VR_LO, "Ottokar^X", DEID_RESIDUE },
+};
+
 static void test_residue__the_written_vr_hides_nothing(void)
 {
-    static const struct { const char *name; uint32_t tag; enum dicom_vr vr; const char *value; enum deid_verdict v; }
-    rows[] = {
-        { "text as words", 0x00204000, DICOM_VR_OW, "nothing ", DEID_REFUSED },
-        { "text as floats", 0x00204000, DICOM_VR_OF, "nothing ", DEID_REFUSED },
-        { "text as numbers", 0x00204000, DICOM_VR_UL, "nothing ", DEID_REFUSED },
-        { "text as unknown", 0x00204000, DICOM_VR_UN, "nothing", DEID_EMIT },
-        { "text as unknown, a name", 0x00204000, DICOM_VR_UN, "zimmermann", DEID_RESIDUE },
-        { "text as code, a name", 0x00204000, DICOM_VR_CS, "ZIMMERMANN", DEID_RESIDUE },
-        { "text as date, an id", 0x00204000, DICOM_VR_TM, "55667788", DEID_RESIDUE },
-        { "number string as bytes", 0x00201041, DICOM_VR_OB, "12", DEID_REFUSED },
-        { "UID as bytes", 0x00200052, DICOM_VR_OB, "1.2", DEID_REFUSED },
-        { "creator as numbers", 0x00210010, DICOM_VR_US, "ACME", DEID_REFUSED },
-        { "private numbers, nothing", 0x00211001, DICOM_VR_UL, "\1\2\3\4", DEID_EMIT },
-        { "private numbers, a name", 0x00211001, DICOM_VR_UL, "zimmermann", DEID_RESIDUE },
-        { "private floats, a name", 0x00211001, DICOM_VR_FD, "zimmermann", DEID_RESIDUE },
-        { "private code, a name", 0x00211001, DICOM_VR_CS, "ZIMMERMANN", DEID_RESIDUE },
-        { "birth date as number", 0x00201041, DICOM_VR_DS, "19700131", DEID_RESIDUE },
-        { "time of no day, an id", 0x00080032, DICOM_VR_TM, "55667788", DEID_RESIDUE },
-        { "date of no month, an id", 0x00080022, DICOM_VR_DA, "55667788", DEID_RESIDUE },
-        { "code that is text, a name", 0x00080008, DICOM_VR_CS, "ORIGINAL\\by Zimmermann^A", DEID_RESIDUE },
-        { "code", 0x00080008, DICOM_VR_CS, "ORIGINAL\\PRIMARY\\AXIAL", DEID_EMIT },
-        { "document as words", 0x00420011, DICOM_VR_OW, "%PDF by zimmermann", DEID_RESIDUE },
-        { "character set as text", DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_LO, "ISO_IR 100", DEID_REFUSED },
-        { "character set as unknown", DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_UN, "ISO_IR 100", DEID_EMIT },
-        { "name of the patient as bytes", DICOM_OTHER_PATIENT_NAMES, DICOM_VR_OB, "Ottokar^X", DEID_RESIDUE },
-        { "id of the patient as numbers", DICOM_OTHER_PATIENT_IDS, DICOM_VR_UL, "11223344", DEID_RESIDUE },
-        { "name of an operator as numbers", 0x00081070, DICOM_VR_UL, "Ottokar^X", DEID_RESIDUE },
-        { "name of an operator as text", 0x00081070, DICOM_VR_LO, "Ottokar^X", DEID_RESIDUE },
-    };
     static const struct project_tag_rule rules[] = {
         USUAL, RULE(0x0020, 0x4000, KEEP), RULE(0x0020, 0x1041, KEEP), RULE(0x0020, 0x0052, KEEP),
         RULE(0x0021, 0x1001, KEEP), RULE(0x0042, 0x0011, KEEP), RULE(0x0008, 0x0008, KEEP),
         RULE(0x0008, 0x0022, KEEP), RULE(0x0008, 0x0032, KEEP),
     };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        test_row("%s", rows[i].name);
+    for (size_t i = 0; i < ARRAY_LEN(written_vrs); i++) {
+        test_row("%s", written_vrs[i].name);
         rig_auto r;
         rig_init(&r, rules, ARRAY_LEN(rules));
         r.args.accession_number = phi_text(STR("55667788"));
         rig_start(&r);
-        const uint32_t tag = rows[i].tag;
+        const uint32_t tag = written_vrs[i].tag;
         struct dcm d;
         dcm_begin(&d, true);
         if (tag <= 0x00080008)
-            dcm_text(&d, tag, rows[i].vr, rows[i].value);
+            dcm_text(&d, tag, written_vrs[i].vr, written_vrs[i].value);
         dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
         dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
         if (tag == 0x00080022 || tag == 0x00080032)
-            dcm_text(&d, tag, rows[i].vr, rows[i].value);
+            dcm_text(&d, tag, written_vrs[i].vr, written_vrs[i].value);
         dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
         dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
         dcm_text(&d, DICOM_SERIES_DESCRIPTION, DICOM_VR_LO, "by Ottokar, 11223344");
         if (tag == 0x00081070)
-            dcm_text(&d, tag, rows[i].vr, rows[i].value);
+            dcm_text(&d, tag, written_vrs[i].vr, written_vrs[i].value);
         rig_patient(&d);
         if (DICOM_GROUP(tag) == 0x0010)
-            dcm_text(&d, tag, rows[i].vr, rows[i].value);
+            dcm_text(&d, tag, written_vrs[i].vr, written_vrs[i].value);
         rig_uids(&d);
         if (DICOM_GROUP(tag) == 0x0020)
-            dcm_text(&d, tag, rows[i].vr, rows[i].value);
+            dcm_text(&d, tag, written_vrs[i].vr, written_vrs[i].value);
         if (DICOM_GROUP(tag) == 0x0021) {
             bool is_creator = tag == 0x00210010;
-            dcm_text(&d, 0x00210010, is_creator ? rows[i].vr : DICOM_VR_LO, "ACME A");
-            dcm_text(&d, 0x00211001, is_creator ? DICOM_VR_LO : rows[i].vr, is_creator ? "text" : rows[i].value);
+            dcm_text(&d, 0x00210010, is_creator ? written_vrs[i].vr : DICOM_VR_LO, "ACME A");
+            dcm_text(&d, 0x00211001, is_creator ? DICOM_VR_LO : written_vrs[i].vr, is_creator ? "text" : written_vrs[i].value);
         }
         if (tag == 0x00420011)
-            dcm_text(&d, tag, rows[i].vr, rows[i].value);
-        CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i].v);
-        if (rows[i].v == DEID_REFUSED)
+            dcm_text(&d, tag, written_vrs[i].vr, written_vrs[i].value);
+        CHECK_INT(rig_run(&r, dcm_str(&d)), written_vrs[i].v);
+        if (written_vrs[i].v == DEID_REFUSED)
             CHECK_INT(r.res.why, STUDY_WHY_UNSUPPORTED_VALUE);
         dcm_done(&d);
     }
