@@ -3,11 +3,11 @@
  * Needles are what must not be left; texts are what would be written.  Both are cut into the same tokens (token.h)
  * and meet in one table of keyed hashes, so that a needle that comes late is also compared with every text seen before.
  *
- *   ids      joined form as a whole run, compound or value; 2 or 3 runs in a row, of digits 4; shorter than 4: only as a
- *            whole value; numbers of 6 or more also glued to letters, without their own letters, without leading zeros
+ *   ids      joined form as a whole run, compound or value; 2 or 3 runs in a row, of digits 4; shorter than 4: only as
+ *            a whole value; numbers of 6 or more also glued to letters, without their own letters, without leading zeros
  *   names    words of 3 or more (2 ideographs), hyphenated words joined, first two words in a row either way round;
- *            outside a short list of words that pages and anatomy use; shorter than 3: only as a whole value; family and
- *            given name joined, or with an initial
+ *            outside a short list of words that pages and anatomy use; shorter than 3: only as a whole value; family
+ *            and given name joined, or with an initial
  *   dates    the birth date as 19700131, 31.01.1970, 1/31/1970, 31/01/70, 31 Jan 1970, January 31, 1970 ...
  *   UIDs     whole, or as the beginning of a longer one
  * Owns: its table; no text.  Never: names a value.  Threads: one. */
