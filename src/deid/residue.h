@@ -4,7 +4,7 @@
  * and meet in one table of keyed hashes, so that a needle that comes late is also compared with every text seen before.
  *
  *   ids      joined form as a whole run, compound or value; 2 or 3 runs in a row, of digits 4; shorter than 4: only as
- *            a whole value; numbers of 6 or more also glued to letters, without their own letters, without leading zeros
+ *            a whole value; numbers of 6 or more also glued to letters, without their own letters, or leading zeros
  *   names    words of 3 or more (2 ideographs), hyphenated words joined, first two words in a row either way round;
  *            outside a short list of words that pages and anatomy use; shorter than 3: only as a whole value; family
  *            and given name joined, or with an initial
