@@ -257,13 +257,14 @@ static bool finish(struct group *g, struct pixl_error *err)
 {
     char final[sizeof g->part + DICOM_UID_MAX];
     g->withheld = g->withheld || deid_study_has_residue(g->deid);
+    (void)snprintf(final, sizeof final, "%s/%s", g->j->o->out, deid_study_uid(g->deid));
+    /* An older result goes in any case: it is replaced, or what it holds would be held back now. */
+    if (!fs_remove_tree(final, err))
+        return pixl_wrap(err, "output");
     if (g->withheld || g->written == 0) {
         g->j->n.withheld_studies += g->withheld;
         return fs_remove_tree(g->part, err);
     }
-    (void)snprintf(final, sizeof final, "%s/%s", g->j->o->out, deid_study_uid(g->deid));
-    if (!fs_remove_tree(final, err))
-        return pixl_wrap(err, "output");
     if (rename(g->part, final) != 0)
         return pixl_fail_errno(err, errno, "output folder");
     g->j->n.written += g->written;

@@ -126,6 +126,19 @@ def test_one_file_and_places_that_are_refused(hospital, tmp_path):
     assert "--project" in h.pixl("deid", h.archive, tmp_path / "none", ok=(2,)).stderr
 
 
+def test_an_older_result_of_a_withheld_study_goes(hospital, tmp_path):
+    h, out = hospital, tmp_path / "out"
+    h.add_study(1)
+    h.add_study(2)
+    deid(h, out)
+    assert len(read(out)) == 4
+    leak = pydicom.dcmread(h.files[2, 1, 2])
+    leak.StudyDescription = f"for {MARK}son"
+    leak.save_as(h.files[2, 1, 2])
+    deid(h, out, ok=(1,))
+    assert len(read(out)) == 2 and len(list(out.iterdir())) == 1
+
+
 def test_links_are_not_followed_out_of_the_input(hospital, tmp_path):
     h, out = hospital, tmp_path / "out"
     h.add_study(1)
