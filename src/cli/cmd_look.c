@@ -47,9 +47,14 @@ static enum cli_exit status(struct cli *c, struct pixl_error *err)
     arena_init(&a, 16 << 20);
     json_t *list = c->json ? json_array() : NULL;
     ok = ok && store_projects(site_store(s), &a, &projects, &n, err);
+    bool any = wanted.n == 0;
     for (size_t i = 0; ok && i < n; i++)
-        if (wanted.n == 0 || str_eq(wanted, projects[i]))
+        if (wanted.n == 0 || str_eq(wanted, projects[i])) {
+            any = true;
             ok = status_project(s, projects[i], list, err);
+        }
+    if (ok && !any)
+        ok = pixl_fail(err, PIXL_E_NOT_FOUND, 0, "nothing was asked for in a project '%.*s'", STR_ARG(wanted));
     ok = ok && tokens_rate(site_store(s), "directory", &rate, &is_set, err);
     if (ok && c->json) {
         show_json(json_pack("{s:s, s:O, s:o}", "state_dir", c->settings.state_dir, "projects", list, "rate", is_set ? json_real(rate) : json_null()));

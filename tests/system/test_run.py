@@ -229,9 +229,11 @@ def test_bad_use_is_told(hospital):
     h = hospital
     h.add_study(1)
     h.write_csv()
+    h.pixl("populate", h.csv)
+    assert "no-such" in h.pixl("status", "--project", "no-such", ok=(1,)).stderr
     for args in (("frobnicate",), ("run", "--no-such"), ("run", "a", "b"), ("deid", "a"), ("run", h.csv, "--rate", "nan")):
         assert h.pixl(*args, ok=(2,)).stderr.strip()
-    assert "no archive" in h.pixl("run", h.csv, ok=(2,), PIXL_ARCHIVE_URL="").stderr or True
+    assert "no archive is set" in h.pixl("run", h.csv, ok=(2,), PIXL_ARCHIVE_URL="").stderr
     assert h.pixl("run", h.base / "absent.csv", ok=(1, 2)).stderr.strip()
     (h.configs / "test-project.yaml").write_text("project: {name: Test Project, modalties: [CT]}\n")
     r = h.pixl("config", "check", ok=(1,))
