@@ -99,12 +99,12 @@ class Hospital:
         self.rows = []
         self.files = {}                  # (study, series, number) -> path
 
-    def write_project(self, destination="directory", min_instances=1, extra="", on_error=None):
+    def write_project(self, destination="directory", min_instances=1, extra="", on_error=None, modalities="CT, DX"):
         where = f"\n  directory: {self.haven}" if destination == "directory" else ""
         lines = f"""\
 project:
   name: "{self.project.replace('-', ' ').title()}"
-  modalities: [CT, DX]
+  modalities: [{modalities}]
 series_filters: [localizer]
 min_instances_per_series: {min_instances}
 allowed_manufacturers:
