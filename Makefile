@@ -9,7 +9,7 @@ build    = cmake --build build/$(1) $(2) $(if $(MAKE_TERMOUT),,-- --quiet >build
 # ThreadSanitizer cannot place its shadow memory where the kernel randomises addresses too far.
 NO_ASLR  = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
-.PHONY: all demo test check check-all check-asan check-tsan check-fault fuzz bench lint format install dist clean help
+.PHONY: all demo test check check-all check-asan check-tsan check-fault fuzz bench lint format docs install dist clean help
 .PHONY: setup-build setup-test release asan tsan clang fuzzers
 .NOTPARALLEL:
 
@@ -49,6 +49,12 @@ lint: setup-test release ## layers, headers, sizes, words, shell syntax, clang-t
 
 format:                 ## clang-format over the lines changed since the last commit
 	@tools/format
+
+docs: release           ## the reference pages and .env.sample, from the program's own tables
+	@mkdir -p docs/reference
+	@build/release/pixl reference commands >docs/reference/commands.md
+	@build/release/pixl reference settings >docs/reference/settings.md
+	@build/release/pixl reference env >.env.sample
 
 install: release        ## bin/pixl and lib/libduckdb.so under PREFIX=/usr/local (DESTDIR is honoured)
 	@cmake --install build/release --prefix $(PREFIX)

@@ -6,13 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/fs.h"
-#include "dotenv.h"
+#include "env_sources.h"
 #include "nearest.h"
 #include "problems.h"
 
 enum {
-    DOTENV_BYTES_MAX = 1024 * 1024,
     TEXT_BYTES_MAX = 4096,
     ARENA_BYTES_MAX = 4 * 1024 * 1024,
     SCRATCH_BYTES_MAX = 16 * 1024 * 1024,
@@ -37,9 +35,9 @@ const struct settings_option settings_options[] = {
     TEXT("PIXL_STORE_URL", store_url, "sqlite:$PIXL_STATE_DIR/pixl.db", 0,
          "Where the state of every study is kept."),
     TEXT("PIXL_ARCHIVE_URL", archive_url, NULL, 0,
-         "Where the identifiable studies come from: directory:/path or orthanc+http://user:password@host:8042."),
+         "Where the identifiable studies come from: directory:/path/to/dicom."),
     TEXT("PIXL_SECRETS_URL", secrets_url, "file:$PIXL_STATE_DIR/secrets.env", 0,
-         "Where keys and passwords come from: file:, env: or azure:."),
+         "Where keys and passwords come from: file:/path, or env: (PIXL_SECRET_ and the name in capitals)."),
     TEXT("PROJECT_CONFIGS_DIR", project_configs_dir, "./projects/configs", 0,
          "Folder of the project files, <slug>.yaml."),
     TEXT("HOST_EXPORT_ROOT_DIR", export_root_dir, "./projects/exports", 0,
@@ -78,13 +76,6 @@ static const char *const known_elsewhere[] = {
     "PIXL_API_TOKEN", "PIXL_DB_", "PIXL_DICOM_TRANSFER_TIMEOUT", "PIXL_DUCKDB_LIB", "PIXL_EXPORT_API_",
     "PIXL_IMAGING_API_", "PIXL_MAX_MESSAGES_IN_FLIGHT", "PIXL_QUERY_TIMEOUT", "PIXL_QUEUE_URL", "PIXL_ROOT",
     "PIXL_SECRET_", "PIXL_SPOOL_KEEP",
-};
-
-struct sources {
-    const char *const *env, *const *overrides;
-    const char *dotenv_name;
-    const struct dotenv_line *dotenv;
-    size_t n_dotenv;
 };
 
 static struct str name_of(const char *pair)
@@ -143,13 +134,13 @@ static bool check_override(const char *const *overrides, size_t i, struct pixl_e
     return true;
 }
 
-static bool check_names(const struct sources *src, struct pixl_error *err)
+static bool check_names(const struct env_sources *src, struct pixl_error *err)
 {
     for (size_t i = 0; src->env != NULL && src->env[i] != NULL; i++)
         if (!check_name(name_of(src->env[i]), "environment", err))
             return false;
     for (size_t i = 0; i < src->n_dotenv; i++) {
-        char place[128];
+        char place[ENV_PLACE_SIZE];
         (void)snprintf(place, sizeof place, "%s:%d", src->dotenv_name, src->dotenv[i].line);
         if (!check_name(str_of(src->dotenv[i].name), place, err))
             return false;
@@ -158,38 +149,6 @@ static bool check_names(const struct sources *src, struct pixl_error *err)
         if (!check_override(src->overrides, i, err))
             return false;
     return true;
-}
-
-/* The value of name among "NAME=value" strings; NULL when it is not there or empty. */
-static const char *find_pair(const char *const *pairs, const char *name)
-{
-    size_t n = strlen(name);
-    for (size_t i = 0; pairs != NULL && pairs[i] != NULL; i++)
-        if (strncmp(pairs[i], name, n) == 0 && pairs[i][n] == '=' && pairs[i][n + 1] != '\0')
-            return pairs[i] + n + 1;
-    return NULL;
-}
-
-/* The value that counts and where it stands (written to place); NULL: none, not even a default. */
-static const char *find_value(const struct sources *src, const struct settings_option *o, char place[128])
-{
-    const char *value = find_pair(src->overrides, o->name);
-    if (value != NULL) {
-        (void)snprintf(place, 128, "command line");
-        return value;
-    }
-    value = find_pair(src->env, o->name);
-    if (value != NULL) {
-        (void)snprintf(place, 128, "environment");
-        return value;
-    }
-    for (size_t i = 0; i < src->n_dotenv; i++)
-        if (strcmp(src->dotenv[i].name, o->name) == 0 && src->dotenv[i].value[0] != '\0') {
-            (void)snprintf(place, 128, "%s:%d", src->dotenv_name, src->dotenv[i].line);
-            return src->dotenv[i].value;
-        }
-    (void)snprintf(place, 128, "default");
-    return o->default_text;
 }
 
 static bool fail_nomem(struct pixl_error *err)
@@ -382,7 +341,7 @@ static bool make_shown(struct settings *s, const struct settings_option *o, cons
     return (!b.failed && out->text.p != NULL && out->source != NULL) || fail_nomem(err);
 }
 
-static bool take_all(struct settings *s, const struct sources *src, struct pixl_error *err)
+static bool take_all(struct settings *s, const struct env_sources *src, struct pixl_error *err)
 {
     struct settings_shown *shown = arena_calloc(&s->arena_, settings_options_count, sizeof *shown);
     if (shown == NULL)
@@ -390,34 +349,24 @@ static bool take_all(struct settings *s, const struct sources *src, struct pixl_
     s->shown_ = shown;
     for (size_t i = 0; i < settings_options_count; i++) {
         const struct settings_option *o = &settings_options[i];
-        char place[128];
-        const char *value = find_value(src, o, place);
+        char place[ENV_PLACE_SIZE] = "default";
+        const char *value = env_find(src, o->name, place);
+        value = value != NULL ? value : o->default_text;
         if (!take_value(s, o, value, place, err) || !make_shown(s, o, place, &shown[i], err))
             return false;
     }
     return true;
 }
 
-static bool read_dotenv(struct arena *a, const char *path, struct sources *src, struct pixl_error *err)
-{
-    if (path == NULL || !fs_exists(path))
-        return true;
-    const char *slash = strrchr(path, '/');
-    src->dotenv_name = slash ? slash + 1 : path;
-    struct str text;
-    return fs_read_whole(a, path, DOTENV_BYTES_MAX, &text, err) &&
-           dotenv_parse(a, src->dotenv_name, text, &src->dotenv, &src->n_dotenv, err);
-}
-
 bool settings_load(const char *const *env, const char *dotenv_path, const char *const *overrides, struct settings *out,
                    struct pixl_error *err)
 {
     struct settings s = { 0 };
-    struct sources src = { .env = env, .overrides = overrides };
+    struct env_sources src = { .env = env, .overrides = overrides };
     struct arena scratch;           /* passwords of others may stand in .env: only what is ours outlives this call */
     arena_init(&scratch, SCRATCH_BYTES_MAX);
     arena_init(&s.arena_, ARENA_BYTES_MAX);
-    bool ok = read_dotenv(&scratch, dotenv_path, &src, err) && check_names(&src, err) && take_all(&s, &src, err);
+    bool ok = env_read_dotenv(&scratch, dotenv_path, &src, err) && check_names(&src, err) && take_all(&s, &src, err);
     arena_done(&scratch);
     if (ok)
         *out = s;

@@ -1,3 +1,4 @@
+#include "config/env_sources.h"
 #include "config/project_internal.h"
 #include "config/settings.h"
 #include "fault.h"
@@ -102,6 +103,36 @@ static void test_settings_load__every_allocation_may_fail(void)
     CHECK(n > 10);
 }
 
+static void test_env_look_for__every_allocation_may_fail(void)
+{
+    write_file("sample", "PIXL_WORKERS=3\nOTHER=\n");
+    write_file(".env", "OTHER=x\n");
+    static const char *const env[] = { "PIXL_WORKERS=1", NULL };
+    long n = 0;
+    for (;; n++) {
+        struct arena a;
+        struct env_listed *list = NULL;
+        struct env_sources s = { .env = env };
+        struct pixl_error err = { 0 };
+        size_t n_listed = 0;
+        test_row("allocation %ld", n);
+        fault_alloc_after(n);
+        arena_init(&a, 1 << 20);
+        bool ok = env_read_dotenv(&a, test_path(".env"), &s, &err) &&
+                  env_look_for(&s, test_path("sample"), &a, &list, &n_listed, &err);
+        bool reached = fault_alloc_stop();
+        CHECK(ok == (list != NULL));
+        if (!ok)
+            CHECK_INT(err.code, PIXL_E_NOMEM);
+        arena_done(&a);
+        if (!reached) {
+            CHECK(ok && n_listed == 2);
+            break;
+        }
+    }
+    CHECK(n >= 1);
+}
+
 static void test_pattern__every_allocation_may_fail(void)
 {
     long n = 0;
@@ -131,6 +162,7 @@ int main(int argc, char **argv)
         TEST(test_project_load__every_allocation_may_fail),
         TEST(test_project_load__not_found_survives_every_failure),
         TEST(test_settings_load__every_allocation_may_fail),
+        TEST(test_env_look_for__every_allocation_may_fail),
         TEST(test_pattern__every_allocation_may_fail),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
