@@ -254,14 +254,16 @@ static bool follow_merge(struct populate *p, int64_t *image, struct pixl_error *
     }
 }
 
-/* A key can stand for several studies (one accession number, two studies): they are those of the requests that asked in
- * the same words.  Their numbers come more than once; UNION or DISTINCT would make a table for each request. */
+/* A key can stand for several studies (one accession number, two studies): they are those of any request that asked in
+ * the same words, as whatever is linked to one of these is linked to all.  The first such request is nearly always the
+ * first of the image: a study that a million rows ask for must not be gone through for each. */
 static bool add_siblings(struct populate *p, const struct study_request *r, int64_t image, struct pixl_error *err)
 {
     stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(p->s->db, "SELECT b.image_id FROM request_image a CROSS JOIN request r USING (request_id)"
-                           " CROSS JOIN request_image b USING (request_id) WHERE a.image_id = ?1 AND r.mrn = ?2"
-                           " AND r.accession_number = ?3 AND r.study_uid = ?4", &q, err))
+    if (!sqlite_db_prepare(p->s->db, "SELECT image_id FROM request_image WHERE request_id ="
+                           " (SELECT r.request_id FROM request_image a CROSS JOIN request r USING (request_id)"
+                           " WHERE a.image_id = ?1 AND r.mrn = ?2 AND r.accession_number = ?3 AND r.study_uid = ?4"
+                           " LIMIT 1)", &q, err))
         return false;
     sqlite_bind_i64(q, 1, image);
     sqlite_bind_str(q, 2, phi_reveal(r->mrn));

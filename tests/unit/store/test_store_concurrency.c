@@ -211,7 +211,8 @@ static void test_open__several_processes_make_one_store(void)
     }
 }
 
-/* A populate's transactions are long, but another process gets its turn between them. */
+/* A populate's transactions are long, but another process gets its turn between them; on a machine that is busy with
+ * more than this, one may wait in vain and has to ask again. */
 static void test_populate__lets_other_processes_work(void)
 {
     struct store *s = open_store();
@@ -234,7 +235,10 @@ static void test_populate__lets_other_processes_work(void)
         struct store_image m = { .id = 0 };
         bool got = false;
         struct store_claim c = { .work = STORE_WORK_RETRIEVE, .owner = ME, .now_us = T0, .lease_us = LEASE };
-        REQUIRE_OK(store_claim_next(s, &c, test_arena(), &got, &m, &err), err);
+        if (!store_claim_next(s, &c, test_arena(), &got, &m, &err)) {
+            REQUIRE(err.code == PIXL_E_BUSY);
+            pixl_error_clear(&err);
+        }
         turns += got;
         if (got)
             move_to(s, m.id, STUDY_QUEUED);
