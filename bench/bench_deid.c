@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "deid/deid.h"
+#include "deid/report.h"
 #include "dicom_build.h"
 
 enum { SLICES = 200, ROUNDS = 25 };
@@ -148,7 +149,12 @@ static void die(const struct pixl_error *err)
     exit(1);
 }
 
-struct shared { struct project project; struct project_manufacturer all; struct pseudonyms *names; };
+struct shared {
+    struct project project;
+    struct project_manufacturer all;
+    struct pseudonyms *names;
+    struct report *report; /* NULL: nobody counts */
+};
 
 static void one_study(const struct shared *w, const struct dcm *slices, struct arena *arena, double *us,
                       size_t *allocations)
@@ -158,8 +164,11 @@ static void one_study(const struct shared *w, const struct dcm *slices, struct a
     struct deid_study *study = NULL;
     if (!deid_policy_new(&w->project, &policy, &err))
         die(&err);
-    const struct deid_study_args args = { .policy = policy, .pseudonyms = w->names, .mrn = phi_text(STR("MRN-4711-08")),
-                                          .study_uid = phi_text(STR("1.3.12.2.1107.5.2.32.35162.2009.9")) };
+    const struct deid_study_args args = { .policy = policy,
+                                          .pseudonyms = w->names,
+                                          .mrn = phi_text(STR("MRN-4711-08")),
+                                          .study_uid = phi_text(STR("1.3.12.2.1107.5.2.32.35162.2009.9")),
+                                          .report = w->report };
     if (!deid_study_new(&args, &study, &err))
         die(&err);
     size_t before = n_allocations;
@@ -176,6 +185,8 @@ static void one_study(const struct shared *w, const struct dcm *slices, struct a
             fprintf(stderr, "bench_deid: slice %zu: verdict %d %s\n", i, (int)res.verdict, res.where);
             exit(1);
         }
+        if (w->report != NULL)
+            report_written(w->report);
     }
     *us = (double)(clock_mono_us() - from) / SLICES;
     *allocations = (n_allocations - before) / SLICES;
@@ -221,6 +232,11 @@ int main(void)
         die(&err);
     w.all.pattern = any;
     measure(&w, "CT", false, usual, ARRAY_LEN(usual));
+    if (!report_new(&w.report, &err))
+        die(&err);
+    measure(&w, "CT, counted for a report", false, usual, ARRAY_LEN(usual));
+    report_free(w.report);
+    w.report = NULL;
     measure(&w, "MR, 100 kB private, dropped", true, usual, ARRAY_LEN(usual));
     measure(&w, "MR, 100 kB private, kept, searched", true, with_private, ARRAY_LEN(with_private));
     pseudonyms_free(w.names);

@@ -25,6 +25,13 @@ struct level {
 static bool decide_level(struct instance *in, uint32_t item, uint32_t first, uint32_t end, enum inherited inherited,
                          bool *changed, uint64_t *bytes, struct pixl_error *err);
 
+/* Drops, for another reason than that no rule names it. */
+static bool drop(struct instance *in, uint32_t i, enum report_action action)
+{
+    in->decisions[i].did = (uint8_t)action;
+    return true;
+}
+
 static bool keeps_pixels(const struct instance *in, struct level *lv)
 {
     static const uint32_t tags[] = { DICOM_PIXEL_DATA, DICOM_FLOAT_PIXEL_DATA, DICOM_DOUBLE_PIXEL_DATA };
@@ -38,23 +45,24 @@ static bool keeps_pixels(const struct instance *in, struct level *lv)
     return lv->keeps_pixels == 1;
 }
 
-static bool set_value(struct instance *in, uint32_t i, enum dicom_vr vr, struct str value)
+static bool set_value(struct instance *in, uint32_t i, enum dicom_vr vr, struct str value, enum report_action action)
 {
     const struct dicom_element *e = &in->f->elements[i];
     struct dicom_coding coding = { .is_explicit = !(e->flags & DICOM_IS_IMPLICIT) };
     if (coding.is_explicit && !dicom_vr_has_long_header(vr) && value.n > 0xFFFE)
         return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
     in->decisions[i] = (struct decision){
-        .what = DECISION_VALUE, .vr = (uint8_t)vr, .value = value,
+        .what = DECISION_VALUE, .vr = (uint8_t)vr, .did = (uint8_t)action, .value = value,
         .bytes = dicom_header_bytes(coding, vr) + (uint64_t)value.n + (value.n & 1),
     };
     return true;
 }
 
-static bool set_copy(struct instance *in, uint32_t i, enum dicom_vr vr, const char *text, struct pixl_error *err)
+static bool set_uid(struct instance *in, uint32_t i, const char *text, struct pixl_error *err)
 {
     struct str copy = arena_str(in->arena, str_of(text));
-    return copy.p != NULL ? set_value(in, i, vr, copy) : pixl_fail(err, PIXL_E_NOMEM, 0, "value of an element");
+    return copy.p != NULL ? set_value(in, i, DICOM_VR_UI, copy, REPORT_UID_MAPPED)
+                          : pixl_fail(err, PIXL_E_NOMEM, 0, "value of an element");
 }
 
 enum { VALUES_MAX = 65536 };
@@ -87,7 +95,7 @@ static bool map_values(struct instance *in, uint32_t i, enum dicom_vr vr, struct
         if (more)
             out[result.n++] = '\\';
     }
-    return set_value(in, i, vr, result);
+    return set_value(in, i, vr, result, vr == DICOM_VR_UI ? REPORT_UID_MAPPED : REPORT_HASHED);
 }
 
 static bool map_uid(struct instance *in, struct str uid, char out[DICOM_UID_MAX + 1], struct pixl_error *err)
@@ -154,7 +162,7 @@ static bool zeros(struct instance *in, uint32_t i, enum dicom_vr vr, struct pixl
     if ((e->flags & DICOM_IS_ENCAPSULATED) || e->value_bytes > in->f->limits.max_value_bytes)
         return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
     const char *p = arena_alloc(in->arena, (size_t)e->value_bytes);
-    return p != NULL ? set_value(in, i, vr, (struct str){ p, (size_t)e->value_bytes })
+    return p != NULL ? set_value(in, i, vr, (struct str){ p, (size_t)e->value_bytes }, REPORT_REPLACED)
                      : pixl_fail(err, PIXL_E_NOMEM, 0, "value of an element");
 }
 
@@ -166,7 +174,7 @@ static bool replace_or_empty(struct instance *in, uint32_t i, bool replaces, str
     if (e->flags & DICOM_IS_ENCAPSULATED)
         return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
     switch (replaces ? action_replace(vr, &value) : action_empty(vr, &value)) {
-    case ACTION_VALUE:    return set_value(in, i, vr, value);
+    case ACTION_VALUE:    return set_value(in, i, vr, value, value.n > 0 ? REPORT_REPLACED : REPORT_EMPTIED);
     case ACTION_ZEROS:    return zeros(in, i, vr, err);
     case ACTION_MAP_UIDS: return map_uids(in, i, err);
     case ACTION_NONE:     break;
@@ -229,7 +237,7 @@ static bool apply(struct instance *in, uint32_t i, const struct scheme_entry *ru
     enum project_tag_op op = (enum project_tag_op)rule->op;
     bool replaces = scheme_op_replaces(op), empties = scheme_op_empties(op);
     if (op == PROJECT_OP_DELETE)
-        return true;
+        return drop(in, i, REPORT_BY_RULE);
     if (e->flags & DICOM_IS_SEQUENCE) {
         if (op == PROJECT_OP_SECURE_HASH || op == PROJECT_OP_REPLACE_UID)
             return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
@@ -260,7 +268,9 @@ static bool decide_creator(struct instance *in, struct level *lv, uint32_t i)
 {
     const struct dicom_element *e = &in->f->elements[i];
     const struct scheme_entry *rule = scheme_find(in->scheme, e->tag);
-    if (e->value_bytes == 0 || (e->flags & DICOM_IS_SEQUENCE) || (rule != NULL && rule->op == PROJECT_OP_DELETE))
+    if (rule != NULL && rule->op == PROJECT_OP_DELETE)
+        return drop(in, i, REPORT_BY_RULE);
+    if (e->value_bytes == 0 || (e->flags & DICOM_IS_SEQUENCE))
         return true;
     lv->creators[e->tag & 0xFF] = i + 1;
     return rule == NULL || keep(in, i, rule);
@@ -279,7 +289,7 @@ static bool decide_private(struct instance *in, struct level *lv, uint32_t i, st
     uint32_t block = DICOM_ELEMENT_OF(e->tag) >> 8;
     uint32_t creator = block >= 0x10 ? lv->creators[block] : 0;
     if (creator == 0)
-        return true;
+        return drop(in, i, REPORT_NO_CREATOR);
     creator--;
     const struct scheme_entry *rule;
     if (in->scheme->n_creators == 0) {
@@ -310,19 +320,21 @@ static bool decide_special(struct instance *in, uint32_t i, bool *done, struct p
 {
     *done = true;
     switch (in->f->elements[i].tag) {
-    case DICOM_STUDY_UID:        return set_copy(in, i, DICOM_VR_UI, in->study_uid, err);
-    case DICOM_SERIES_UID:       return set_copy(in, i, DICOM_VR_UI, in->series_uid, err);
-    case DICOM_SOP_INSTANCE_UID: return set_copy(in, i, DICOM_VR_UI, in->sop_uid, err);
+    case DICOM_STUDY_UID:        return set_uid(in, i, in->study_uid, err);
+    case DICOM_SERIES_UID:       return set_uid(in, i, in->series_uid, err);
+    case DICOM_SOP_INSTANCE_UID: return set_uid(in, i, in->sop_uid, err);
     default:
         *done = is_marker(in->f->elements[i].tag);
-        return true;
+        return !*done || drop(in, i, REPORT_OLD_MARKER);
     }
 }
 
 static bool decide_element(struct instance *in, struct level *lv, uint32_t i, struct pixl_error *err)
 {
     const struct dicom_element *e = &in->f->elements[i];
-    if (DICOM_ELEMENT_OF(e->tag) == 0 || DICOM_GROUP(e->tag) < 0x0008)
+    if (DICOM_ELEMENT_OF(e->tag) == 0)
+        return drop(in, i, REPORT_GROUP_LENGTH);
+    if (DICOM_GROUP(e->tag) < 0x0008)
         return true;
     if (dicom_tag_is_private(e->tag))
         return decide_private(in, lv, i, err);

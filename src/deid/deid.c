@@ -68,6 +68,7 @@ bool deid_study_new(const struct deid_study_args *a, struct deid_study **out, st
         return pixl_fail(err, PIXL_E_NOMEM, 0, "study");
     s->policy = a->policy;
     s->pseudonyms = a->pseudonyms;
+    s->report = a->report;
     arena_init(&s->arena, STUDY_ARENA_MAX);
     s->cache = calloc(DEID_CACHE, sizeof *s->cache);
     s->uids = calloc(DEID_UID_CACHE, sizeof *s->uids);
@@ -391,7 +392,7 @@ static bool decide_and_emit(struct instance *in, struct deid_result *res, struct
     }
     if (residue_hit(in->study->residue) != NULL)
         return true;                         /* what was found must not be planned */
-    if (!deid_emit(in, &res->plan, err))
+    if (!deid_emit(in, &res->plan, err) || (in->study->report != NULL && !deid_count(in, &res->actions, err)))
         return false;
     res->verdict = DEID_EMIT;
     res->pixels_compressed = in->f->syntax->is_encapsulated && in->top[TOP_PIXELS] >= 0 &&
@@ -426,6 +427,8 @@ bool deid_instance(struct deid_study *s, struct dicom_file *f, struct arena *are
 {
     struct instance in = { .study = s, .f = f, .arena = arena, .at = DICOM_NO_PARENT };
     struct deid_result res = { .why = STUDY_WHY_NONE };
+    if (s->report != NULL)
+        report_forget(s->report);
     bool ok = decide_instance(&in, &res, err);
     const char *hit = residue_hit(s->residue);
     if (hit == NULL) {

@@ -39,6 +39,7 @@ struct deid_study_args {
     struct phi_text series_uids;     /* wanted, joined by '\'; empty: all */
     struct str participant_id;       /* replaces the hash of the MRN; may be empty */
     struct str pseudo_study_uid;     /* adopted; empty: computed */
+    struct report *report; /* borrowed: counts what is done to each element (deid/report.h); NULL: nobody does */
 };
 struct deid_study;
 PIXL_MUST_CHECK bool deid_study_new(const struct deid_study_args *args, struct deid_study **out, struct pixl_error *err);
@@ -68,6 +69,7 @@ struct deid_result {
     char series_uid[DICOM_UID_MAX + 1], sop_uid[DICOM_UID_MAX + 1];      /* pseudonyms, of DEID_EMIT */
     bool pixels_compressed;          /* encapsulated: not worth deflating */
     struct dicom_plan plan;          /* of DEID_EMIT, in the arena given */
+    const uint8_t *actions; /* of DEID_EMIT with a report: enum report_action of each element, in the arena given */
 };
 /* f was parsed by dicom_parse() with this arena.  A later instance may bring a needle that an earlier one holds: then the verdict is
  * DEID_RESIDUE with the earlier place, also where the later instance is refused or cannot be decided.

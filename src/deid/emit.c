@@ -81,6 +81,14 @@ static bool emit_run(const struct emitter *m, uint32_t first, uint32_t end, stru
     return true;
 }
 
+/* An element that the source has not. */
+static bool emit_new(const struct emitter *m, uint32_t tag, enum dicom_vr vr, struct str value, struct pixl_error *err)
+{
+    if (m->in->study->report != NULL)
+        report_marker(m->in->study->report, tag, vr);
+    return dicom_plan_element(m->plan, dicom_coding_of(m->in->f->syntax), tag, vr, value, err);
+}
+
 /* PS3.16 CID 7050, De-identification Method. */
 struct method { unsigned option; const char *code, *meaning; };
 static const struct method methods[] = {
@@ -95,10 +103,12 @@ static const struct method methods[] = {
 static bool emit_method(const struct emitter *m, const char *code, const char *meaning, struct pixl_error *err)
 {
     struct dicom_coding c = dicom_coding_of(m->in->f->syntax);
+    if (m->in->study->report != NULL)
+        report_method(m->in->study->report, code, meaning);
     return dicom_plan_header(m->plan, c, DICOM_TAG_ITEM, DICOM_VR_NONE, DICOM_UNDEFINED_LENGTH, err) &&
-           dicom_plan_element(m->plan, c, 0x00080100, DICOM_VR_SH, str_of(code), err) &&
-           dicom_plan_element(m->plan, c, 0x00080102, DICOM_VR_SH, STR("DCM"), err) &&
-           dicom_plan_element(m->plan, c, 0x00080104, DICOM_VR_LO, str_of(meaning), err) &&
+           emit_new(m, 0x00080100, DICOM_VR_SH, str_of(code), err) &&
+           emit_new(m, 0x00080102, DICOM_VR_SH, STR("DCM"), err) &&
+           emit_new(m, 0x00080104, DICOM_VR_LO, str_of(meaning), err) &&
            dicom_plan_header(m->plan, c, DICOM_TAG_ITEM_END, DICOM_VR_NONE, 0, err);
 }
 
@@ -109,6 +119,8 @@ static bool emit_codes(const struct emitter *m, struct pixl_error *err)
     bool is_basic = m->in->study->policy->is_basic_profile;
     if (!is_basic && m->in->options == 0)
         return true;
+    if (m->in->study->report != NULL)
+        report_marker(m->in->study->report, DICOM_DEIDENTIFICATION_METHOD_CODES, DICOM_VR_SQ);
     if (!dicom_plan_header(m->plan, c, DICOM_DEIDENTIFICATION_METHOD_CODES, DICOM_VR_SQ, DICOM_UNDEFINED_LENGTH, err) ||
         (is_basic && !emit_method(m, "113100", "Basic Application Confidentiality Profile", err)))
         return false;
@@ -125,15 +137,12 @@ static const uint32_t marker_tags[N_MARKERS] = { DICOM_PATIENT_IDENTITY_REMOVED,
 
 static bool emit_marker(const struct emitter *m, size_t which, struct pixl_error *err)
 {
-    struct dicom_coding c = dicom_coding_of(m->in->f->syntax);
     switch (which) {
-    case 0:  return dicom_plan_element(m->plan, c, marker_tags[0], DICOM_VR_CS, STR("YES"), err);
-    case 1:
-        return dicom_plan_element(m->plan, c, marker_tags[1], DICOM_VR_LO, STR("pixl\\project rules\\residue check"),
-                                  err);
+    case 0: return emit_new(m, marker_tags[0], DICOM_VR_CS, STR("YES"), err);
+    case 1: return emit_new(m, marker_tags[1], DICOM_VR_LO, STR("pixl\\project rules\\residue check"), err);
     case 2:  return emit_codes(m, err);
-    default: return dicom_plan_element(m->plan, c, marker_tags[3], DICOM_VR_CS,
-                                       m->in->dates_kept ? STR("UNMODIFIED") : STR("REMOVED"), err);
+    default:
+        return emit_new(m, marker_tags[3], DICOM_VR_CS, m->in->dates_kept ? STR("UNMODIFIED") : STR("REMOVED"), err);
     }
 }
 

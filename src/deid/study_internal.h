@@ -11,6 +11,7 @@
 #define PIXL_DEID_STUDY_INTERNAL_H
 
 #include "deid/policy.h"
+#include "deid/report.h"
 #include "deid/residue.h"
 #include "deid/scheme.h"
 #include "dicom/charset.h"
@@ -33,6 +34,7 @@ struct deid_study {
     struct deid_series *series; size_t n_series, cap_series;
     struct deid_scheme_slot schemes[DEID_SCHEMES]; unsigned next_scheme;
     struct residue *residue;
+    struct report *report; /* NULL: nobody counts */
     uint64_t cache_seed;
     unsigned cache_generation;
     uint64_t *cache;                         /* hashes of values that were checked or harvested already; DEID_CACHE */
@@ -45,6 +47,7 @@ enum decision_what { DECISION_DROP, DECISION_KEEP, DECISION_VALUE, DECISION_CHAN
 struct decision {
     uint8_t what, vr, exempt;
     uint8_t dict_vr;                         /* of KEEP: the dictionary's; UN when it has none */
+    uint8_t did; /* enum report_action of VALUE, and of DROP when it is not for want of a rule */
     uint64_t bytes;                          /* of the whole element in the output; of KEEP: not set */
     struct str value;                        /* of VALUE, not padded */
 };
@@ -112,5 +115,9 @@ PIXL_MUST_CHECK bool deid_harvest(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_decide(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_check(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_emit(struct instance *in, struct dicom_plan *plan, struct pixl_error *err);
+
+/* Counts what was decided about every element of an instance that will be emitted, into the study's report.
+ * *actions: enum report_action of each, in the instance's arena.  Fails: NOMEM. */
+PIXL_MUST_CHECK bool deid_count(struct instance *in, const uint8_t **actions, struct pixl_error *err);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "deid/report.h"
 #include "deid_rig.h"
 #include "fault.h"
 
@@ -51,10 +52,14 @@ static bool whole(const struct project *p, const struct pseudonyms *names, struc
 {
     PIXL_CLEANUP(deid_policy_freep) struct deid_policy *policy = NULL;
     PIXL_CLEANUP(deid_study_freep) struct deid_study *study = NULL;
-    if (!deid_policy_new(p, &policy, err))
+    PIXL_CLEANUP(report_freep) struct report *report = NULL;
+    if (!deid_policy_new(p, &policy, err) || !report_new(&report, err))
         return false;
-    const struct deid_study_args args = { .policy = policy, .pseudonyms = names, .mrn = phi_text(STR(RIG_MRN)),
-                                          .study_uid = phi_text(STR(RIG_STUDY)) };
+    const struct deid_study_args args = { .policy = policy,
+                                          .pseudonyms = names,
+                                          .mrn = phi_text(STR(RIG_MRN)),
+                                          .study_uid = phi_text(STR(RIG_STUDY)),
+                                          .report = report };
     if (!deid_study_new(&args, &study, err) || !deid_study_expect_series(study, phi_text(STR(RIG_SERIES)), 2, err))
         return false;
     const struct dicom_source source = dicom_source_bytes(bytes.p, bytes.n);
@@ -63,6 +68,10 @@ static bool whole(const struct project *p, const struct pseudonyms *names, struc
     struct dicom_file f;
     bool ok =
         dicom_parse(&source, &DICOM_LIMITS_DEFAULT, &arena, &f, err) && deid_instance(study, &f, &arena, res, err);
+    if (ok)
+        report_written(report);
+    report_end_study(report, ok);
+    CHECK_INT(report_instances(report), ok);
     arena_done(&arena);
     return ok;
 }
