@@ -9,14 +9,19 @@
 
 struct talk {
     struct show_progress progress;
-    bool verbose;
+    bool with_report; /* which tells what was left out by its number */
+    long long n_skipped;
 };
 
 static void say_skipped(void *ctx, const char *path, enum study_reason why, const char *where)
 {
     struct talk *t = ctx;
+    char number[32] = "";
     show_end_line(&t->progress);
-    (void)fprintf(stderr, "%s: left out: %s%s%s\n", path, study_reason_name(why), where[0] ? " " : "", where);
+    t->n_skipped++;
+    if (t->with_report)
+        (void)snprintf(number, sizeof number, "%lld: ", t->n_skipped);
+    (void)fprintf(stderr, "%s%s: left out: %s%s%s\n", number, path, study_reason_name(why), where[0] ? " " : "", where);
 }
 
 static void say_progress(void *ctx, int64_t done, int64_t of)
@@ -66,7 +71,18 @@ static enum cli_exit run(struct cli *c, struct pixl_error *err)
         pixl_fail(err, PIXL_E_INVALID, 0, "--project SLUG is needed: its rules decide what is kept");
         return CLI_FAILED;
     }
-    const struct deid_files_options o = { c->args[0], c->args[1], str_of(project), say_skipped, say_progress, &t };
+    const struct deid_report_options report = { cli_value(c, "--report"), cli_value(c, "--report-instance"),
+                                                PIXL_VERSION };
+    const struct deid_files_options o = {
+        c->args[0], c->args[1], str_of(project), say_skipped, say_progress, &t, report.path != NULL ? &report : NULL
+    };
+    if (report.path == NULL && report.instance != NULL) {
+        pixl_fail(err, PIXL_E_INVALID, 0, "--report-instance needs --report FILE");
+        return CLI_FAILED;
+    }
+    if (o.report != NULL && !deid_report_check(o.report, err))
+        return CLI_FAILED;
+    t.with_report = o.report != NULL;
     int64_t began = clock_mono_us();
     show_progress_init(&t.progress);
     bool ok = site_open(&c->settings, SITE_SECRETS | SITE_STORE_IF_THERE, &s, err) && deid_files(s, &o, &n, err);
@@ -75,16 +91,24 @@ static enum cli_exit run(struct cli *c, struct pixl_error *err)
         return CLI_FAILED;
     if (site_made_key(s))
         (void)fprintf(stderr, "a new hashing key was made: %s - back it up\n", secrets_place(site_secrets(s)));
+    if (o.report != NULL)
+        (void)fprintf(stderr, "report: %s\n", o.report->path);
     show(&n, clock_mono_us() - began, c->json);
     return skipped(&n) > 0 || n.withheld_studies > 0 ? CLI_FAILED : CLI_DONE;
 }
 
 static const struct cli_option options[] = {
     { "--project", "SLUG", NULL, "whose rules (<configs>/SLUG.yaml)" },
+    { "--report", "FILE", NULL, "what was done, counted: FILE.html to read, FILE.json for programs" },
+    { "--report-instance", "N", NULL, "the Nth instance written before and after (default 1), or an input file's: its path" },
 };
 const struct cli_command cli_deid = {
-    .name = "deid", .summary = "de-identify files or folders by a project's rules, without archive or store", .usage = "IN OUT --project SLUG",
-    .text = "OUT gets <pseudo study>/<pseudo series>/<pseudo SOP>.dcm, in the transfer syntax the input had. IN is only read.\n"
-            "A study in which identity would remain is not written at all. Exit 0: all written; 1: some left out.",
+    .name = "deid", .summary = "de-identify files or folders by a project's rules, without archive or store",
+    .usage = "IN OUT --project SLUG [--report FILE]",
+    .text = "OUT gets <pseudo study>/<pseudo series>/<pseudo SOP>.dcm, in the transfer syntax the input had.\n"
+            "IN is only read.\n"
+            "A study in which identity would remain is not written at all. Exit 0: all written; 1: some left out.\n"
+            "A report can be handed on with OUT: it holds counts for each attribute and action, reasons, and one\n"
+            "instance before and after. It names no input file, and shows no value that was removed or changed.",
     .options = options, .n_options = ARRAY_LEN(options), .min_args = 2, .max_args = 2, .needs_settings = true, .run = run,
 };

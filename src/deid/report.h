@@ -1,7 +1,7 @@
 /* report.h - what was done to the elements of the instances that were written, counted per attribute and action.
  *
- * deid_instance() counts into the report of its study.  What it counted lasts when the caller says that the instance was
- * written, and counts as delivered when he says that the study was:
+ * deid_instance() counts into the report of its study.  What it counted lasts when the caller says that the instance
+ * was written, and counts as delivered when he says that the study was:
  *
  *   deid_instance() -> instance -> report_written() -> study -> report_end_study(true) -> total
  *                      the next deid_instance() forgets         false forgets
@@ -86,8 +86,8 @@ void report_end_study(struct report *r, bool is_delivered);
 
 /* Delivered instances. */
 uint64_t report_instances(const struct report *r);
-/* Rows sorted by tag, creator and VR, borrowed until the next call; *rest: all that did not fit.  Nothing may be counted
- * afterwards. */
+/* Rows sorted by tag, creator and VR, borrowed until the next call; *rest: all that did not fit.  Nothing may be
+ * counted afterwards. */
 const struct report_row *report_rows(struct report *r, size_t *n, const struct report_row **rest);
 /* In order of their codes; only those that delivered instances have. */
 size_t report_methods(const struct report *r, const struct report_method *out[REPORT_METHODS_MAX]);

@@ -22,6 +22,7 @@ struct job {
     struct site *site;
     const struct deid_files_options *o;
     struct deid_files_counts n;
+    struct deid_report *report; /* NULL: none is wanted */
     struct site_project *project;
     struct arena list, instance;
     struct input *inputs;
@@ -31,8 +32,17 @@ struct job {
 static void skip(struct job *j, const char *path, enum study_reason why, const char *where)
 {
     j->n.skipped_by[why]++;
+    deid_report_left_out(j->report, why, where);
     if (j->o->skipped != NULL)
         j->o->skipped(j->o->ctx, path, why, where);
+}
+
+static int64_t all_skipped(const struct deid_files_counts *n)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < STUDY_REASON_COUNT; i++)
+        sum += n->skipped_by[i];
+    return sum;
 }
 
 /* --- what is there ------------------------------------------------------------------------------------------------- */
@@ -137,23 +147,24 @@ struct group {
     const struct input *first;
     size_t n;
     char part[8192];                     /* <out>/.<pseudo study>.part: renamed when the whole study passed */
+    char path[8192 + 2 * DICOM_UID_MAX + 16]; /* of the instance that was written last */
     char last_series[DICOM_UID_MAX + 1]; /* folder that was made last */
     bool withheld;
-    int64_t written, bytes;
+    int64_t written, bytes, copies;
+    int64_t skipped_before; /* all reasons, when it began */
 };
 
 /* *changed: the input is not what was checked any more, and nothing is left of it in the output. */
 static bool write_instance(struct group *g, const struct deid_result *d, const struct dicom_source *source, bool *changed, struct pixl_error *err)
 {
-    char path[sizeof g->part + 2 * DICOM_UID_MAX + 16];
     if (strcmp(g->last_series, d->series_uid) != 0) {
-        (void)snprintf(path, sizeof path, "%s/%s", g->part, d->series_uid);
-        if (!fs_make_dirs(path, 0750, err))
+        (void)snprintf(g->path, sizeof g->path, "%s/%s", g->part, d->series_uid);
+        if (!fs_make_dirs(g->path, 0750, err))
             return pixl_wrap(err, "output");
         memcpy(g->last_series, d->series_uid, sizeof g->last_series);
     }
-    (void)snprintf(path, sizeof path, "%s/%s/%s.dcm", g->part, d->series_uid, d->sop_uid);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+    (void)snprintf(g->path, sizeof g->path, "%s/%s/%s.dcm", g->part, d->series_uid, d->sop_uid);
+    int fd = open(g->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (fd < 0)
         return pixl_fail_errno(err, errno, "output file");
     struct pixl_error e = { 0 };
@@ -162,7 +173,7 @@ static bool write_instance(struct group *g, const struct deid_result *d, const s
         ok = pixl_fail_errno(&e, errno, "output file");
     *changed = !ok && e.code == PIXL_E_CORRUPT;
     if (*changed)
-        return unlink(path) == 0 || pixl_fail_errno(err, errno, "output file");
+        return unlink(g->path) == 0 || pixl_fail_errno(err, errno, "output file");
     if (!ok) {
         *err = e;
         return false;
@@ -197,6 +208,8 @@ static bool deidentify(struct group *g, const struct input *in, struct pixl_erro
         ok = write_instance(g, &d, &source, &changed, err);
         if (ok && changed)
             skip(j, in->path, STUDY_WHY_CHANGED_WHILE_READ, "");
+        else if (ok && j->report != NULL)
+            ok = deid_report_instance(j->report, fd, &f, d.actions, g->path, err);
     } else {
         g->withheld = g->withheld || d.verdict == DEID_RESIDUE;
         skip(j, in->path, d.verdict == DEID_MISMATCH ? STUDY_WHY_IDENTITY_MISMATCH : d.why, d.where);
@@ -246,6 +259,7 @@ static bool each_instance(struct group *g, struct pixl_error *err)
                 skip(g->j, g->first[i + k].path, STUDY_WHY_DUPLICATE_INSTANCE, "");
             continue;
         }
+        g->copies += (int64_t)n_same - 1;
         if (!deidentify(g, &g->first[i], err))
             return false;
     }
@@ -261,22 +275,31 @@ static bool finish(struct group *g, struct pixl_error *err)
     /* An older result goes in any case: it is replaced, or what it holds would be held back now. */
     if (!fs_remove_tree(final, err))
         return pixl_wrap(err, "output");
-    if (g->withheld || g->written == 0) {
-        g->j->n.withheld_studies += g->withheld;
+    deid_report_end_study(g->j->report, !g->withheld);
+    if (g->withheld) {
+        g->j->n.withheld_studies++;
+        g->j->n.held_back += (int64_t)g->n - (all_skipped(&g->j->n) - g->skipped_before);
         return fs_remove_tree(g->part, err);
     }
+    g->j->n.copies += g->copies;
+    if (g->written == 0)
+        return fs_remove_tree(g->part, err);
     if (rename(g->part, final) != 0)
         return pixl_fail_errno(err, errno, "output folder");
     g->j->n.written += g->written;
     g->j->n.bytes += g->bytes;
+    g->j->n.written_studies++;
     return true;
 }
 
 static bool study(struct job *j, const struct input *first, size_t n, struct pixl_error *err)
 {
-    struct group g = { .j = j, .first = first, .n = n };
+    struct group g = { .j = j, .first = first, .n = n, .skipped_before = all_skipped(&j->n) };
     const struct deid_study_args args = {
-        .policy = j->project->policy, .pseudonyms = j->project->pseudonyms, .study_uid = phi_text(first->study),
+        .policy = j->project->policy,
+        .pseudonyms = j->project->pseudonyms,
+        .study_uid = phi_text(first->study),
+        .report = deid_report_counts(j->report),
     };
     if (!deid_study_new(&args, &g.deid, err))
         return false;
@@ -304,15 +327,51 @@ static char *nearest_existing(const char *path)
     return real;
 }
 
-/* Output inside the input would be read as input by the next call.  Asked before the output is made, too. */
-static bool check_apart(const char *in, const char *out, struct pixl_error *err)
+/* What is written inside the input would be read as input by the next call.  Asked before the output is made, too. */
+static bool check_apart(const char *in, const char *out, const char *what, struct pixl_error *err)
 {
     char *a = realpath(in, NULL), *b = nearest_existing(out);
     size_t n = a != NULL ? strlen(a) : 0;
+    const bool is_known = b != NULL;
     bool inside = a != NULL && b != NULL && strncmp(a, b, n) == 0 && (b[n] == '/' || b[n] == '\0' || n == 1);
     free(a);
     free(b);
-    return !inside || pixl_fail(err, PIXL_E_INVALID, 0, "the output folder lies inside the input");
+    if (!is_known)
+        return pixl_fail(err, PIXL_E_IO, 0, "where %s would lie cannot be told", what);
+    return !inside || pixl_fail(err, PIXL_E_INVALID, 0, "%s lies inside the input", what);
+}
+
+/* All that can be wrong with the places, before work begins. */
+static bool prepare(struct job *j, struct pixl_error *err)
+{
+    const struct deid_files_options *o = j->o;
+    static const char output[] = "the output folder";
+    return check_apart(o->in, o->out, output, err) &&
+           (o->report == NULL ||
+            (deid_report_check(o->report, err) && check_apart(o->in, o->report->path, "the report", err))) &&
+           site_project(j->site, o->project, false, &j->project, err) && fs_make_dirs(o->out, 0750, err) &&
+           check_apart(o->in, o->out, output, err) &&
+           (o->report == NULL || deid_report_open(o->report, &j->report, err));
+}
+
+static bool each_study(struct job *j, struct pixl_error *err)
+{
+    if (j->n_inputs > 0)
+        qsort(j->inputs, j->n_inputs, sizeof *j->inputs, by_study);
+    for (size_t i = 0, next; i < j->n_inputs; i = next) {
+        for (next = i + 1; next < j->n_inputs && str_eq(j->inputs[next].study, j->inputs[i].study); next++)
+            ;
+        if (!study(j, &j->inputs[i], next - i, err))
+            return false;
+    }
+    return true;
+}
+
+static bool finish_report(struct job *j, struct pixl_error *err)
+{
+    const struct deid_report_facts facts = { j->project->project, deid_policy_is_basic_profile(j->project->policy),
+                                             &j->n };
+    return j->report == NULL || deid_report_finish(j->report, &facts, err);
 }
 
 bool deid_files(struct site *s, const struct deid_files_options *o, struct deid_files_counts *counts, struct pixl_error *err)
@@ -320,18 +379,11 @@ bool deid_files(struct site *s, const struct deid_files_options *o, struct deid_
     struct job j = { .site = s, .o = o };
     arena_init(&j.list, (size_t)1 << 30);
     arena_init(&j.instance, (size_t)256 << 20);
-    bool ok = site_project(s, o->project, false, &j.project, err) && check_apart(o->in, o->out, err) &&
-              fs_make_dirs(o->out, 0750, err) && check_apart(o->in, o->out, err) && list_inputs(&j, err);
-    if (ok && j.n_inputs > 0)
-        qsort(j.inputs, j.n_inputs, sizeof *j.inputs, by_study);
-    for (size_t i = 0, next; ok && i < j.n_inputs; i = next) {
-        for (next = i + 1; next < j.n_inputs && str_eq(j.inputs[next].study, j.inputs[i].study); next++)
-            ;
-        ok = study(&j, &j.inputs[i], next - i, err);
-    }
+    bool ok = prepare(&j, err) && list_inputs(&j, err) && each_study(&j, err) && finish_report(&j, err);
     free(j.inputs);
     arena_done(&j.list);
     arena_done(&j.instance);
+    deid_report_free(j.report);
     if (ok)
         *counts = j.n;
     return ok;

@@ -6,6 +6,7 @@
 #ifndef PIXL_PIPELINE_DEID_FILES_H
 #define PIXL_PIPELINE_DEID_FILES_H
 
+#include "pipeline/deid_report.h"
 #include "pipeline/site.h"
 
 struct deid_files_options {
@@ -15,13 +16,18 @@ struct deid_files_options {
     void (*skipped)(void *ctx, const char *path, enum study_reason why, const char *where);
     void (*progress)(void *ctx, int64_t done, int64_t of);
     void *ctx;
+    const struct deid_report_options *report; /* NULL: none is wanted */
 };
+/* files = not_dicom + written + all that was skipped + copies + held_back */
 struct deid_files_counts {
-    int64_t files, not_dicom, written, studies, withheld_studies;
+    int64_t files, not_dicom, written, studies, withheld_studies, written_studies;
+    int64_t copies;    /* of an instance that was there before, byte for byte */
+    int64_t held_back; /* in withheld studies, and not skipped for a reason of their own */
     int64_t skipped_by[STUDY_REASON_COUNT];
     int64_t bytes;
 };
-/* s: opened with SITE_SECRETS.  Fails: configuration, keys, input that cannot be listed, output that cannot be written. */
+/* s: opened with SITE_SECRETS.  Fails: configuration, keys, input that cannot be listed, output that cannot be written,
+ * the report's place. */
 PIXL_MUST_CHECK bool deid_files(struct site *s, const struct deid_files_options *o, struct deid_files_counts *counts, struct pixl_error *err);
 
 #endif
