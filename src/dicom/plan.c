@@ -25,7 +25,7 @@ void dicom_plan_init(struct dicom_plan *p, struct arena *arena)
     *p = (struct dicom_plan){ .arena = arena };
 }
 
-static bool add_piece(struct dicom_plan *p, const uint8_t *bytes, uint64_t offset, uint64_t n, struct pixl_error *err)
+static bool add_piece(struct dicom_plan *p, struct dicom_piece piece, struct pixl_error *err)
 {
     assert((p->pieces != NULL) == (p->cap_pieces > 0) && p->n_pieces <= p->cap_pieces);
     if (p->n_pieces == p->cap_pieces) {
@@ -38,8 +38,8 @@ static bool add_piece(struct dicom_plan *p, const uint8_t *bytes, uint64_t offse
         p->pieces = more;
         p->cap_pieces = cap;
     }
-    p->pieces[p->n_pieces++] = (struct dicom_piece){ bytes, offset, n };
-    p->size_bytes += n;
+    p->pieces[p->n_pieces++] = piece;
+    p->size_bytes += piece.n;
     return true;
 }
 
@@ -62,7 +62,7 @@ static uint8_t *extend(struct dicom_plan *p, size_t n, struct pixl_error *err)
     if (last != NULL && last->bytes != NULL && last->bytes + last->n == at) {
         last->n += n;
         p->size_bytes += n;
-    } else if (!add_piece(p, at, 0, n, err)) {
+    } else if (!add_piece(p, (struct dicom_piece){ .bytes = at, .n = n }, err)) {
         return NULL;
     }
     p->tail_n_ += n;
@@ -90,7 +90,7 @@ bool dicom_plan_borrowed(struct dicom_plan *p, const uint8_t *bytes, uint64_t n,
         p->size_bytes += n;
         return true;
     }
-    return add_piece(p, bytes, 0, n, err);
+    return add_piece(p, (struct dicom_piece){ .bytes = bytes, .n = n }, err);
 }
 
 bool dicom_plan_range(struct dicom_plan *p, uint64_t offset, uint64_t n, struct pixl_error *err)
@@ -98,12 +98,18 @@ bool dicom_plan_range(struct dicom_plan *p, uint64_t offset, uint64_t n, struct 
     struct dicom_piece *last = p->n_pieces ? &p->pieces[p->n_pieces - 1] : NULL;
     if (n == 0)
         return true;
-    if (last != NULL && last->bytes == NULL && last->offset + last->n == offset) {
+    if (last != NULL && last->bytes == NULL && last->mask == NULL && last->offset + last->n == offset) {
         last->n += n;
         p->size_bytes += n;
         return true;
     }
-    return add_piece(p, NULL, offset, n, err);
+    return add_piece(p, (struct dicom_piece){ .offset = offset, .n = n }, err);
+}
+
+bool dicom_plan_masked(struct dicom_plan *p, uint64_t offset, uint64_t n, const struct dicom_mask *mask,
+                       struct pixl_error *err)
+{
+    return n == 0 || add_piece(p, (struct dicom_piece){ .offset = offset, .n = n, .mask = mask }, err);
 }
 
 struct dicom_coding dicom_coding_of(const struct dicom_syntax *s)
@@ -210,6 +216,24 @@ static bool check_range(const struct dicom_piece *piece, const struct dicom_sour
     return true;
 }
 
+/* A masked range through the block, which keeps nothing of the source that could be used again. */
+static bool each_masked(const struct dicom_piece *piece, const struct dicom_source *source, void *block,
+                        size_t block_bytes,
+                        bool (*sink)(void *ctx, const void *bytes, size_t n, struct pixl_error *err), void *ctx,
+                        struct pixl_error *err)
+{
+    for (uint64_t done = 0; done < piece->n;) {
+        size_t n = piece->n - done < block_bytes ? (size_t)(piece->n - done) : block_bytes;
+        if (!source->read(source, block, n, piece->offset + done, err))
+            return false;
+        dicom_mask_apply(piece->mask, done, block, n);
+        if (!sink(ctx, block, n, err))
+            return false;
+        done += n;
+    }
+    return true;
+}
+
 bool dicom_plan_each(const struct dicom_plan *p, const struct dicom_source *source, void *block, size_t block_bytes,
                      bool (*sink)(void *ctx, const void *bytes, size_t n, struct pixl_error *err), void *ctx,
                      struct pixl_error *err)
@@ -225,6 +249,12 @@ bool dicom_plan_each(const struct dicom_plan *p, const struct dicom_source *sour
         }
         if (!check_range(piece, source, err))
             return false;
+        if (piece->mask != NULL) {
+            have_n = 0;
+            if (!each_masked(piece, source, block, block_bytes, sink, ctx, err))
+                return false;
+            continue;
+        }
         if (source->bytes != NULL) {
             if (!sink(ctx, source->bytes + piece->offset, (size_t)piece->n, err))
                 return false;
@@ -257,12 +287,14 @@ bool dicom_plan_gather(const struct dicom_plan *p, const struct dicom_source *so
         assert(piece->n <= p->size_bytes - (uint64_t)(out - (uint8_t *)to));
         if (piece->bytes == NULL && !check_range(piece, source, err))
             return false;
-        const uint8_t *from = piece->bytes != NULL    ? piece->bytes
-                              : source->bytes != NULL ? source->bytes + piece->offset
-                                                      : NULL;
-        if (from == NULL && piece->n >= sizeof block) {
+        const uint8_t *from = piece->bytes != NULL                           ? piece->bytes
+                              : source->bytes != NULL && piece->mask == NULL ? source->bytes + piece->offset
+                                                                             : NULL;
+        if (from == NULL && (piece->n >= sizeof block || piece->mask != NULL)) {
             if (!source->read(source, out, (size_t)piece->n, piece->offset, err))
                 return false;
+            if (piece->mask != NULL)
+                dicom_mask_apply(piece->mask, 0, out, (size_t)piece->n);
         } else if (from == NULL) {
             uint64_t rest = source->size_bytes - piece->offset;
             if (piece->offset < have || piece->offset - have > have_n || piece->n > have_n - (piece->offset - have)) {
@@ -339,7 +371,7 @@ static bool fill(struct writer *w, const struct dicom_plan *p, size_t i, uint64_
         most = BLOCK_BYTES;
     for (; i < p->n_pieces && !is_copied(w, &p->pieces[i]); i++) {
         const struct dicom_piece *piece = &p->pieces[i];
-        if (piece->bytes != NULL)
+        if (piece->bytes != NULL || piece->mask != NULL)
             continue;
         uint64_t to = piece->offset + piece->n;
         if (to > end)
@@ -350,6 +382,23 @@ static bool fill(struct writer *w, const struct dicom_plan *p, size_t i, uint64_
     w->have = offset;
     w->have_n = end - offset < most ? end - offset : most;
     return flush(w, err) && w->source->read(w->source, w->block, (size_t)w->have_n, offset, err);
+}
+
+static bool write_masked(struct writer *w, const struct dicom_piece *piece, struct pixl_error *err)
+{
+    if (!check_range(piece, w->source, err))
+        return false;
+    w->have_n = 0;
+    for (uint64_t done = 0; done < piece->n;) {
+        size_t n = piece->n - done < BLOCK_BYTES ? (size_t)(piece->n - done) : BLOCK_BYTES;
+        if (!flush(w, err) || !w->source->read(w->source, w->block, n, piece->offset + done, err))
+            return false;
+        dicom_mask_apply(piece->mask, done, w->block, n);
+        if (!gather(w, w->block, n, err))
+            return false;
+        done += n;
+    }
+    return flush(w, err);
 }
 
 static bool write_range(struct writer *w, const struct dicom_plan *p, size_t i, struct pixl_error *err)
@@ -382,7 +431,9 @@ bool dicom_plan_write_fd(const struct dicom_plan *p, const struct dicom_source *
     w.have = w.have_n = 0;
     for (size_t i = 0; i < p->n_pieces; i++) {
         const struct dicom_piece *piece = &p->pieces[i];
-        bool ok = piece->bytes != NULL ? gather(&w, piece->bytes, piece->n, err) : write_range(&w, p, i, err);
+        bool ok = piece->bytes != NULL  ? gather(&w, piece->bytes, piece->n, err)
+                  : piece->mask != NULL ? write_masked(&w, piece, err)
+                                        : write_range(&w, p, i, err);
         if (!ok)
             return false;
     }

@@ -1,4 +1,4 @@
-/* plan.h - an instance to be written, as a list of pieces: bytes from memory and ranges of the source.
+/* plan.h - an instance to be written, as a list of pieces: bytes from memory, and ranges of the source, masked or not.
  *
  * De-identification decides first and writes last: it fills a plan, the plan is checked, and only then does somebody
  * copy its pieces.  Ranges that touch become one, so that an instance whose pixels stay is three or four pieces.
@@ -8,11 +8,13 @@
 #define PIXL_DICOM_PLAN_H
 
 #include "dicom/file.h"
+#include "dicom/mask.h"
 
 struct dicom_piece {
     const uint8_t *bytes;        /* NULL: from the source */
     uint64_t offset;             /* in the source, when bytes is NULL */
     uint64_t n;
+    const struct dicom_mask *mask;       /* of a range that is pixel data from its first byte on; else NULL */
 };
 
 struct dicom_plan {
@@ -33,6 +35,10 @@ PIXL_MUST_CHECK bool dicom_plan_borrowed(struct dicom_plan *p, const uint8_t *by
                                          struct pixl_error *err);
 /* A range of the source; joins the piece before it when it continues there. */
 PIXL_MUST_CHECK bool dicom_plan_range(struct dicom_plan *p, uint64_t offset, uint64_t n, struct pixl_error *err);
+/* A range of the source that is native pixel data, with zeros where the mask says so.  Whoever writes the plan reads it
+ * in blocks and masks them: neither memory nor the number of pieces grows with rows or frames.  mask is borrowed. */
+PIXL_MUST_CHECK bool dicom_plan_masked(struct dicom_plan *p, uint64_t offset, uint64_t n, const struct dicom_mask *mask,
+                                       struct pixl_error *err);
 
 /* How elements are coded in what is written. */
 struct dicom_coding { bool is_explicit, is_big_endian; };

@@ -95,6 +95,15 @@ static void test_plan__ranges_and_bytes_that_touch_join(void)
     CHECK_INT(p.n_pieces, 5);
     CHECK_INT(p.size_bytes, 15 + 4 + 4 + 4 + 2);
     CHECK(memcmp(p.pieces[2].bytes, "abcd", 4) == 0 && p.pieces[3].n == 4);
+    static const struct dicom_rect rect = { 0, 0, 0, 0 };
+    struct dicom_mask *mask;
+    REQUIRE_OK(dicom_mask_new(&a, 1, 2, 1, &rect, 1, &mask, &err), err);
+    CHECK_OK(dicom_plan_range(&p, 24, 6, &err), err);
+    CHECK_OK(dicom_plan_masked(&p, 30, 0, mask, &err), err);
+    CHECK_OK(dicom_plan_masked(&p, 30, 10, mask, &err), err);    /* is not what stands before, nor what follows */
+    CHECK_OK(dicom_plan_range(&p, 40, 10, &err), err);
+    CHECK_INT(p.n_pieces, 8);
+    CHECK(p.pieces[5].mask == NULL && p.pieces[6].mask == mask && p.pieces[7].mask == NULL);
     arena_done(&a);
 }
 
@@ -186,6 +195,31 @@ static void plan_middle_sizes(struct dicom_plan *p, struct buf *want, const uint
     add_range(p, want, s, SOURCE_BYTES - 1, 1);
 }
 
+/* A small image, masked by hand: rows of 10 bytes of which 3..6 stay in all rows but the last of each plane of 4. */
+static void add_masked(struct dicom_plan *p, struct buf *want, const uint8_t *s, uint64_t offset, uint64_t n)
+{
+    static const struct dicom_rect rect = { 3, 0, 6, 2 };
+    struct pixl_error err = { 0 };
+    struct dicom_mask *mask;
+    REQUIRE_OK(dicom_mask_new(p->arena, 4, 10, 1, &rect, 1, &mask, &err), err);
+    REQUIRE_OK(dicom_plan_masked(p, offset, n, mask, &err), err);
+    for (uint64_t i = 0; i < n; i++) {
+        bool is_kept = i % 10 >= 3 && i % 10 <= 6 && i / 10 % 4 != 3;
+        REQUIRE(buf_add_char(want, is_kept ? (char)s[offset + i] : 0));
+    }
+}
+static void plan_masked(struct dicom_plan *p, struct buf *want, const uint8_t *s)
+{
+    add_bytes(p, want, "a fresh header");
+    add_range(p, want, s, 10, 20);
+    add_masked(p, want, s, 30, 200000);
+    add_range(p, want, s, 200030, 20);          /* reads again what lies behind */
+    add_range(p, want, s, 12, 30);              /* and before it */
+    add_masked(p, want, s, 40, 7);
+    add_masked(p, want, s, 47, 70000);          /* begins with a row again */
+    add_bytes(p, want, "x");
+}
+
 static void check_written(const struct dicom_plan *p, const struct dicom_source *s, struct str want)
 {
     struct pixl_error err = { 0 };
@@ -225,6 +259,7 @@ static void test_plan__writes_its_pieces(void)
     } rows[] = {
         { "whole", plan_whole }, { "empty", plan_empty }, { "header and pixels", plan_header_and_pixels },
         { "many small", plan_many_small }, { "backwards", plan_backwards }, { "middle sizes", plan_middle_sizes },
+        { "masked", plan_masked },
     };
     uint8_t *bytes = source_bytes;
     struct pixl_error err = { 0 };
@@ -256,9 +291,17 @@ static void test_plan__writes_its_pieces(void)
 
 static void test_plan__what_reaches_beyond_the_source_is_refused(void)
 {
-    static const struct { const char *name; uint64_t offset, n; } rows[] = {
-        { "end", 0, 11 }, { "start", 11, 1 }, { "wrap", UINT64_MAX, 2 }, { "wrap to zero", 5, UINT64_MAX - 4 },
+    static const struct {
+        const char *name;
+        uint64_t offset, n;
+        bool is_masked;
+    } rows[] = {
+        { "end", 0, 11, false },          { "start", 11, 1, false },
+        { "wrap", UINT64_MAX, 2, false }, { "wrap to zero", 5, UINT64_MAX - 4, false },
+        { "masked end", 0, 11, true },    { "masked wrap to zero", 5, UINT64_MAX - 4, true },
     };
+    static const struct dicom_rect rect = { 0, 0, 0, 0 };
+    struct dicom_mask *mask;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct pixl_error err = { 0 };
         struct arena a;
@@ -269,7 +312,10 @@ static void test_plan__what_reaches_beyond_the_source_is_refused(void)
         test_row("%s", rows[i].name);
         arena_init(&a, ARENA_MAX);
         dicom_plan_init(&p, &a);
-        REQUIRE_OK(dicom_plan_range(&p, rows[i].offset, rows[i].n, &err), err);
+        REQUIRE_OK(dicom_mask_new(&a, 1, 2, 1, &rect, 1, &mask, &err), err);
+        REQUIRE_OK(rows[i].is_masked ? dicom_plan_masked(&p, rows[i].offset, rows[i].n, mask, &err)
+                                     : dicom_plan_range(&p, rows[i].offset, rows[i].n, &err),
+                   err);
         CHECK_FAILS(dcm_plan_collect(&p, &s, &out, &err), err, PIXL_E_INVALID);
         char nothing[1];
         CHECK_FAILS(dicom_plan_gather(&p, &s, nothing, &err), err, PIXL_E_INVALID);
@@ -286,15 +332,20 @@ static void test_plan__failures_of_source_and_target_are_told(void)
     struct arena a;
     struct dicom_plan p;
     static char block[SOURCE_BYTES];
-    for (int large = 0; large < 2; large++) {
-        test_row("large=%d", large);
+    static const struct dicom_rect rect = { 0, 0, 0, 0 };
+    struct dicom_mask *mask;
+    for (int how = 0; how < 3; how++) {
+        test_row("%s", how == 0 ? "short" : how == 1 ? "long" : "masked");
         int fd = open(test_path("in"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         REQUIRE(fd >= 0 && write(fd, block, sizeof block) == SOURCE_BYTES);
         struct dicom_source s;
         REQUIRE_OK(dicom_source_fd(fd, &s, &err), err);
         arena_init(&a, ARENA_MAX);
         dicom_plan_init(&p, &a);
-        REQUIRE_OK(dicom_plan_range(&p, 1000, large ? 200000 : 1000, &err), err);
+        REQUIRE_OK(dicom_mask_new(&a, 1, 2, 1, &rect, 1, &mask, &err), err);
+        REQUIRE_OK(how == 2 ? dicom_plan_masked(&p, 1000, 200000, mask, &err)
+                            : dicom_plan_range(&p, 1000, how == 1 ? 200000 : 1000, &err),
+                   err);
         int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
         REQUIRE(full >= 0);
         CHECK_FAILS(dicom_plan_write_fd(&p, &s, full, &err), err, PIXL_E_NO_SPACE);
