@@ -297,7 +297,7 @@ static bool take_recipe(struct project_loader *l, const struct yaml_node *item, 
     if (text.n == 0 || memmem(text.p, text.n, must, sizeof must - 1) == NULL)
         return problem_at(l->ps, item->at, "%s: Recipe must contain %s DICOM tag.", file.shown, must);
     *out = file.path;
-    return true;
+    return recipe_check(text, file.shown, l->ps);
 }
 
 static bool take_image_operations(struct project_loader *l, const struct yaml_node *section)

@@ -91,7 +91,7 @@ struct project {
     const struct project_manufacturer *manufacturers; size_t n_manufacturers;  /* none: nobody is allowed */
     const struct project_tag_rule *base_rules; size_t n_base_rules;  /* of all base files, merged: later files win, first position kept */
     const struct project_override *overrides; size_t n_overrides;    /* of all override files, in order */
-    const char *const *deid_recipes;  size_t n_deid_recipes;      /* paths of image operation files; must exist */
+    const char *const *deid_recipes;  size_t n_deid_recipes;      /* paths of image operation files: only pixels of ultrasound regions stay */
     enum project_destination dicom_destination, parquet_destination;
     const char *destination_directory;   /* destination.directory: absolute path; NULL: the secret <prefix>--directory--path */
     enum project_on_instance_error on_instance_error;

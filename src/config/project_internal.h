@@ -1,6 +1,6 @@
-/* project_internal.h - what the two halves of the project loader share; for them, their tests and the fuzzer only.
+/* project_internal.h - what the parts of the project loader share; for them, their tests and the fuzzer only.
  *
- * project.c reads <slug>.yaml, tag_file.c the tag operation files that it names.
+ * project.c reads <slug>.yaml, tag_file.c and recipe.c the tag and image operation files that it names.
  * Owns: nothing.  Threads: a loader belongs to one thread. */
 #ifndef PIXL_CONFIG_PROJECT_INTERNAL_H
 #define PIXL_CONFIG_PROJECT_INTERNAL_H
@@ -59,5 +59,9 @@ bool project_read_named(struct project_loader *l, struct project_file *file, con
 
 /* tag_operation_files of the project file. */
 bool tag_files_read(struct project_loader *l, const struct yaml_node *section);
+
+/* Does the text of an image operation file ask for what can be done (recipe.c), and for nothing else?  file: its name
+ * in messages.  false: told. */
+bool recipe_check(struct str text, const char *file, struct problems *ps);
 
 #endif

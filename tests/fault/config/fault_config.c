@@ -28,7 +28,7 @@ static void lay_out_project(void)
     write_file("tag-operations/a.yaml", "- {group: 0x0010, element: 0x0020, op: secure-hash, name: Patient ID}\n");
     write_file("tag-operations/b.yaml", "- {group: 0x0019, element: 0x10, op: keep, private_creator: \"A\"}\n");
     write_file("tag-operations/o.yaml", "- {manufacturer: ^ge, tags: [{group: 0x0019, element: 0x100C, op: keep}]}\n");
-    write_file("image-operations/us.yaml", "SequenceOfUltrasoundRegions\n");
+    write_file("image-operations/us.yaml", "keep: SequenceOfUltrasoundRegions\n");
 }
 
 static void test_project_load__every_allocation_may_fail(void)

@@ -6,14 +6,15 @@
 #include <string.h>
 
 struct input {
-    struct str project, base, overrides;
+    struct str project, base, overrides, recipe;
 };
 
 static bool read_input(void *ctx, struct arena *a, const char *path, struct str *out, struct pixl_error *err)
 {
     const struct input *in = ctx;
     bool is_project = strcmp(path, "/c/study-one.yaml") == 0, is_base = strcmp(path, "/c/tag-operations/x.yaml") == 0;
-    *out = arena_str(a, is_project ? in->project : is_base ? in->base : in->overrides);
+    bool is_recipe = strcmp(path, "/c/image-operations/r.deid") == 0;
+    *out = arena_str(a, is_project ? in->project : is_base ? in->base : is_recipe ? in->recipe : in->overrides);
     return out->p != NULL || pixl_fail(err, PIXL_E_NOMEM, 0, "out of memory");
 }
 
@@ -68,10 +69,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct str bytes = { (const char *)data, size }, base = STR("- {group: 0x0010, element: 0x0020, op: keep}\n"),
         project = STR("project: {name: Study One, modalities: [CT]}\n"
                       "tag_operation_files: {base: [x.yaml], manufacturer_overrides: o.yaml}\n"
+                      "image_operation_files: {deid_recipes: [r.deid]}\n"
                       "destination: {dicom: none, parquet: none}\n"),
-        overrides = STR("- {manufacturer: ^ge, tags: [{group: 0x0019, element: 0x100C, op: keep}]}\n");
-    run(&(struct input){ bytes, base, overrides });
-    run(&(struct input){ project, bytes, overrides });
-    run(&(struct input){ project, base, bytes });
+        overrides = STR("- {manufacturer: ^ge, tags: [{group: 0x0019, element: 0x100C, op: keep}]}\n"),
+        recipe = STR("keep: SequenceOfUltrasoundRegions\n");
+    run(&(struct input){ bytes, base, overrides, recipe });
+    run(&(struct input){ project, bytes, overrides, recipe });
+    run(&(struct input){ project, base, bytes, recipe });
+    run(&(struct input){ project, base, overrides, bytes });
     return 0;
 }
