@@ -384,7 +384,7 @@ static bool decide_and_emit(struct instance *in, struct deid_result *res, struct
     in->decisions = arena_calloc(in->arena, in->f->n_elements, sizeof *in->decisions);
     if (in->decisions == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "decisions for %u elements", (unsigned)in->f->n_elements);
-    if (!deid_harvest(in, err) || !deid_decide(in, err) || !deid_check(in, err)) {
+    if (!deid_harvest(in, err) || !deid_decide(in, err) || !deid_regions(in, err) || !deid_check(in, err)) {
         if (!in->is_refused)
             return false;
         refused(in, res);

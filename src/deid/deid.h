@@ -2,6 +2,7 @@
  *
  * Allow-list first: what no rule names is gone, at every depth, file meta and preamble included; then the named operations; then
  * the residue check over everything that would be written.  It fails closed: what is in doubt is skipped with a reason.
+ * Where the project has image operations, no pixel outside of the ultrasound regions passes (regions.c).
  *   policy   a project's rules compiled to one lookup            immutable, any thread
  *   study    identity, needles, pseudonyms of one study          one thread
  *   instance parsed file -> verdict and plan                      in the caller's arena
@@ -21,7 +22,7 @@
 
 struct deid_policy;
 /* Compiles; refuses what could not be applied (INVALID with the rule's file and line): secure-hash on an element whose VR is neither LO nor SH,
- * replace_UID on one that is not UI.  Borrows p, which must outlive it. */
+ * replace_UID on one that is not UI, pixels kept that an image operation does not clean.  Borrows p, which must outlive it. */
 PIXL_MUST_CHECK bool deid_policy_new(const struct project *p, struct deid_policy **out, struct pixl_error *err);
 /* What a project may do, and its owner should know: a patient's name kept, nothing allowed through.  One say() for each. */
 void deid_policy_warn(const struct project *p, void (*say)(void *ctx, const char *warning), void *ctx);

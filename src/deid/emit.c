@@ -37,6 +37,16 @@ static bool emit_kept(const struct emitter *m, uint32_t i, struct pixl_error *er
     return emit_range(m, value_end, e->next_offset, err);
 }
 
+/* Pixel Data with zeros outside the regions, and in the byte behind that makes its length even. */
+static bool emit_masked(const struct emitter *m, uint32_t i, struct pixl_error *err)
+{
+    const struct dicom_element *e = &m->in->f->elements[i];
+    static const uint8_t padding[1] = { 0 };
+    return emit_range(m, e->offset, e->value_offset, err) &&
+           dicom_plan_masked(m->plan, e->value_offset, m->in->masked_bytes, m->in->mask, err) &&
+           dicom_plan_bytes(m->plan, padding, (size_t)(e->value_bytes - m->in->masked_bytes), err);
+}
+
 /* The header of a sequence or item as it was, but for a defined length. */
 static bool emit_opening(const struct emitter *m, uint32_t i, struct pixl_error *err)
 {
@@ -61,7 +71,8 @@ static bool emit_one(const struct emitter *m, uint32_t i, struct pixl_error *err
     case DECISION_DROP:
         return true;
     case DECISION_KEEP:
-        return emit_kept(m, i, err);
+        return m->in->mask != NULL && i == (uint32_t)m->in->top[TOP_PIXELS] ? emit_masked(m, i, err)
+                                                                            : emit_kept(m, i, err);
     case DECISION_VALUE:
         return dicom_plan_element(m->plan, coding, e->tag, (enum dicom_vr)d->vr, d->value, err);
     case DECISION_CHANGED:
@@ -92,6 +103,7 @@ static bool emit_new(const struct emitter *m, uint32_t tag, enum dicom_vr vr, st
 /* PS3.16 CID 7050, De-identification Method. */
 struct method { unsigned option; const char *code, *meaning; };
 static const struct method methods[] = {
+    { PROFILE_PIXELS, "113101", "Clean Pixel Data Option" },
     { PROFILE_DATES, "113106", "Retain Longitudinal Temporal Information Full Dates Option" },
     { PROFILE_PATIENT, "113108", "Retain Patient Characteristics Option" },
     { PROFILE_DEVICE, "113109", "Retain Device Identity Option" },
@@ -112,7 +124,9 @@ static bool emit_method(const struct emitter *m, const char *code, const char *m
            dicom_plan_header(m->plan, c, DICOM_TAG_ITEM_END, DICOM_VR_NONE, 0, err);
 }
 
-/* 113100 only where the rules satisfy the basic profile; an option only where something was retained under it. */
+/* 113100 only where the rules satisfy the basic profile; an option only where something was retained under it, or was
+ * cleaned.  Burned In Annotation, which section E.3.1 would have as NO beside 113101, goes by its rule: what may be
+ * burnt in within a region nobody has looked at. */
 static bool emit_codes(const struct emitter *m, struct pixl_error *err)
 {
     struct dicom_coding c = dicom_coding_of(m->in->f->syntax);

@@ -39,7 +39,7 @@ void deid_policy_warn(const struct project *p, void (*say)(void *ctx, const char
 }
 
 /* Rules that no data set could satisfy are refused now, not at the first instance. */
-static bool check_rule(const struct project_tag_rule *r, struct pixl_error *err)
+static bool check_rule(const struct project_tag_rule *r, bool cleans_pixels, struct pixl_error *err)
 {
     const uint32_t tag = DICOM_TAG(r->group, r->element);
     const char *why = NULL;
@@ -65,16 +65,20 @@ static bool check_rule(const struct project_tag_rule *r, struct pixl_error *err)
     else if (dicom_tag_is_private_creator(tag) && r->private_creator == NULL && r->op != PROJECT_OP_KEEP &&
              r->op != PROJECT_OP_DELETE)
         why = "a private creator can only be kept or deleted";
+    else if (cleans_pixels && r->op == PROJECT_OP_KEEP && tag != DICOM_PIXEL_DATA && deid_holds_pixels(tag))
+        why =
+            "image operations clean Pixel Data (7FE0,0010) alone, and these pixels would pass as they are: let a later "
+            "file delete them";
     if (why == NULL)
         return true;
     return pixl_fail(err, PIXL_E_INVALID, 0, "%s:%d: (%04X,%04X) %s: %s", r->file ? r->file : "?", r->line, r->group,
                      r->element, project_tag_op_name(r->op), why);
 }
 
-static bool check_rules(const struct project_tag_rule *rules, size_t n, struct pixl_error *err)
+static bool check_rules(const struct project_tag_rule *rules, size_t n, bool cleans_pixels, struct pixl_error *err)
 {
     for (size_t i = 0; i < n; i++)
-        if (!check_rule(&rules[i], err))
+        if (!check_rule(&rules[i], cleans_pixels, err))
             return false;
     return true;
 }
@@ -147,22 +151,25 @@ static bool scheme_is_basic(const struct project *p, const struct scheme *s)
 
 bool deid_policy_new(const struct project *p, struct deid_policy **out, struct pixl_error *err)
 {
-    if (p->n_deid_recipes > 0)
-        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0,
-                         "%s: image operation files are not supported: pixels would be passed on "
-                         "as they are",
-                         p->path ? p->path : "project");
-    if (!check_rules(p->base_rules, p->n_base_rules, err))
+    const bool cleans_pixels = p->n_deid_recipes > 0;
+    if (!check_rules(p->base_rules, p->n_base_rules, cleans_pixels, err))
         return false;
     for (size_t i = 0; i < p->n_overrides; i++)
-        if (!check_rules(p->overrides[i].rules, p->overrides[i].n_rules, err))
+        if (!check_rules(p->overrides[i].rules, p->overrides[i].n_rules, cleans_pixels, err))
             return false;
     PIXL_CLEANUP(deid_policy_freep) struct deid_policy *d = calloc(1, sizeof *d);
     if (d == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "policy");
     d->project = p;
+    d->cleans_pixels = cleans_pixels;
     if (!scheme_new(p, NULL, &d->base, err))
         return false;
+    const struct scheme_entry *pixels = scheme_find(d->base, DICOM_PIXEL_DATA);
+    if (cleans_pixels && (pixels == NULL || pixels->op != PROJECT_OP_KEEP))
+        return pixl_fail(
+            err, PIXL_E_INVALID, 0,
+            "%s: image_operation_files: no rule keeps Pixel Data (7FE0,0010), so that there is nothing to clean",
+            p->path ? p->path : "project");
     d->is_basic_profile = scheme_is_basic(p, d->base);
     *out = PIXL_STEAL(&d);
     return true;

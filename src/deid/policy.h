@@ -10,6 +10,10 @@ struct deid_policy {
     const struct project *project;
     struct scheme *base;
     bool is_basic_profile;
+    bool cleans_pixels;          /* by an image operation: only pixels of ultrasound regions stay */
 };
+
+/* Is the value of this element pixels, or an overlay upon them, of whatever kind? */
+bool deid_holds_pixels(uint32_t tag);
 
 #endif

@@ -21,6 +21,7 @@ enum profile_option {
     PROFILE_PATIENT     = 1u << 3,      /* 113108 */
     PROFILE_DATES       = 1u << 4,      /* 113106 */
     PROFILE_PRIVATE     = 1u << 5,      /* 113111; not of a row: said of private data that was kept */
+    PROFILE_PIXELS      = 1u << 6,      /* 113101; not of a row, and retains nothing: pixels were cleaned */
 };
 
 struct profile_row {

@@ -1,8 +1,9 @@
 /* study_internal.h - what deciding one instance shares: the study's memory and the decisions under construction.
  *
- * An instance goes through four steps, each in a file of its own:
+ * An instance goes through five steps, each in a file of its own:
  *   harvest.c   what must not be left: needles from the file
  *   decide.c    for each element: drop, keep as it is, another value, or (sequences) changed inside
+ *   regions.c   which pixels stay, where the project cleans them
  *   check.c     the residue check over what is kept as it is
  *   emit.c      the plan: new meta, ranges of the source, changed parts, markers
  * Internal convention: a step that returns false has either set *err or, when the instance itself is at fault, noted a
@@ -15,6 +16,7 @@
 #include "deid/residue.h"
 #include "deid/scheme.h"
 #include "dicom/charset.h"
+#include "dicom/mask.h"
 
 enum { DEID_CACHE = 4096, DEID_UID_CACHE = 512, DEID_SCHEMES = 8, DEID_DEPTH_MAX = 64 };
 
@@ -77,6 +79,8 @@ struct instance {
     const char *patient;                     /* pseudonym; "" when there is no PatientID */
     unsigned options;                        /* enum profile_option: what was really retained */
     bool dates_kept;
+    const struct dicom_mask *mask;           /* of Pixel Data without its padding byte; NULL: kept as it is */
+    uint64_t masked_bytes;
     bool is_refused;
     enum study_reason why;
     uint32_t at;                             /* element of the refusal; DICOM_NO_PARENT: none */
@@ -113,6 +117,8 @@ PIXL_MUST_CHECK bool study_map_uid(struct deid_study *s, struct str uid, char ou
 
 PIXL_MUST_CHECK bool deid_harvest(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_decide(struct instance *in, struct pixl_error *err);
+/* Sets mask when the policy cleans pixels; what cannot be cleaned is refused. */
+PIXL_MUST_CHECK bool deid_regions(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_check(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_emit(struct instance *in, struct dicom_plan *plan, struct pixl_error *err);
 

@@ -39,10 +39,23 @@ static void instance(struct dcm *d)
     dcm_seq_end(d);
     rig_patient(d);
     dcm_text(d, 0x00181020, DICOM_VR_LO, "v\3441");
+    dcm_seq_begin(d, DICOM_ULTRASOUND_REGIONS, true);
+    dcm_item_begin(d, false);
+    dcm_u32(d, DICOM_REGION_MIN_X0, 2);
+    dcm_u32(d, DICOM_REGION_MIN_Y0, 2);
+    dcm_u32(d, DICOM_REGION_MAX_X1, 5);
+    dcm_u32(d, DICOM_REGION_MAX_Y1, 5);
+    dcm_item_end(d);
+    dcm_seq_end(d);
     rig_uids(d);
     dcm_text(d, 0x00204000, DICOM_VR_LT, "what is kept, and f\374r whom");
     dcm_text(d, 0x00210010, DICOM_VR_LO, "ACME A");
     dcm_text(d, 0x00211001, DICOM_VR_UN, "private text");
+    dcm_u16(d, DICOM_SAMPLES_PER_PIXEL, 1);
+    dcm_text(d, DICOM_PHOTOMETRIC_INTERPRETATION, DICOM_VR_CS, "MONOCHROME2");
+    dcm_u16(d, DICOM_ROWS, 8);
+    dcm_u16(d, DICOM_COLUMNS, 8);
+    dcm_u16(d, DICOM_BITS_ALLOCATED, 8);
     dcm_pixels_native(d, 64);
 }
 
@@ -76,13 +89,16 @@ static bool whole(const struct project *p, const struct pseudonyms *names, struc
     return ok;
 }
 
-static void test_fault__every_allocation_may_fail(void)
+static void sweep(size_t n_recipes)
 {
+    static const char *const recipes[] = { "us.yaml" };
     rig_auto r;
     rig_init(&r, rules, ARRAY_LEN(rules));
     struct project_override o = { .manufacturer = r.everybody.pattern, .rules = more, .n_rules = ARRAY_LEN(more) };
     r.project.overrides = &o;
     r.project.n_overrides = 1;
+    r.project.deid_recipes = recipes;
+    r.project.n_deid_recipes = n_recipes;
     struct dcm d;
     instance(&d);
     long n = 0;
@@ -110,8 +126,21 @@ static void test_fault__every_allocation_may_fail(void)
     dcm_done(&d);
 }
 
+static void test_fault__every_allocation_may_fail(void)
+{
+    sweep(0);
+}
+
+static void test_fault__every_allocation_may_fail_where_pixels_are_cleaned(void)
+{
+    sweep(1);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct test_case tests[] = { TEST(test_fault__every_allocation_may_fail) };
+    static const struct test_case tests[] = {
+        TEST(test_fault__every_allocation_may_fail),
+        TEST(test_fault__every_allocation_may_fail_where_pixels_are_cleaned),
+    };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }

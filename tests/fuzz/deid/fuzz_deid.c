@@ -1,5 +1,5 @@
-/* Mutated instances: whatever is emitted parses again, its structure holds, and no planted marker is in it.  The
- * first byte chooses what the rules keep. */
+/* Mutated instances: whatever is emitted parses again, its structure holds, and no planted marker is in it; where the
+ * policy cleans pixels, there were regions, and each byte of the pixels is what it was or zero. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,8 +30,9 @@ struct world {
     struct pseudonyms *names;
 };
 
-static struct world *make_world(void)
+static struct world *make_world(bool cleans_pixels)
 {
+    static const char *const recipes[] = { "us.yaml" };
     static const char *const modalities[] = { "CT", "" };
     struct pixl_error err = { 0 };
     struct secret key = { 0 }, salt = { 0 };
@@ -48,7 +49,9 @@ static struct world *make_world(void)
                                    .modalities = modalities,
                                    .n_modalities = ARRAY_LEN(modalities),
                                    .manufacturers = &w->any,
-                                   .n_manufacturers = 1 };
+                                   .n_manufacturers = 1,
+                                   .deid_recipes = recipes,
+                                   .n_deid_recipes = cleans_pixels };
     ok = deid_policy_new(&w->project, &w->policy, &err);
     assert(ok);
     return w;
@@ -73,7 +76,20 @@ static bool holds_word(const char *p, size_t n, const char *word)
     return false;
 }
 
-static void check_output(const struct deid_result *res, const struct dicom_file *f, bool is_patient)
+static void check_pixels(struct dicom_file *f, struct dicom_file *g)
+{
+    struct pixl_error err = { 0 };
+    struct str was, now;
+    int64_t from = dicom_find(f, DICOM_NO_PARENT, DICOM_PIXEL_DATA);
+    int64_t to = dicom_find(g, DICOM_NO_PARENT, DICOM_PIXEL_DATA);
+    assert(dicom_find(f, DICOM_NO_PARENT, DICOM_ULTRASOUND_REGIONS) >= 0 && from >= 0 && to >= 0);
+    bool ok = dicom_value(f, (uint32_t)from, &was, &err) && dicom_value(g, (uint32_t)to, &now, &err);
+    assert(ok && was.n == now.n && was.n > 0);
+    for (size_t i = 0; i < was.n; i++)
+        assert(now.p[i] == 0 || now.p[i] == was.p[i]);
+}
+
+static void check_output(const struct deid_result *res, struct dicom_file *f, bool is_patient, bool cleans_pixels)
 {
     struct pixl_error err = { 0 };
     struct buf out;
@@ -86,6 +102,8 @@ static void check_output(const struct deid_result *res, const struct dicom_file 
     struct dicom_file g;
     ok = dicom_parse(&again, &DICOM_LIMITS_DEFAULT, &arena, &g, &err);
     assert(ok && dcm_check_structure(&g) == NULL);
+    if (cleans_pixels)
+        check_pixels(f, &g);
     int64_t pixels = dicom_find(&g, DICOM_NO_PARENT, DICOM_PIXEL_DATA);
     size_t header = pixels < 0 ? out.n : (size_t)g.elements[pixels].offset;
     assert(!is_patient || !holds_word(out.p, header, mrn));
@@ -106,11 +124,8 @@ static void check_output(const struct deid_result *res, const struct dicom_file 
     buf_done(&out);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(const struct world *w, const uint8_t *data, size_t size)
 {
-    static struct world *w;
-    if (w == NULL)
-        w = make_world();
     struct pixl_error err = { 0 };
     struct arena arena;
     arena_init(&arena, 256u << 20);
@@ -127,7 +142,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (deid_instance(study, &f, &arena, &res, &err)) {
             if (res.verdict == DEID_EMIT) {
                 ok = dicom_text(&f, DICOM_PATIENT_NAME, &patient, &found, &err);
-                check_output(&res, &f, ok && found && str_is_prefix(patient, str_of("Zimmermann^")));
+                check_output(&res, &f, ok && found && str_is_prefix(patient, str_of("Zimmermann^")),
+                             w->project.n_deid_recipes > 0);
             }
         } else {
             assert(err.code != PIXL_OK && err.code != PIXL_E_INTERNAL);
@@ -135,5 +151,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     deid_study_free(study);
     arena_done(&arena);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct world *worlds[2];
+    for (int i = 0; i < 2; i++) {
+        if (worlds[i] == NULL)
+            worlds[i] = make_world(i > 0);
+        run(worlds[i], data, size);
+    }
     return 0;
 }

@@ -42,13 +42,58 @@ static void test_policy__refuses_rules_that_cannot_be_applied(void)
         }
 }
 
-static void test_policy__pixel_recipes_are_not_passed_over(void)
+static const struct project_tag_rule pixels_kept = RULE(0x7FE0, 0x0010, KEEP);
+
+/* With a recipe for pixels, pixels are kept, and none that it does not clean. */
+static void test_policy__a_recipe_wants_pixels_that_it_cleans(void)
 {
     static const char *const recipes[] = { "us.recipe" };
-    struct project p = { .deid_recipes = recipes, .n_deid_recipes = 1 };
-    struct pixl_error err = { 0 };
-    struct deid_policy *d = NULL;
-    CHECK_FAILS(deid_policy_new(&p, &d, &err), err, PIXL_E_UNSUPPORTED);
+    static const struct {
+        struct project_tag_rule more;
+        const char *says;
+    } rows[] = {
+        { RULE(0x7FE0, 0x0010, KEEP), NULL },
+        { RULE(0x7FE0, 0x0010, DELETE), "no rule keeps Pixel Data" },
+        { RULE(0x7FE0, 0x0010, REPLACE), "no rule keeps Pixel Data" },
+        { RULE(0x7FE0, 0x0001, KEEP), NULL },
+        { RULE(0x7FE0, 0x0008, KEEP), "(7FE0,0008) keep: image operations clean" },
+        { RULE(0x7FE0, 0x0009, KEEP), "(7FE0,0009) keep: image operations clean" },
+        { RULE(0x6000, 0x3000, KEEP), "(6000,3000) keep: image operations clean" },
+        { RULE(0x601E, 0x3000, KEEP), "(601E,3000) keep: image operations clean" },
+        { RULE(0x6000, 0x3000, DELETE), NULL },
+        { RULE(0x6000, 0x3000, REPLACE), NULL },
+        { RULE(0x6000, 0x0010, KEEP), NULL },
+        { RULE(0x7F00, 0x0010, KEEP), "(7F00,0010) keep: image operations clean" },
+        { RULE_OF("ACME MOVIE", 0x7FE1, 0x10, KEEP), "(7FE1,0010) keep: image operations clean" },
+        { RULE_OF("ACME MOVIE", 0x0019, 0x10, KEEP), NULL },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (int in_override = 0; in_override < 2; in_override++) {
+            test_row("%zu, override %d", i, in_override);
+            bool is_pixels = rows[i].more.group == 0x7FE0 && rows[i].more.element == 0x0010;
+            if (in_override && is_pixels)
+                continue; /* for one maker: its instances are refused */
+            const struct project_tag_rule rules[] = { is_pixels ? rows[i].more : pixels_kept, rows[i].more };
+            struct project_override o = { .rules = &rows[i].more, .n_rules = 1 };
+            struct project p = { .base_rules = rules,
+                                 .n_base_rules = in_override ? 1 : 2,
+                                 .overrides = &o,
+                                 .n_overrides = (size_t)in_override,
+                                 .deid_recipes = recipes,
+                                 .n_deid_recipes = 1 };
+            struct pixl_error err = { 0 };
+            struct deid_policy *d = NULL;
+            if (!CHECK_INT(deid_policy_new(&p, &d, &err), rows[i].says == NULL))
+                printf("    %s\n", err.msg);
+            if (d == NULL)
+                CHECK(err.code == PIXL_E_INVALID && strstr(err.msg, rows[i].says) != NULL);
+            deid_policy_free(d);
+            p.n_deid_recipes = 0; /* without it all of them are somebody's business */
+            d = NULL;
+            pixl_error_clear(&err);
+            CHECK_OK(deid_policy_new(&p, &d, &err), err);
+            deid_policy_free(d);
+        }
 }
 
 /* A project that does just what the table asks; how: 0 the strictest, else row `broken` is kept. */
@@ -150,7 +195,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_policy__refuses_rules_that_cannot_be_applied),
-        TEST(test_policy__pixel_recipes_are_not_passed_over),
+        TEST(test_policy__a_recipe_wants_pixels_that_it_cleans),
         TEST(test_policy__the_table_itself_satisfies_the_basic_profile),
         TEST(test_policy__one_retained_attribute_breaks_the_basic_profile),
         TEST(test_policy__private_overlay_and_overrides_count_too),
