@@ -249,10 +249,11 @@ struct blocks {
     uint32_t creators[256];
 };
 
-static enum report_action action_of(const struct decision *d)
+static enum report_action action_of(const struct instance *in, uint32_t i)
 {
+    const struct decision *d = &in->decisions[i];
     switch ((enum decision_what)d->what) {
-    case DECISION_KEEP: return REPORT_KEPT;
+    case DECISION_KEEP: return in->mask != NULL && i == (uint32_t)in->top[TOP_PIXELS] ? REPORT_CLEANED : REPORT_KEPT;
     case DECISION_CHANGED: return REPORT_CHANGED;
     case DECISION_VALUE: return (enum report_action)d->did;
     case DECISION_DROP: break;
@@ -333,7 +334,7 @@ static void count_level(const struct walk *w, uint32_t first, uint32_t end, bool
     struct blocks b;
     b.has_group = false;
     for (uint32_t i = first; i < end; i = elements[i].end) {
-        enum report_action action = is_gone ? REPORT_WITH_SEQUENCE : action_of(&w->in->decisions[i]);
+        enum report_action action = is_gone ? REPORT_WITH_SEQUENCE : action_of(w->in, i);
         count(w, i, action, &b);
         for (uint32_t k = i + 1; k < elements[i].end; k = elements[k].end) {
             w->actions[k] = (uint8_t)action;

@@ -29,6 +29,7 @@
     X(HASHED, "hashed", "replaced by a keyed hash")                                                                  \
     X(REPLACED, "replaced", "replaced by a constant")                                                                \
     X(EMPTIED, "emptied", "left empty")                                                                              \
+    X(CLEANED, "pixels-cleaned", "pixels outside of the ultrasound regions set to zero")                             \
     X(NO_RULE, "removed-no-rule", "removed: no rule names it")                                                       \
     X(BY_RULE, "removed-by-rule", "removed: a rule says so")                                                         \
     X(WITH_SEQUENCE, "removed-with-sequence", "removed with the sequence that it was in")                            \

@@ -13,7 +13,7 @@ from pydicom.sequence import Sequence
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "deid-report.md"
 REMOVALS = {"removed-no-rule", "removed-by-rule", "removed-with-sequence", "removed-without-creator", "removed-group-length", "removed-marker"}
-CHANGES = {"changed-inside", "uid-mapped", "hashed", "replaced", "emptied"}
+CHANGES = {"changed-inside", "uid-mapped", "hashed", "replaced", "emptied", "pixels-cleaned"}
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deid/report.h"
 #include "deid_rig.h"
 #include "dicom/mask.h"
 
@@ -252,12 +253,18 @@ static void test_regions__the_method_is_told_where_it_was_used(void)
         rig_init(&r, usual, ARRAY_LEN(usual));
         r.project.deid_recipes = recipes;
         r.project.n_deid_recipes = (size_t)cleans;
+        struct pixl_error err = { 0 };
+        PIXL_CLEANUP(report_freep) struct report *report = NULL;
+        REQUIRE_OK(report_new(&report, &err), err);
+        r.args.report = report;
         rig_start(&r);
         struct image i = { PLAIN };
         test_row("cleans %d", cleans);
         REQUIRE(run(&r, &i) == DEID_EMIT);
         bool is_told = memmem(r.bytes.p, r.bytes.n, "113101", 6) != NULL;
         CHECK_INT(is_told, cleans);
+        int64_t pixels = dicom_find(&r.in, DICOM_NO_PARENT, DICOM_PIXEL_DATA);
+        CHECK_INT(r.res.actions[pixels], cleans ? REPORT_CLEANED : REPORT_KEPT);
         if (cleans)
             CHECK_STR(TEXT(&r, DICOM_DEIDENTIFICATION_METHOD_CODES, 0x00080104), "Clean Pixel Data Option");
         else
