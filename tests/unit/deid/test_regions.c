@@ -178,8 +178,8 @@ static void test_regions__every_layout_is_cleaned(void)
     } colours[] = {
         { "MONOCHROME1", 1 }, { "MONOCHROME2", 1 }, { "PALETTE COLOR", 1 }, { "RGB", 3 }, { "YBR_FULL", 3 },
     };
-    static const char *const frames[] = { NULL, "1", "3", " 2 " }, *const syntaxes[] = { DCM_EXPLICIT_LE,
-                                                                                         DCM_IMPLICIT_LE };
+    static const char *const frames[] = { NULL, "1", "3", " 2 " };
+    static const char *const syntaxes[] = { DCM_EXPLICIT_LE, DCM_IMPLICIT_LE };
     rig_auto r;
     start(&r, usual, ARRAY_LEN(usual));
     for (size_t c = 0; c < ARRAY_LEN(colours); c++)
@@ -189,10 +189,10 @@ static void test_regions__every_layout_is_cleaned(void)
             i.samples = colours[c].samples;
             i.bits = k & 4 ? 16 : 8;
             i.planar = k & 8 ? 1 : 0;
-            i.syntax = syntaxes[k >> 4 & 1];
+            i.syntax = syntaxes[k >> 5];
             i.vr = k & 4 || k & 16 ? DICOM_VR_OW : DICOM_VR_OB;
-            i.rows = k & 32 ? 5 : 6; /* some are odd, and padded */
-            i.columns = k & 32 ? 7 : 8;
+            i.rows = k & 16 ? 5 : 6; /* some are odd, and padded */
+            i.columns = k & 16 ? 7 : 8;
             test_row("%s, %u bits, planar %u, frames %s, %s", i.photometric, i.bits, i.planar, i.frames, i.syntax);
             check_cleaned(&r, &i);
         }
