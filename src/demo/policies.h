@@ -1,4 +1,5 @@
-/* policies.h - the two projects' rules as YAML files: what a hospital's information governance would have signed.
+/* policies.h - the two projects' rules, made of the shipped lists: what a hospital's information governance would have
+ * signed.
  * Owns: nothing.  Threads: any. */
 #ifndef PIXL_DEMO_POLICIES_H
 #define PIXL_DEMO_POLICIES_H
@@ -12,7 +13,7 @@
 
 /* Writes both project files and their tag operations into configs_dir, which is made; images and tables go to
  * safe_haven_dir, an absolute path.
- * Fails: as fs_write_whole(). */
+ * Fails: as new_project_write(). */
 PIXL_MUST_CHECK bool policies_write(const char *configs_dir, const char *safe_haven_dir, struct pixl_error *err);
 
 #endif

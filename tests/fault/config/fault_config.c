@@ -1,4 +1,5 @@
 #include "config/env_sources.h"
+#include "config/new_project.h"
 #include "config/project_internal.h"
 #include "config/settings.h"
 #include "fault.h"
@@ -72,6 +73,44 @@ static void test_project_load__not_found_survives_every_failure(void)
             break;
         }
     }
+}
+
+static void count_file(void *ctx, const char *path, bool is_new)
+{
+    (void)path;
+    *(size_t *)ctx += is_new;
+}
+
+/* A failure may leave files behind, but whole ones: the folder may not have been synced. */
+static void test_new_project__every_allocation_may_fail(void)
+{
+    const struct new_project new = {
+        .project = STR("Study One"), .name = STR("one"), .modalities = STR("us"), .directory = "/srv/in"
+    };
+    long n = 0;
+    for (;; n++) {
+        struct pixl_error err = { 0 };
+        struct project *p = NULL;
+        size_t written = 0;
+        test_row("allocation %ld", n);
+        fault_alloc_after(n);
+        bool ok = new_project_write(test_dir(), &new, count_file, &written, &err);
+        bool reached = fault_alloc_stop();
+        if (!reached) {
+            CHECK_OK(ok, err);
+            REQUIRE_OK(project_load(test_dir(), STR("study-one"), &p, &err), err);
+            project_free(p);
+            break;
+        }
+        CHECK(!ok && err.code == PIXL_E_NOMEM);
+        pixl_error_clear(&err);
+        if (fs_exists(test_path("study-one.yaml"))) {
+            REQUIRE_OK(project_load(test_dir(), STR("study-one"), &p, &err), err);
+            project_free(p);
+        }
+        REQUIRE_OK(fs_remove(test_path("study-one.yaml"), &err), err);
+    }
+    CHECK(n > 10);
 }
 
 static void test_settings_load__every_allocation_may_fail(void)
@@ -161,6 +200,7 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         TEST(test_project_load__every_allocation_may_fail),
         TEST(test_project_load__not_found_survives_every_failure),
+        TEST(test_new_project__every_allocation_may_fail),
         TEST(test_settings_load__every_allocation_may_fail),
         TEST(test_env_look_for__every_allocation_may_fail),
         TEST(test_pattern__every_allocation_may_fail),

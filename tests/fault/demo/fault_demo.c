@@ -29,6 +29,8 @@ static void sweep(const char *name, bool (*operation)(struct pixl_error *err), l
             return;
         }
         CHECK(ok ? err.code == PIXL_OK : err.code == PIXL_E_NOMEM);
+        pixl_error_clear(&err);
+        REQUIRE_OK(fs_remove_tree(test_path("configs"), &err), err); /* projects that are there are not replaced */
     }
 }
 
