@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/error.h"
 #include "config/settings.h"
@@ -30,6 +31,10 @@ struct cli;
 struct cli_command {
     const char *name, *summary, *usage;      /* usage: what follows the name */
     const char *text;                        /* a paragraph for --help */
+    const char *words;                       /* subcommands, for completion; NULL: none */
+    const char *list_option;                 /* may be given again: its values come joined by ','; NULL: none may */
+    void (*complete)(FILE *to);              /* writes what a shell may offer as its values, a blank behind each */
+    void (*help)(FILE *to);                  /* what --help adds behind the options; NULL: nothing */
     const struct cli_option *options;
     size_t n_options;
     int min_args, max_args;
@@ -44,6 +49,7 @@ struct cli {
     int n_args;
     const char *args[16];
     const char *values[32];      /* by index of the command's option, then of the common ones; "" for a flag that is there */
+    char list[256];              /* the joined values of the list_option */
     bool json;
     const char *program;         /* path of this program, for children */
 };

@@ -1,13 +1,17 @@
-/* cmd_config.c - `pixl config check|show`, and shell completion from the command tables. */
+/* cmd_config.c - `pixl config new|check|show`, and shell completion from the command tables. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/fs.h"
 #include "cli/cli.h"
 #include "cli/show.h"
+#include "config/new_project.h"
 #include "config/project.h"
+#include "config/shipped.h"
 #include "deid/deid.h"
 
 struct check {
@@ -103,21 +107,143 @@ static enum cli_exit show(struct cli *c)
     return CLI_DONE;
 }
 
+/* --- new ---------------------------------------------------------------------------------------------------------- */
+
+struct written {
+    json_t *list;    /* NULL: to stdout */
+    char text[4096]; /* the last one, which is the project's own */
+};
+
+static void say_file(void *ctx, const char *path, bool is_new)
+{
+    struct written *w = ctx;
+    (void)snprintf(w->text, sizeof w->text, "%s", path);
+    if (w->list != NULL)
+        (void)json_array_append_new(w->list, json_pack("{s:s, s:b}", "path", path, "new", is_new));
+    else
+        printf("%s  %s\n", is_new ? "wrote" : "kept ", path);
+}
+
+/* --destination as an absolute path; it is the operator's to make. */
+static bool destination_path(const struct cli *c, struct buf *out, const char **path, struct pixl_error *err)
+{
+    const char *given = cli_value(c, "--destination");
+    char here[4096];
+    *path = NULL;
+    if (given == NULL)
+        return true;
+    if (given[0] == '\0')
+        return pixl_fail(err, PIXL_E_INVALID, 0, "--destination names no folder");
+    if (given[0] != '/' && getcwd(here, sizeof here) == NULL)
+        return pixl_fail_errno(err, errno, "the folder that --destination is relative to");
+    if (given[0] != '/')
+        (void)buf_addf(out, "%s/", strcmp(here, "/") == 0 ? "" : here);
+    if (!buf_add_cstr(out, given))
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "--destination");
+    *path = buf_cstr(out);
+    return true;
+}
+
+static void say_next(const struct cli *c, const struct written *w, const char *directory)
+{
+    if (directory != NULL && !fs_is_dir(directory))
+        printf("note: %s is not there yet; make it before the first run\n", directory);
+    if (directory == NULL)
+        printf("note: no --destination was given: images and tables will stay with pixl\n");
+    printf(
+        "next: look through %s, then\n    pixl config check --configs %s\n    pixl run COHORT --archive directory:DIR "
+        "--configs %s\n",
+        w->text, c->settings.project_configs_dir, c->settings.project_configs_dir);
+}
+
+static enum cli_exit new (struct cli *c, struct pixl_error *err) {
+    const char *modalities = cli_value(c, "--modality"), *name = cli_value(c, "--name"), *directory;
+    struct written w = { .list = NULL }; buf_auto path; buf_init(&path, 16384);
+    if (c->n_args != 2 || modalities == NULL){
+        pixl_fail(err, PIXL_E_INVALID, 0,
+                  c->n_args != 2 ? "config new wants the name of one project"
+                                 : "config new wants --modality; `pixl config --help` lists what there is");
+        return CLI_FAILED; }
+if (!destination_path(c, &path, &directory, err)) return CLI_FAILED;
+const struct new_project p = {
+    .project = str_of(c->args[1]),
+    .name = str_of(name),
+    .modalities = str_of(modalities),
+    .directory = directory,
+};
+w.list = c->json ? json_array() : NULL;
+bool ok = new_project_write(c->settings.project_configs_dir, &p, say_file, &w, err);
+if (ok && c->json)
+    show_json(json_pack("{s:s, s:O}", "project", w.text, "files", w.list));
+else if (ok)
+    say_next(c, &w, directory);
+json_decref(w.list);
+return ok ? CLI_DONE : CLI_FAILED;
+}
+
+static void list_modalities(FILE *to)
+{
+    size_t n;
+    const struct shipped_modality *all = shipped_modalities(&n);
+    (void)fprintf(to, "\nmodalities (by a list's name, or by the code of one):\n");
+    for (size_t i = 0; i < n; i++)
+        (void)fprintf(to, "  %-13s %-32s %s\n", all[i].name, all[i].codes, all[i].about);
+}
+
+static void complete_modalities(FILE *to)
+{
+    size_t n;
+    const struct shipped_modality *all = shipped_modalities(&n);
+    for (size_t i = 0; i < n; i++)
+        (void)fprintf(to, "%s ", all[i].name);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || strcmp(all[i].codes, all[i - 1].codes) != 0)
+            (void)fprintf(to, "%s ", all[i].codes);
+}
+
+static const struct cli_option config_options[] = {
+    { "--modality", "WORD,...", NULL, "new: what images the project has (see below); may be given again" },
+    { "--name", "TEXT", NULL, "new: the project's name, where it is not PROJECT" },
+    { "--destination", "DIR", NULL, "new: the folder that images and tables go to" },
+};
+
 static enum cli_exit run(struct cli *c, struct pixl_error *err)
 {
-    if (strcmp(c->args[0], "check") == 0)
+    const char *word = c->args[0];
+    if (strcmp(word, "new") == 0)
+        return new (c, err);
+    for (size_t i = 0; i < ARRAY_LEN(config_options); i++)
+        if (cli_value(c, config_options[i].name) != NULL) {
+            pixl_fail(err, PIXL_E_INVALID, 0, "%s is for config new only", config_options[i].name);
+            return CLI_FAILED;
+        }
+    if (strcmp(word, "check") == 0)
         return check(c, err);
-    if (strcmp(c->args[0], "show") == 0 && c->n_args == 1)
+    if (strcmp(word, "show") == 0 && c->n_args == 1)
         return show(c);
-    pixl_fail(err, PIXL_E_INVALID, 0, "config knows `check [FILE...]` and `show`");
+    pixl_fail(err, PIXL_E_INVALID, 0, "config knows `new PROJECT`, `check [FILE...]` and `show`");
     return CLI_FAILED;
 }
 
 const struct cli_command cli_config = {
-    .name = "config", .summary = "check project files; show the settings in force", .usage = "check [FILE...] | show",
-    .text = "check: every problem of the project files (default: all of the configs folder) and of the tag operations they name,\n"
+    .name = "config",
+    .summary = "make a project; check project files; show the settings in force",
+    .usage = "new PROJECT --modality WORD | check [FILE...] | show",
+    .text = "new: writes PROJECT.yaml, commented, and the shipped tag operation lists that it names; changes no file "
+            "that is there.\n"
+            "check: every problem of the project files (default: all of the configs folder) and of the tag operations "
+            "they name,\n"
             "as file:line:column. show: every setting, its value (secrets as ***) and where it came from.",
-    .min_args = 1, .max_args = 16, .needs_settings = true, .run = run,
+    .words = "new check show",
+    .list_option = "--modality",
+    .complete = complete_modalities,
+    .options = config_options,
+    .n_options = ARRAY_LEN(config_options),
+    .help = list_modalities,
+    .min_args = 1,
+    .max_args = 16,
+    .needs_settings = true,
+    .run = run,
 };
 
 /* --- completion --------------------------------------------------------------------------------------------------- */
@@ -131,7 +257,7 @@ static enum cli_exit completion(struct cli *c, struct pixl_error *err)
         printf("    %s) words='", cli_commands[i]->name);
         for (size_t k = 0; k < cli_commands[i]->n_options; k++)
             printf("%s ", cli_commands[i]->options[k].name);
-        printf("';;\n");
+        printf("%s';;\n", cli_commands[i]->words ? cli_commands[i]->words : "");
     }
     printf("    *) words='");
     for (size_t i = 0; i < cli_commands_count; i++)
@@ -140,7 +266,15 @@ static enum cli_exit completion(struct cli *c, struct pixl_error *err)
     printf("--version';;\n    esac\n    words+=' ");
     for (size_t i = 0; i < cli_common_options_count; i++)
         printf("%s ", cli_common_options[i].name);
-    printf("'\n    COMPREPLY=($(compgen -o default -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\ncomplete -o default -F _pixl pixl\n");
+    printf("'\n    case ${COMP_WORDS[1]}${COMP_WORDS[COMP_CWORD-1]} in\n");
+    for (size_t i = 0; i < cli_commands_count; i++)
+        if (cli_commands[i]->complete != NULL) {
+            printf("    %s%s) words='", cli_commands[i]->name, cli_commands[i]->list_option);
+            cli_commands[i]->complete(stdout);
+            printf("';;\n");
+        }
+    printf("    esac\n    COMPREPLY=($(compgen -o default -W \"$words\" -- "
+           "\"${COMP_WORDS[COMP_CWORD]}\"))\n}\ncomplete -o default -F _pixl pixl\n");
     return CLI_DONE;
 }
 

@@ -49,6 +49,11 @@ static void print_commands(void)
             printf("\n");
             print_option_rows(c->options, c->n_options);
         }
+        if (c->help != NULL) {
+            printf("\n```");
+            c->help(stdout);
+            printf("```\n");
+        }
     }
 }
 

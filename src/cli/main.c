@@ -49,6 +49,8 @@ static void print_help(FILE *to, const struct cli_command *c)
         }
         (void)fprintf(to, "\ncommon options:\n");
         print_options(to, cli_common_options, cli_common_options_count);
+        if (c->help != NULL)
+            c->help(to);
         return;
     }
     (void)fprintf(to, "usage: pixl COMMAND [OPTIONS] ...\n\n"
@@ -91,6 +93,19 @@ static bool usage_error(const struct cli_command *c, const char *what, const cha
     return false;
 }
 
+/* Another value of an option that may have several. */
+static bool join_value(struct cli *c, int at, const char *more)
+{
+    if (c->values[at] != c->list) {
+        if (snprintf(c->list, sizeof c->list, "%s", c->values[at]) >= (int)sizeof c->list)
+            return usage_error(c->command, "too long:", c->values[at]);
+        c->values[at] = c->list;
+    }
+    size_t n = strlen(c->list);
+    return snprintf(c->list + n, sizeof c->list - n, ",%s", more) < (int)(sizeof c->list - n) ||
+           usage_error(c->command, "too many values, the last of them", more);
+}
+
 /* One option at argv[*i], "--name value" or "--name=value". */
 static bool parse_option(struct cli *c, int argc, char **argv, int *i)
 {
@@ -105,18 +120,19 @@ static bool parse_option(struct cli *c, int argc, char **argv, int *i)
     int at = option_index(c->command, name, &o);
     if (at < 0)
         return usage_error(c->command, "unknown option", name);
-    if (c->values[at] != NULL)
+    bool is_list = c->command->list_option != NULL && strcmp(name, c->command->list_option) == 0;
+    if (c->values[at] != NULL && !is_list)
         return usage_error(c->command, "given twice:", name);
     if (o->value == NULL && equals != NULL)
         return usage_error(c->command, "takes no value:", name);
-    if (o->value == NULL)
-        c->values[at] = "";
-    else if (equals != NULL)
-        c->values[at] = equals + 1;
-    else if (++*i < argc)
-        c->values[at] = argv[*i];
-    else
+    const char *value = "";
+    if (o->value != NULL && equals == NULL && ++*i >= argc)
         return usage_error(c->command, "needs a value:", name);
+    if (o->value != NULL)
+        value = equals != NULL ? equals + 1 : argv[*i];
+    if (c->values[at] != NULL)
+        return join_value(c, at, value);
+    c->values[at] = value;
     return true;
 }
 

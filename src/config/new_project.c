@@ -177,15 +177,16 @@ static void add_quoted(struct buf *b, struct str text)
 
 static void add_project(struct buf *b, const struct maker *m)
 {
-    (void)buf_addf(
+    (void)buf_add_cstr(
         b, "# The rules of one project, made by `pixl config new`.  `pixl config check` says what is wrong with them.\n"
-           "project:\n"
-           "  # A cohort calls the project so, or like this file.\n"
-           "  name: ");
+           "project:\n  name: ");
     add_quoted(b, m->name);
-    if (m->has_other_slug)
-        (void)buf_addf(b, "\n  # This file's name; the destination's folder is called so too.\n  slug: '%.*s'",
-                       STR_ARG(m->slug));
+    (void)buf_addf(
+        b,
+        "\n  # This file's name.  A cohort calls the project so, in any spelling that comes to the same; the\n"
+        "  # destination's folder has this name.  It is made of the name above where it is left out.\n"
+        "  %sslug: '%.*s'",
+        m->has_other_slug ? "" : "# ", STR_ARG(m->slug));
     (void)buf_add_cstr(b, "\n  # Modality (0008,0060) of the images that pass.\n  modalities: [");
     for (size_t i = 0; i < m->n_codes; i++)
         (void)buf_addf(b, "%s%.*s", i > 0 ? ", " : "", STR_ARG(m->codes[i]));
@@ -230,7 +231,7 @@ static void add_rules(struct buf *b, const struct maker *m)
         (void)buf_addf(b, "    - %s\n", m->lists[i]);
     for (size_t i = 0; i < ARRAY_LEN(optional_lists); i++)
         if (!has_list(m, optional_lists[i].file))
-            (void)buf_addf(b, "    # - %s     # %s\n", optional_lists[i].file, optional_lists[i].about);
+            (void)buf_addf(b, "    # - %-20s # %s\n", optional_lists[i].file, optional_lists[i].about);
     (void)buf_add_cstr(b, "  # Rules that hold for one maker only: files of tag-operations/manufacturer-overrides/.\n"
                           "  manufacturer_overrides: null\n");
     if (m->recipe != NULL)

@@ -104,7 +104,7 @@ static void test_new_project__words_are_lists_codes_and_both(void)
     struct str text = read_file(&a, "two-things.yaml");
     CHECK(holds(
         text, "    - base.yaml\n    - xray.yaml\n    - ct.yaml\n    - mr.yaml\n    - mr-diffusion.yaml\n    # - desc"));
-    CHECK(!holds(text, "slug:"));
+    CHECK(holds(text, "  # slug: 'two-things'\n"));
     CHECK(fs_exists(test_path("tag-operations/descriptions.yaml")) &&
           fs_exists(test_path("tag-operations/patient.yaml")));
     arena_done(&a);
