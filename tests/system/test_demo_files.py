@@ -101,6 +101,8 @@ def test_delivered_instances_are_whole_and_pseudonymous(demo, archive):
             assert path.name == f"{ds.StudyInstanceUID}.zip"
             assert ds.PatientID != before.PatientID and ds.PatientIdentityRemoved == "YES"
             assert (ds.Modality, ds.Rows, ds.InstanceNumber) == (before.Modality, before.Rows, before.InstanceNumber)
+            methods = {item.CodeValue for item in ds.get("DeidentificationMethodCodeSequence", [])}
+            assert ds.Modality != "CT" or methods == {"113100"}  # its project keeps nothing that the basic profile would not
             assert "SourceApplicationEntityTitle" not in ds.file_meta and ds.preamble == bytes(128)
             for image in ds.get("ReferencedImageSequence", []):  # references point to what was delivered with it
                 assert any(image.ReferencedSOPInstanceUID + ".dcm" in other for other, _ in entries)
