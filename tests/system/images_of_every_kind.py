@@ -255,17 +255,16 @@ def enhanced_ct():
     return d
 
 
-def ultrasound(regions=True):
+def ultrasound():
     d = base("1.2.840.10008.5.1.4.1.1.3.1", "US", TransducerData=f"{MARK}PROBE")
     del d.FrameOfReferenceUID
     d.ImageType, d.LossyImageCompression = ["ORIGINAL", "PRIMARY", "", "0001"], "00"
     d.FrameIncrementPointer, d.FrameTime, d.CineRate = 0x00181063, 40, 25
     d.UltrasoundColorDataPresent, d.PatientOrientation, d.Laterality = 0, ["", ""], ""
-    if regions:
-        d.SequenceOfUltrasoundRegions = [item(
-            RegionSpatialFormat=1, RegionDataType=1, RegionFlags=2, RegionLocationMinX0=1, RegionLocationMinY0=2,
-            RegionLocationMaxX1=6, RegionLocationMaxY1=7, PhysicalUnitsXDirection=3, PhysicalUnitsYDirection=3,
-            PhysicalDeltaX=0.02, PhysicalDeltaY=0.02, ReferencePixelX0=0, ReferencePixelY0=0, TransducerFrequency=5000)]
+    d.SequenceOfUltrasoundRegions = [item(
+        RegionSpatialFormat=1, RegionDataType=1, RegionFlags=2, RegionLocationMinX0=1, RegionLocationMinY0=2,
+        RegionLocationMaxX1=6, RegionLocationMaxY1=7, PhysicalUnitsXDirection=3, PhysicalUnitsYDirection=3,
+        PhysicalDeltaX=0.02, PhysicalDeltaY=0.02, ReferencePixelX0=0, ReferencePixelY0=0, TransducerFrequency=5000)]
     return pixels(d, bits=8, frames=3, samples=3)
 
 
