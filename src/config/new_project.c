@@ -156,8 +156,8 @@ static bool take_modalities(struct maker *m, struct pixl_error *err)
     }
     if (m->recipe != NULL && others)
         return pixl_fail(err, PIXL_E_INVALID, 0,
-                         "us stands alone: its recipe blacks out what lies outside of ultrasound regions, thus every "
-                         "image of another modality; make two projects");
+                         "us stands alone: its recipe lets only ultrasound regions pass, thus nothing of another "
+                         "modality; make two projects");
     return add_lists(m, m->p->extra_lists, err);
 }
 

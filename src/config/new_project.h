@@ -19,8 +19,8 @@ struct new_project {
 
 /* say() is called for each file in the order in which they are dealt with; is_new: it was written, else it was there
  * already, the same.
- * Fails: INVALID (a word that is no modality, with the nearest; us beside another modality, as its recipe would black
- * out the other's images; no slug; a control character), EXISTS (the project, or a policy of that name with other
+ * Fails: INVALID (a word that is no modality, with the nearest; us beside another modality, as its recipe lets nothing
+ * of the other's images pass; no slug; a control character), EXISTS (the project, or a policy of that name with other
  * content; nothing was written), and as fs_write_whole(). */
 PIXL_MUST_CHECK bool new_project_write(const char *configs_dir, const struct new_project *p,
                                        void (*say)(void *ctx, const char *path, bool is_new), void *ctx,

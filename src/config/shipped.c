@@ -16,7 +16,7 @@ static const struct shipped_modality modalities[] = {
     { "mr-diffusion", "MR", "mr.yaml mr-diffusion.yaml", NULL, 2, "the same, with makers' private diffusion numbers" },
     { "xray", "CR DX MG", "xray.yaml", NULL, 1, "projection radiography, mammography" },
     { "pet", "PT", "pet.yaml", NULL, 2, "positron emission tomography, with what uptake is computed from" },
-    { "us", "US", "us.yaml", "us-regions.recipe", 1, "ultrasound, black outside of its regions; a project of its own" },
+    { "us", "US", "us.yaml", "us-regions.recipe", 1, "ultrasound, only its regions; a project of its own" },
     { "rt", "RTDOSE RTPLAN RTSTRUCT RTIMAGE", "rt.yaml", NULL, 1, "radiotherapy, with the names of structures" },
 };
 
