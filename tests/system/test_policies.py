@@ -344,27 +344,15 @@ def test_private_numbers_stay_by_their_creator(tmp_path, creator, group, stays, 
     assert not [e for e in now if e.tag.is_private] and methods(now) == ["113100"]
 
 
-def cleans_pixels(project):
-    """A pixl that cannot clean pixels refuses the project for that, and for nothing else."""
-    r = project.pixl("config", "check", ok=(0, 1))
-    if r.returncode == 1:
-        assert "image operation files are not supported" in r.stdout and ", 1 problems" in r.stdout
-    return r.returncode == 0
-
-
 def test_an_ultrasound_keeps_its_regions_and_nothing_else_of_the_picture(tmp_path):
     source, project = tmp_path / "in.dcm", Project(tmp_path / "p", "--modality", "us")
     was = ultrasound()
     was.save_as(source, write_like_original=False)
     assert not errors(source)
-    if not cleans_pixels(project):
-        assert project.pixl("deid", source, tmp_path / "out", "--project", "some-study", ok=(1, 2)).stderr
-        assert not list((tmp_path / "out").rglob("*.dcm"))
-        return
     out = one_out(project, source, tmp_path)
     now = pydicom.dcmread(out)
     assert not errors(out) and b"CANARY" not in out.read_bytes()
-    assert "113100" in methods(now)
+    assert {"113100", "113101"} <= set(methods(now))
     region, before = now.SequenceOfUltrasoundRegions[0], was.SequenceOfUltrasoundRegions[0]
     assert [(e.tag, e.value) for e in region] == [(e.tag, e.value) for e in before]
     for i, (a, b) in enumerate(zip(was.PixelData, now.PixelData, strict=True)):
@@ -386,8 +374,6 @@ def test_every_word_makes_a_project_that_passes_its_check(tmp_path, word):
         recipe = (tmp_path / "configs" / "image-operations" / "us-regions.recipe").read_text()
         assert "keepcoordinates from:SequenceOfUltrasoundRegions" in recipe and "coordinates all" in recipe
         assert "    - us-regions.recipe\n" in project.file.read_text()
-        if not cleans_pixels(project):
-            return
     told = project.pixl("config", "check").stdout
     assert "1 project files, 0 problems, 0 warnings" in told
 
