@@ -39,6 +39,7 @@ static bool form_of_text(enum dicom_vr vr, enum residue_form *form)
     case DICOM_VR_UI:
         *form = RESIDUE_UIDS;
         return true;
+    case DICOM_VR_PN: *form = RESIDUE_NAME; return true;
     default:
         *form = RESIDUE_TEXT;
         return dicom_vr_is_text(vr);
@@ -56,7 +57,7 @@ static bool form_of(const struct dicom_element *e, enum dicom_vr vr, enum dicom_
     if (form_of_text(vr, form)) {
         enum residue_form other;
         if (dict_vr != vr && dict_vr != DICOM_VR_UN && (!form_of_text(dict_vr, &other) || other != *form))
-            *form = RESIDUE_TEXT;
+            *form = vr == DICOM_VR_PN || dict_vr == DICOM_VR_PN ? RESIDUE_NAME : RESIDUE_TEXT;
         if (dict_vr == DICOM_VR_UN && *form == RESIDUE_CODE)
             *form = RESIDUE_TEXT;        /* nobody says what codes there are */
         return true;
@@ -102,7 +103,7 @@ static bool is_regular(enum residue_form form, enum dicom_vr vr, struct str s)
                           : form == RESIDUE_NUMBERS ? "0123456789+-.eE\\"
                           : form == RESIDUE_CODE    ? "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.\\"
                                                     : "0123456789+-.:\\";
-    if (form == RESIDUE_TEXT || form == RESIDUE_BINARY)
+    if (form == RESIDUE_TEXT || form == RESIDUE_NAME || form == RESIDUE_BINARY)
         return true;
     s = str_trim(dicom_uid_trim(s));
     for (size_t i = 0; i < s.n; i++)
@@ -220,9 +221,9 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
         t.is_multi = true;
     }
     struct element_place place = { in->f, i, counts };
-    bool ok = form == RESIDUE_TEXT     ? check_text(in, i, &t, set, &place, err)
-              : form == RESIDUE_BINARY ? check_pieces(in, &t, e->tag ^ d->exempt, set, &place, err)
-                                       : residue_check(s->residue, &t, write_place, &place, err);
+    bool ok = form == RESIDUE_TEXT || form == RESIDUE_NAME ? check_text(in, i, &t, set, &place, err)
+              : form == RESIDUE_BINARY                     ? check_pieces(in, &t, e->tag ^ d->exempt, set, &place, err)
+                                                           : residue_check(s->residue, &t, write_place, &place, err);
     if (!ok)
         return false;
     if (residue_hit(s->residue) == NULL)

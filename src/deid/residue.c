@@ -1,54 +1,19 @@
 #include "residue.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/hash.h"
+#include "deid/residue_internal.h"
 #include "deid/token.h"
+#include "deid/words.h"
 #include "dicom/uid.h"
 
-/* One hash that stood in a needle, in a text, or in both; the two sides meet when their kinds do. */
-struct cell {
-    uint64_t hash;               /* 0: empty */
-    const char *place;           /* of the text that brought seen */
-    uint16_t needle, seen;       /* enum identity; needle also IS_STOPPED */
-};
-enum { IS_STOPPED = 1u << 8, IS_STOPPED_PERSON = 1u << 9, PLACES_MAX_BYTES = 32 << 20, NEEDLES_MAX = 1000000 };
-
-struct residue {
-    uint64_t seed;
-    struct cell *cells;
-    size_t n_cells, mask, n_seen, n_needles;
-    struct arena places;
-    char hit[RESIDUE_WHERE_SIZE];
-    bool has_hit;
-    unsigned generation;
-};
-
-/* Words of pages, planes and anatomy that are also people's names: alone they tell nothing. */
-static const char *const stop_words[] = {
-    "head", "neck", "hand", "foot", "feet", "chest", "spine", "brain", "knee", "heart", "lung", "arm", "leg", "hip",
-    "back", "bone", "skull", "abdomen", "pelvis", "thorax", "left", "right", "page", "body", "long", "short", "axial",
-    "sagittal", "coronal", "oblique", "lateral", "phantom", "patient", "name", "test", "unknown", "none", "anonymous",
-    "anonymized", "anonymised", "anonymize", "anon", "null", "mrs", "miss", "sir", "prof", "phd", "the", "and", "for",
-    "with", "without", "image", "images", "study", "series", "scan", "mri", "mra", "pet", "xray", "ct", "mr", "dicom",
-    "sample", "samples", "example", "demo", "case", "male", "female", "adult", "child", "baby", "not", "yes",
-    "small", "large", "field", "dose", "upper", "lower", "angio", "contrast", "white", "gray", "grey", "matter",
-    "protocol", "routine", "spiral", "thin", "thick", "soft", "tissue", "cardiac", "liver",
-};
-/* And words that stand where a physician's or operator's name should. */
-static const char *const stop_words_person[] = {
-    "tech", "technician", "technologist", "user", "admin", "administrator", "service", "doctor", "physician",
-    "radiology", "radiologist", "operator", "hospital", "clinic", "department", "dept", "staff", "nurse", "group",
-    "team", "system", "manufacturer", "medical", "imaging", "center", "centre", "university", "research", "default",
-    "other", "self", "siemens", "philips", "toshiba", "canon", "hitachi", "general", "electric",
-};
+enum { PLACES_MAX_BYTES = 32 << 20, CELLS_AT_START = 4096 };
 
 static bool grow(struct residue *r, struct pixl_error *err)
 {
-    size_t n = r->cells == NULL ? 1024 : 2 * (r->mask + 1);
+    size_t n = r->cells == NULL ? CELLS_AT_START : 2 * (r->mask + 1);
     struct cell *cells = calloc(n, sizeof *cells);
     if (cells == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "residue check of %zu tokens", n);
@@ -66,19 +31,19 @@ static bool grow(struct residue *r, struct pixl_error *err)
     return true;
 }
 
-/* The cell of a hash; NULL when there is none. */
-static struct cell *find(const struct residue *r, uint64_t hash)
+struct cell *residue_find(const struct residue *r, uint64_t hash)
 {
+    hash |= hash == 0;
     size_t at = hash & r->mask;
     while (r->cells[at].hash != 0 && r->cells[at].hash != hash)
         at = (at + 1) & r->mask;
     return r->cells[at].hash == hash ? &r->cells[at] : NULL;
 }
 
-static bool find_or_add(struct residue *r, uint64_t hash, struct cell **out, struct pixl_error *err)
+bool residue_find_or_add(struct residue *r, uint64_t hash, struct cell **out, struct pixl_error *err)
 {
     hash |= hash == 0;
-    struct cell *c = find(r, hash);
+    struct cell *c = residue_find(r, hash);
     if (c == NULL) {
         if (2 * (r->n_cells + 1) > r->mask + 1 && !grow(r, err))
             return false;
@@ -93,7 +58,7 @@ static bool find_or_add(struct residue *r, uint64_t hash, struct cell **out, str
     return true;
 }
 
-static void note_hit(struct residue *r, const char *place)
+void residue_note_hit(struct residue *r, const char *place)
 {
     r->generation++;
     if (r->has_hit)
@@ -104,13 +69,22 @@ static void note_hit(struct residue *r, const char *place)
     r->hit[n] = '\0';
 }
 
-static bool add_stop_words(struct residue *r, const char *const *words, size_t n, uint16_t bits, struct pixl_error *err)
+static bool add_words(struct residue *r, enum word_class class, uint16_t *number, struct pixl_error *err)
 {
-    for (size_t i = 0; i < n; i++) {
+    static const unsigned flags[WORD_CLASSES] = {
+        [WORD_STOP] = CELL_STOP,   [WORD_STOP_PERSON] = CELL_STOP_PERSON,
+        [WORD_PLACE] = CELL_PLACE, [WORD_ORDINARY] = CELL_ORDINARY,
+        [WORD_CODE] = CELL_CODE,
+    };
+    struct str rest = str_of(words_of[class]), word;
+    for (bool more = true; more;) {
         struct cell *c;
-        if (!find_or_add(r, token_hash_run(r->seed, words[i]), &c, err))
+        more = str_split(rest, ' ', &word, &rest);
+        if (!residue_find_or_add(r, token_hash_run(r->seed, word), &c, err))
             return false;
-        c->needle = (uint16_t)(c->needle | bits);
+        c->needle = (uint16_t)(c->needle | flags[class]);
+        if ((flags[class] & CELL_LISTED) && c->word == 0)
+            c->word = ++*number;
     }
     return true;
 }
@@ -125,8 +99,11 @@ bool residue_reset(struct residue *r, struct pixl_error *err)
     arena_reset(&r->places);
     residue_clear_hit(r);
     r->generation++;
-    return add_stop_words(r, stop_words, ARRAY_LEN(stop_words), IS_STOPPED | IS_STOPPED_PERSON, err) &&
-           add_stop_words(r, stop_words_person, ARRAY_LEN(stop_words_person), IS_STOPPED_PERSON, err);
+    uint16_t number = 0;
+    for (int class = 0; class < WORD_CLASSES; class ++)
+        if (!add_words(r, (enum word_class) class, &number, err))
+            return false;
+    return true;
 }
 
 bool residue_new(struct residue **out, struct pixl_error *err)
@@ -166,267 +143,13 @@ unsigned residue_generation(const struct residue *r)
     return r->generation;
 }
 
-/* --- needles --- */
-
-static bool add_needle(struct residue *r, uint64_t hash, enum identity kind, struct pixl_error *err)
-{
-    struct cell *c;
-    if (!find_or_add(r, hash, &c, err))
-        return false;
-    if (c->needle & kind)
-        return true;
-    if (r->n_needles >= NEEDLES_MAX)
-        return pixl_fail(err, PIXL_E_LIMIT, 0, "more than %d identifiers in one study", NEEDLES_MAX);
-    r->n_needles++;
-    c->needle = (uint16_t)(c->needle | (unsigned)kind);
-    if (c->seen & kind)
-        note_hit(r, c->place);
-    return true;
-}
-
-static bool is_stopped(const struct residue *r, uint64_t hash, unsigned bits)
-{
-    const struct cell *c = find(r, hash | (hash == 0));
-    return c != NULL && (c->needle & bits);
-}
-
-/* The tokens of a needle that matter: the last of each kind, so that a needle of one value gives its own. */
-struct needle_tokens { struct token joined, gram; };
-
-static bool keep_needle_token(void *ctx, const struct token *t)
-{
-    struct needle_tokens *k = ctx;
-    if (t->kind == TOKEN_JOINED)
-        k->joined = *t;
-    else if (t->kind == TOKEN_GRAM2 || t->kind == TOKEN_GRAM3)
-        k->gram = *t;
-    return true;
-}
-
-enum { ID_MIN = 4, NAME_MIN = 3, PERSON_NAME_MIN = 4 };
-
-/* "0", "0000", "00-00": what systems write when there is no id. */
-static bool is_placeholder(struct str id)
-{
-    for (size_t i = 0; i < id.n; i++)
-        if (id.p[i] != '0' && id.p[i] != ' ' && id.p[i] != '-' && id.p[i] != '.')
-            return false;
-    return true;
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool add_digits(struct residue *r, struct str digits, enum identity kind, struct pixl_error *err)
-{
-    struct needle_tokens k = { 0 };
-    return !token_each(digits, r->seed, 0, keep_needle_token, &k) || add_needle(r, k.joined.hash, kind, err);
-}
-
-/* An id as others write it: without leading zeros, and without the letters before its number ("ACC0099887"), unless
- * that number looks like a date. */
-static bool add_number_of_id(struct residue *r, struct str id, enum identity kind, struct pixl_error *err)
-{
-    enum { NUMBER_MIN = 6, BARE_MIN = 5 };
-    size_t n_letters = 0;
-    id = str_trim(id);
-    while (n_letters < id.n && ((id.p[n_letters] | 0x20) >= 'a' && (id.p[n_letters] | 0x20) <= 'z'))
-        n_letters++;
-    id = (struct str){ id.p + n_letters, id.n - n_letters };
-    for (size_t i = 0; i < id.n; i++)
-        if (!is_digit(id.p[i]) && id.p[i] != ' ' && id.p[i] != '-')
-            return true;
-    while (id.n > 0 && !is_digit(id.p[0]))
-        id = (struct str){ id.p + 1, id.n - 1 };
-    bool is_date = id.n == 8 && (str_is_prefix(id, STR("19")) || str_is_prefix(id, STR("20")));
-    if (n_letters > 0 && id.n >= NUMBER_MIN && !is_date && !add_digits(r, id, kind, err))
-        return false;
-    size_t zeros = 0;
-    while (zeros < id.n && !(is_digit(id.p[zeros]) && id.p[zeros] != '0'))
-        zeros++;
-    id = (struct str){ id.p + zeros, id.n - zeros };
-    return zeros == 0 || id.n < BARE_MIN || add_digits(r, id, kind, err);
-}
-
-bool residue_add_id(struct residue *r, struct str id, enum identity kind, struct pixl_error *err)
-{
-    struct needle_tokens k = { 0 };
-    if (!token_each(id, r->seed, TOKEN_WITH_GRAMS, keep_needle_token, &k) || is_placeholder(id))
-        return true;
-    const struct token *j = &k.joined;
-    if (j->n == 0 || (!j->has_digit && is_stopped(r, j->hash, IS_STOPPED)))
-        return true;
-    if (j->n < ID_MIN)
-        return kind == IDENTITY_STUDY_ID || add_needle(r, token_hash_short(j->hash), kind, err);
-    return add_needle(r, j->hash, kind, err) && add_number_of_id(r, id, kind, err) &&
-           ((j->runs != 2 && j->runs != 3) || add_needle(r, k.gram.hash, kind, err));
-}
-
-bool residue_add_uid(struct residue *r, struct str uid, struct pixl_error *err)
-{
-    uid = dicom_uid_trim(uid);
-    if (uid.n == 0 || dicom_uid_is_standard(uid))
-        return true;
-    return add_needle(r, token_hash_uid(r->seed, uid), IDENTITY_UID, err);
-}
-
-struct name_needles {
-    struct residue *r;
-    enum identity who;
-    struct pixl_error *err;
-    uint64_t words[2];           /* the first two words of the name */
-    unsigned n_words, n_chars;
-    bool all_stopped;
-};
-
-static bool keep_name_token(void *ctx, const struct token *t)
-{
-    struct name_needles *k = ctx;
-    bool is_person = k->who == IDENTITY_PERSON;
-    bool stopped = is_stopped(k->r, t->hash, is_person ? IS_STOPPED_PERSON : IS_STOPPED);
-    if (t->kind == TOKEN_RUN && t->has_letter && t->n > 1 && k->n_words < 2) {
-        k->words[k->n_words++] = t->hash;
-        k->n_chars += t->n;
-        k->all_stopped = k->all_stopped && stopped;
-    }
-    if (t->kind == TOKEN_RUN && !t->has_letter && !is_person && t->n >= ID_MIN)
-        return add_needle(k->r, t->hash, IDENTITY_ID, k->err);          /* a number where a name should be */
-    if (!t->has_letter || stopped)
-        return true;
-    uint32_t least = is_person ? PERSON_NAME_MIN : NAME_MIN;
-    if ((t->kind == TOKEN_RUN || t->kind == TOKEN_COMPOUND || (t->kind == TOKEN_LETTERS && !is_person)) &&
-        t->n >= least)
-        return add_needle(k->r, t->hash, k->who, k->err);
-    if (t->kind == TOKEN_RUN && t->n == 2 && !is_person)
-        return add_needle(k->r, token_hash_short(t->hash), k->who, k->err);
-    return true;
-}
-
-/* The parts of a double name by themselves: "O'Brien-Smith" is also "OBrien". */
-static bool add_hyphenated(struct name_needles *k, struct str name)
-{
-    struct str one;
-    k->n_words = 2;                  /* these have been noted */
-    while (str_split(name, '-', &one, &name) || one.n > 0)
-        if (!token_each(one, k->r->seed, 0, keep_name_token, k))
-            return false;
-    return true;
-}
-
-static bool add_glued(struct name_needles *k, struct str a, struct str b)
-{
-    enum { GLUED_MIN = 6, GLUED_IDEOGRAPHS_MIN = 4 };
-    char text[256];
-    struct needle_tokens tokens = { 0 };
-    if (a.n == 0 || b.n == 0 || a.n + b.n > sizeof text)
-        return true;
-    memcpy(text, a.p, a.n);
-    memcpy(text + a.n, b.p, b.n);
-    if (!token_each((struct str){ text, a.n + b.n }, k->r->seed, 0, keep_needle_token, &tokens))
-        return true;
-    const struct token *t = &tokens.joined;
-    bool is_ideographs = (unsigned char)a.p[0] >= 0xE3;
-    if (t->n < (is_ideographs ? GLUED_IDEOGRAPHS_MIN : GLUED_MIN) || !t->has_letter ||
-        is_stopped(k->r, t->hash, IS_STOPPED))
-        return true;
-    return add_needle(k->r, t->hash, k->who, k->err);
-}
-
-/* Family and given name without a gap, either way round, and the family name with an initial: "jdoherty". */
-static bool add_joined_names(struct name_needles *k, struct str name)
-{
-    enum { WITH_INITIAL_MIN = 5 };
-    struct str family, given, rest;
-    if (!str_split(name, '^', &family, &rest) && !str_split(name, ' ', &family, &rest))
-        return true;
-    (void)str_split(rest, '^', &given, &rest);
-    family = str_trim(family);
-    given = str_trim(given);
-    if (!add_glued(k, family, given) || !add_glued(k, given, family))
-        return false;
-    const struct str initial = { given.p, given.n > 0 && (unsigned char)given.p[0] < 0x80 };
-    return k->who != IDENTITY_PATIENT || family.n < WITH_INITIAL_MIN ||
-           (add_glued(k, family, initial) && add_glued(k, initial, family));
-}
-
-bool residue_add_name(struct residue *r, struct str name, enum identity who, struct pixl_error *err)
-{
-    assert(who == IDENTITY_PATIENT || who == IDENTITY_PERSON);
-    /* Several names and the groups of one (alphabetic, ideographic, phonetic) stand for themselves. */
-    while (name.n > 0) {
-        size_t n = 0;
-        while (n < name.n && name.p[n] != '=' && name.p[n] != '\\')
-            n++;
-        struct name_needles k = { .r = r, .who = who, .err = err, .all_stopped = true };
-        if (!token_each((struct str){ name.p, n }, r->seed, 0, keep_name_token, &k))
-            return false;
-        if (k.n_words == 2 && k.n_chars >= ID_MIN && !k.all_stopped &&
-            (!add_needle(r, token_hash_gram2(k.words[0], k.words[1]), who, err) ||
-             !add_needle(r, token_hash_gram2(k.words[1], k.words[0]), who, err)))
-            return false;
-        if (!add_hyphenated(&k, (struct str){ name.p, n }) || !add_joined_names(&k, (struct str){ name.p, n }))
-            return false;
-        n += n < name.n;
-        name = (struct str){ name.p + n, name.n - n };
-    }
-    return true;
-}
-
-/* Adds one written form: up to three words in a row, and joined when they are of fixed width. */
-static bool add_date_form(struct residue *r, const char *a, const char *b, const char *c, struct pixl_error *err)
-{
-    char joined[32];
-    (void)snprintf(joined, sizeof joined, "%s%s%s", a, b, c);
-    uint64_t ha = token_hash_run(r->seed, a), hb = token_hash_run(r->seed, b), hc = token_hash_run(r->seed, c);
-    return add_needle(r, token_hash_gram3(ha, hb, hc), IDENTITY_DATE, err) &&
-           (strlen(joined) < 7 || add_needle(r, token_hash_run(r->seed, joined), IDENTITY_DATE, err));
-}
-
-static bool add_short_date(struct residue *r, const char *a, const char *b, const char *c, struct pixl_error *err)
-{
-    char joined[16];
-    (void)snprintf(joined, sizeof joined, "%s%s%s", a, b, c);
-    return add_needle(r, token_hash_run(r->seed, joined), IDENTITY_DATE, err);
-}
-
-/* The three orders that people write: day month year, month day year, year month day. */
-static bool add_date_orders(struct residue *r, const char *y, const char *m, const char *d, struct pixl_error *err)
-{
-    return add_date_form(r, d, m, y, err) && add_date_form(r, m, d, y, err) && add_date_form(r, y, m, d, err);
-}
-
-bool residue_add_birth_date(struct residue *r, struct str da, struct pixl_error *err)
-{
-    static const char *const months[] = { "january", "february", "march",     "april",   "may",      "june",
-                                          "july",    "august",   "september", "october", "november", "december" };
-    char digits[9] = "";
-    size_t n = 0;
-    for (size_t i = 0; i < da.n && n < 8; i++)          /* 1970.01.31 of old files too */
-        if (da.p[i] >= '0' && da.p[i] <= '9')
-            digits[n++] = da.p[i];
-    uint64_t month, day, year;
-    if (n != 8 || !str_to_u64((struct str){ digits, 4 }, &year) || !str_to_u64((struct str){ digits + 4, 2 }, &month) ||
-        !str_to_u64((struct str){ digits + 6, 2 }, &day) || year < 2 || month < 1 || month > 12 || day < 1 || day > 31)
-        return true;                                    /* no date: nothing to look for */
-    char y[8], y2[4], m2[4], d2[4], m1[4], d1[4], abbreviated[4];
-    (void)snprintf(y, sizeof y, "%04u", (unsigned)year);
-    (void)snprintf(y2, sizeof y2, "%02u", (unsigned)(year % 100));
-    (void)snprintf(m2, sizeof m2, "%02u", (unsigned)month);
-    (void)snprintf(d2, sizeof d2, "%02u", (unsigned)day);
-    (void)snprintf(m1, sizeof m1, "%u", (unsigned)month);
-    (void)snprintf(d1, sizeof d1, "%u", (unsigned)day);
-    (void)snprintf(abbreviated, sizeof abbreviated, "%.3s", months[month - 1]);
-    const char *const name = months[month - 1];
-    return add_short_date(r, d2, m2, y2, err) && add_short_date(r, m2, d2, y2, err) &&
-           add_short_date(r, y2, m2, d2, err) && add_date_orders(r, y, m2, d2, err) && add_date_orders(r, y, m1, d1, err) &&
-           add_date_orders(r, y, m1, d2, err) && add_date_orders(r, y, m2, d1, err) &&
-           add_date_orders(r, y, name, d2, err) && add_date_orders(r, y, name, d1, err) &&
-           add_date_orders(r, y, abbreviated, d2, err) && add_date_orders(r, y, abbreviated, d1, err);
-}
-
 /* --- texts --- */
+
+/* Words of a value that are listed (words.h), by their numbers. */
+struct listed {
+    uint64_t bits[WORDS_LISTED_MAX / 64];
+    unsigned n;
+};
 
 struct text_check {
     struct residue *r;
@@ -437,6 +160,9 @@ struct text_check {
     void *ctx;
     const char *place;           /* written once, kept in the arena */
     uint32_t least;              /* of binary texts: characters that a word must have here */
+    bool is_value;               /* of binary texts: this stretch stands alone */
+    unsigned word;               /* of what was seen last: its cell's */
+    struct listed *listed;
     struct pixl_error *err;
 };
 
@@ -453,18 +179,21 @@ static bool know_place(struct text_check *k)
 static bool see(struct text_check *k, uint64_t hash, unsigned kinds)
 {
     struct residue *r = k->r;
+    k->word = 0;
     kinds &= k->allowed;
     if (kinds == 0)
         return true;
-    struct cell *c = find(r, hash | (hash == 0));
+    struct cell *c = residue_find(r, hash);
+    if (c != NULL)
+        k->word = c->word;
     if (c != NULL && (c->needle & kinds)) {
         if (!know_place(k))
             return false;
-        note_hit(r, k->place);
+        residue_note_hit(r, k->place);
     }
     if (!k->is_remembered || (c != NULL && (c->seen & kinds) == kinds))
         return true;
-    if (!know_place(k) || !find_or_add(r, hash, &c, k->err))
+    if (!know_place(k) || !residue_find_or_add(r, hash, &c, k->err))
         return false;
     if (c->seen == 0 && ++r->n_seen > RESIDUE_MAX_TOKENS)
         return pixl_fail(k->err, PIXL_E_LIMIT, 0, "more than %d different words in one study", RESIDUE_MAX_TOKENS);
@@ -473,38 +202,89 @@ static bool see(struct text_check *k, uint64_t hash, unsigned kinds)
     return true;
 }
 
-enum { NAMES = IDENTITY_PATIENT | IDENTITY_PERSON, DATE_RUN_MIN = 7, NUMBER_ID_MIN = 6, JOINED_MAX = 64 };
+enum {
+    ID_MIN = 4,
+    NAME_MIN = 3,
+    NAMES = IDENTITY_PATIENT | IDENTITY_PERSON,
+    DATE_RUN_MIN = 7,
+    NUMBER_ID_MIN = 6,
+    JOINED_MAX = 64
+};
 
-/* 04/07/61: as a number in one piece it would be anything. */
-static bool is_short_date(const struct token *t)
+/* A word that is listed waits for the end of its value, where it is known what stands with it. */
+static bool see_listed(struct text_check *k, const struct token *t)
 {
-    return t->n == 6 && t->runs == 3 && !t->has_letter;
+    uint64_t *const bits = &k->listed->bits[k->word / 64], bit = (uint64_t)1 << k->word % 64;
+    k->listed->n += (*bits & bit) == 0;
+    *bits |= bit;
+    return k->t->form != RESIDUE_NAME || see(k, token_hash_as(t->hash, TOKEN_AS_PERSON), NAMES);
+}
+
+static unsigned next_listed(const struct listed *l, unsigned after)
+{
+    for (unsigned i = after + 1; i < WORDS_LISTED_MAX; i++)
+        if (l->bits[i / 64] >> i % 64 & 1)
+            return i;
+    return WORDS_LISTED_MAX;
+}
+
+/* The end of a value that holds listed words: one of them alone, or several together. */
+static bool see_listed_end(struct text_check *k, const struct token *joined)
+{
+    struct listed *l = k->listed;
+    bool ok = joined->runs > 1 || joined->n < ID_MIN || see(k, token_hash_as(joined->hash, TOKEN_AS_VALUE), NAMES);
+    for (unsigned i = next_listed(l, 0); ok && l->n > 1 && i < WORDS_LISTED_MAX; i = next_listed(l, i))
+        for (unsigned j = next_listed(l, i); ok && j < WORDS_LISTED_MAX; j = next_listed(l, j))
+            ok = see(k, token_hash_pair(k->r->seed, i, j), NAMES);
+    *l = (struct listed){ .n = 0 };
+    return ok;
+}
+
+static bool see_run(struct text_check *k, const struct token *t)
+{
+    if (t->n < 2)
+        return true;
+    bool is_name = t->n >= NAME_MIN && t->has_letter;
+    bool is_date = t->n >= DATE_RUN_MIN || (t->n == DATE_RUN_MIN - 1 && t->has_letter && t->has_digit);
+    unsigned kinds = (t->n >= ID_MIN ? IDENTITY_IDS : 0) | (is_name ? NAMES : 0) | (is_date ? IDENTITY_DATE : 0);
+    return see(k, t->hash, kinds) && (k->word == 0 || (k->allowed & NAMES) == 0 || see_listed(k, t));
+}
+
+static bool see_joined(struct text_check *k, const struct token *t)
+{
+    if (k->t->form == RESIDUE_CODE) { /* short ones are codes by nature: "M", "AX" */
+        bool is_searched = t->n >= ID_MIN && t->n <= JOINED_MAX;
+        k->allowed |= IDENTITY_PATIENT & ~k->t->exempt;
+        bool ok = !is_searched || !t->has_letter || see(k, token_hash_as(t->hash, TOKEN_AS_CODE), IDENTITY_PATIENT);
+        k->allowed &= ~(unsigned)NAMES;
+        return ok && (!is_searched || t->runs < 2 || see(k, t->hash, IDENTITY_IDS));
+    }
+    if (k->listed->n > 0 && !see_listed_end(k, t))
+        return false;
+    if (t->n < ID_MIN)
+        return see(k, token_hash_as(t->hash, TOKEN_AS_VALUE), IDENTITY_IDS | NAMES);
+    return t->runs < 2 || t->n > JOINED_MAX || see(k, t->hash, IDENTITY_IDS);
 }
 
 static bool see_token(void *ctx, const struct token *t)
 {
     struct text_check *k = ctx;
     switch (t->kind) {
-    case TOKEN_RUN:
-        return t->n < 2 || see(k, t->hash,
-                               (t->n >= ID_MIN ? IDENTITY_IDS : 0) | (t->n >= NAME_MIN && t->has_letter ? NAMES : 0) |
-                                   (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
+    case TOKEN_RUN: return see_run(k, t);
     case TOKEN_LETTERS:
-        return see(k, t->hash, NAMES);
+    case TOKEN_STRETCH:
+    case TOKEN_PART: return see(k, t->hash, NAMES);
     case TOKEN_DIGITS:
         return see(k, t->hash, IDENTITY_IDS | (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
     case TOKEN_COMPOUND:
         return t->n < ID_MIN || t->n > JOINED_MAX ||
-               see(k, t->hash, IDENTITY_IDS | (t->has_letter ? NAMES : 0) |
-                                   (t->n >= DATE_RUN_MIN || is_short_date(t) ? IDENTITY_DATE : 0));
+               see(k, t->hash, IDENTITY_IDS | (t->has_letter ? NAMES : 0) | (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
     case TOKEN_GRAM2:
         return see(k, t->hash, IDENTITY_IDS | NAMES);
     case TOKEN_GRAM3:
         return see(k, t->hash, IDENTITY_IDS | IDENTITY_DATE);
-    case TOKEN_JOINED:
-        if (t->n < ID_MIN)           /* codes are short words by nature: "M", "AX" */
-            return k->t->form == RESIDUE_CODE || see(k, token_hash_short(t->hash), IDENTITY_IDS | NAMES);
-        return t->runs < 2 || t->n > JOINED_MAX || see(k, t->hash, IDENTITY_IDS);
+    case TOKEN_SHORT_DATE: return see(k, t->hash, IDENTITY_DATE);
+    case TOKEN_JOINED: return see_joined(k, t);
     case TOKEN_UID:
         return see(k, t->hash, IDENTITY_UID);
     }
@@ -540,6 +320,21 @@ static bool check_uids(struct text_check *k)
     return true;
 }
 
+static bool is_high(char c)
+{
+    return (unsigned char)c >= 0x80;
+}
+
+/* Text as it is, and with umlauts spelt out where it may have some. */
+static bool see_text(struct text_check *k, struct str text, unsigned options)
+{
+    size_t i = 0;
+    while (i < text.n && !is_high(text.p[i]))
+        i++;
+    return token_each(text, k->r->seed, options, see_token, k) &&
+           (i == text.n || token_each(text, k->r->seed, options | TOKEN_SPELT, see_token, k));
+}
+
 static bool is_printable(char c)
 {
     return c >= 0x20 && c < 0x7F;
@@ -566,21 +361,24 @@ static bool check_dates(struct text_check *k)
 static bool see_binary(void *ctx, const struct token *t)
 {
     struct text_check *k = ctx;
-    return t->kind == TOKEN_JOINED || t->n < k->least || see_token(k, t);
+    if (t->kind != TOKEN_JOINED)
+        return t->n < k->least || see_token(k, t);
+    if (k->listed->n > 0 && k->is_value)
+        return see_listed_end(k, t);
+    *k->listed = (struct listed){ .n = 0 };
+    return true;
 }
 
-static bool is_high(char c)
-{
-    return (unsigned char)c >= 0x80;
-}
-
-static bool check_stretch(struct text_check *k, struct str stretch, bool is_text)
+static bool check_stretch(struct text_check *k, struct str stretch, bool is_text, bool has_letters_beyond)
 {
     enum { LONG_STRETCH = 8 };
     k->least = is_text ? NAME_MIN : stretch.n >= LONG_STRETCH ? ID_MIN : ID_MIN + 1;
     /* Short words of a study's noise must not use up the room for those that mean something. */
     k->is_remembered = is_text || stretch.n >= LONG_STRETCH || k->r->n_seen < RESIDUE_MAX_TOKENS / 2;
-    return token_each(stretch, k->r->seed, TOKEN_WITH_UIDS | (is_text ? TOKEN_WITH_GRAMS : 0), see_binary, k);
+    k->is_value = is_text;
+    const unsigned options = TOKEN_WITH_UIDS | (is_text ? TOKEN_WITH_GRAMS : 0);
+    return token_each(stretch, k->r->seed, options, see_binary, k) &&
+           (!has_letters_beyond || token_each(stretch, k->r->seed, options | TOKEN_SPELT, see_binary, k));
 }
 
 /* A field between NULs that is text but for letters beyond ASCII: UTF-8, or mostly ASCII letters. */
@@ -622,7 +420,7 @@ static bool check_binary(struct text_check *k)
             const struct str field = { t.p + from, nul ? (size_t)(nul - t.p) - from : t.n - from };
             if (field.n >= STRETCH_MIN && is_field_of_letters(field)) {
                 i = from + field.n;
-                if (!check_stretch(k, field, true))
+                if (!check_stretch(k, field, true, true))
                     return false;
                 continue;
             }
@@ -631,12 +429,13 @@ static bool check_binary(struct text_check *k)
         bool is_field = starts_field && (i == t.n || t.p[i] == '\0');
         if (stretch.n > 0 && i + 1 < t.n && t.p[i] == '\0' && is_printable(t.p[i + 1])) {
             char wide[WIDE_MAX];
-            if (find_wide(t, i - 1, wide, sizeof wide, &n, &end) && !check_stretch(k, (struct str){ wide, n }, true))
+            if (find_wide(t, i - 1, wide, sizeof wide, &n, &end) &&
+                !check_stretch(k, (struct str){ wide, n }, true, false))
                 return false;
             i = n >= WIDE_MAX ? i - 1 + WIDE_MAX : end > i ? end - 1 : i;        /* of long ones the halves overlap */
         }
         i += i == from;
-        if (stretch.n >= STRETCH_MIN && !check_stretch(k, stretch, is_field || stretch.n >= TEXT_MIN))
+        if (stretch.n >= STRETCH_MIN && !check_stretch(k, stretch, is_field || stretch.n >= TEXT_MIN, false))
             return false;
     }
     return true;
@@ -656,15 +455,23 @@ static bool is_all_printable(struct str t)
 bool residue_check(struct residue *r, const struct residue_text *t,
                    void (*where)(void *ctx, char out[RESIDUE_WHERE_SIZE]), void *ctx, struct pixl_error *err)
 {
-    struct text_check k = { .r = r, .t = t, .allowed = IDENTITY_ALL & ~t->exempt, .is_remembered = true, .where = where,
-                            .ctx = ctx, .err = err };
+    struct listed listed = { .n = 0 };
+    struct text_check k = { .r = r,
+                            .t = t,
+                            .allowed = IDENTITY_ALL & ~t->exempt,
+                            .is_remembered = true,
+                            .where = where,
+                            .ctx = ctx,
+                            .listed = &listed,
+                            .err = err };
     unsigned options = TOKEN_WITH_UIDS | TOKEN_WITH_GRAMS | (t->is_multi ? TOKEN_MULTI : 0);
     switch (t->form) {
     case RESIDUE_CODE:
         k.allowed &= ~(unsigned)NAMES;
         return token_each(t->text, r->seed, options, see_token, &k);
     case RESIDUE_TEXT:
-        return token_each(t->text, r->seed, options, see_token, &k) &&
+    case RESIDUE_NAME:
+        return see_text(&k, t->text, options) &&
                (!t->is_unclean || token_each(t->text, r->seed, options | TOKEN_ASCII, see_token, &k));
     case RESIDUE_NUMBERS:
         return token_each(t->text, r->seed, TOKEN_MULTI, see_number, &k);

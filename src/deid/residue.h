@@ -5,10 +5,12 @@
  *
  *   ids      joined form as a whole run, compound or value; 2 or 3 runs in a row, of digits 4; shorter than 4: only as
  *            a whole value; numbers of 6 or more also glued to letters, without their own letters, or leading zeros
- *   names    words of 3 or more (2 ideographs), hyphenated words joined, first two words in a row either way round;
- *            outside a short list of words that pages and anatomy use; shorter than 3: only as a whole value; family
- *            and given name joined, or with an initial
- *   dates    the birth date as 19700131, 31.01.1970, 1/31/1970, 31/01/70, 31 Jan 1970, January 31, 1970 ...
+ *   names    words of 3 or more (2 ideographs), hyphenated words joined, two words of a name in a row; words that are
+ *            others too only where they are meant as a name (words.h); shorter than 3: only as a whole value; family
+ *            and given name joined, or with an initial; "ü" also as "ue" and the other way; Chinese, Japanese and Korean
+ *            family names and whole names also in the midst of a text without gaps
+ *   dates    the birth date as 19700131, 31.01.1970, 1/31/1970, 31/1/70, 31 Jan 1970, 31st of January 1970, and so in
+ *            nine other languages; of Thai, Japanese and Chinese years
  *   UIDs     whole, or as the beginning of a longer one
  * Owns: its table; no text.  Never: names a value.  Threads: one. */
 #ifndef PIXL_DEID_RESIDUE_H
@@ -40,12 +42,13 @@ PIXL_MUST_CHECK bool residue_add_birth_date(struct residue *r, struct str da, st
 PIXL_MUST_CHECK bool residue_add_uid(struct residue *r, struct str uid, struct pixl_error *err);
 
 enum residue_form {
-    RESIDUE_TEXT,                /* free text, possibly many values */
-    RESIDUE_CODE,                /* CS: no names */
-    RESIDUE_NUMBERS,             /* IS, DS: whole numbers of 6 digits or more as ids */
-    RESIDUE_DATE,                /* DA, DT: dates only */
-    RESIDUE_UIDS,                /* UI; the standard's own are let pass */
-    RESIDUE_BINARY,              /* bytes of unknown meaning: whatever is printable in them */
+    RESIDUE_TEXT,    /* free text, possibly many values */
+    RESIDUE_NAME,    /* PN: as text, and words that elsewhere are no names */
+    RESIDUE_CODE,    /* CS: of names only the patient's, as a whole value, that no standard defines */
+    RESIDUE_NUMBERS, /* IS, DS: whole numbers of 6 digits or more as ids */
+    RESIDUE_DATE,    /* DA, DT: dates only */
+    RESIDUE_UIDS,    /* UI; the standard's own are let pass */
+    RESIDUE_BINARY,  /* bytes of unknown meaning: whatever is printable in them */
 };
 struct residue_text {
     struct str text;

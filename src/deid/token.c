@@ -1,123 +1,9 @@
 #include "token.h"
 
 #include <string.h>
+#include <uchar.h>
 
-/* Letters of Latin-1 Supplement and Latin Extended-A without case and diacritics; "" is no letter. */
-static const char latin[0x180 - 0xC0][3] = {
-    "a", "a", "a", "a", "a", "a", "ae", "c", "e", "e", "e", "e", "i", "i", "i", "i", "d", "n", "o", "o", "o", "o",
-    "o", "", "o", "u", "u", "u", "u", "y", "th", "ss", "a", "a", "a", "a", "a", "a", "ae", "c", "e", "e", "e", "e",
-    "i", "i", "i", "i", "d", "n", "o", "o", "o", "o", "o", "", "o", "u", "u", "u", "u", "y", "th", "y", "a", "a", "a",
-    "a", "a", "a", "c", "c", "c", "c", "c", "c", "c", "c", "d", "d", "d", "d", "e", "e", "e", "e", "e", "e", "e", "e",
-    "e", "e", "g", "g", "g", "g", "g", "g", "g", "g", "h", "h", "h", "h", "i", "i", "i", "i", "i", "i", "i", "i", "i",
-    "i", "ij", "ij", "j", "j", "k", "k", "k", "l", "l", "l", "l", "l", "l", "l", "l", "l", "l", "n", "n", "n", "n",
-    "n", "n", "n", "n", "n", "o", "o", "o", "o", "o", "o", "oe", "oe", "r", "r", "r", "r", "r", "r", "s", "s", "s",
-    "s", "s", "s", "s", "s", "t", "t", "t", "t", "t", "t", "u", "u", "u", "u", "u", "u", "u", "u", "u", "u", "u", "u",
-    "w", "w", "y", "y", "y", "z", "z", "z", "z", "z", "z", "s",
-};
-
-/* The same for Latin Extended-B's part that names use, and for Latin Extended Additional (Vietnamese); '?': as it is. */
-enum { EXTENDED_B = 0x180, EXTENDED_ADDITIONAL = 0x1E00 };
-static const char latin_b[] =
-    "bbbb???ccdddd?e??ffg???ikkl??nnooo??pp?????ttttuu?vyyzz??????????????????????aaiioouuuuuuuuuueaa"
-    "aa??ggggkkoooo??j???gg??nnaa????aaaaeeeeiiiioooorrrruuuusstt??hh?d??zzaaeeooooooooyy??????acclt?"
-    "???b??eejjqqrryy";
-static const char latin_additional[] =
-    "aabbbbbbccddddddddddeeeeeeeeeeffgghhhhhhhhhhiiiikkkkkkllllllllmmmmmmnnnnnnnnoooooooopppprrrrrrrr"
-    "ssssssssssttttttttuuuuuuuuuuvvvvwwwwwwwwwwxxxxyyzzzzzzhtwyassss?aaaaaaaaaaaaaaaaaaaaaaaaeeeeeeee"
-    "eeeeeeeeiiiioooooooooooooooooooooooouuuuuuuuuuuuuuyyyyyyyy????yy";
-
-enum { CLASS_NONE, CLASS_LETTER, CLASS_DIGIT, CLASS_JOINER, CLASS_SKIP };
-
-/* One character folded: up to two code points, of one class. */
-struct folded { uint32_t c[2]; unsigned char n, class; };
-
-#define L(c) { { c, 0 }, 1, CLASS_LETTER }
-#define D(c) { { c, 0 }, 1, CLASS_DIGIT }
-#define J(c) [c] = { { c, 0 }, 1, CLASS_JOINER }
-/* What is not named here is CLASS_NONE: a gap. */
-static const struct folded ascii[128] = {
-    ['0'] = D('0'), D('1'), D('2'), D('3'), D('4'), D('5'), D('6'), D('7'), D('8'), D('9'),
-    ['A'] = L('a'), L('b'), L('c'), L('d'), L('e'), L('f'), L('g'), L('h'), L('i'), L('j'), L('k'), L('l'), L('m'),
-    ['N'] = L('n'), L('o'), L('p'), L('q'), L('r'), L('s'), L('t'), L('u'), L('v'), L('w'), L('x'), L('y'), L('z'),
-    ['a'] = L('a'), L('b'), L('c'), L('d'), L('e'), L('f'), L('g'), L('h'), L('i'), L('j'), L('k'), L('l'), L('m'),
-    ['n'] = L('n'), L('o'), L('p'), L('q'), L('r'), L('s'), L('t'), L('u'), L('v'), L('w'), L('x'), L('y'), L('z'),
-    J('-'), J('.'), J('/'), J('_'), J(':'), J('\''), J('+'), J('#'),
-};
-#undef L
-#undef D
-#undef J
-
-/* Blocks of scripts; what is not listed (punctuation, symbols, private use) separates words. */
-static bool is_letter_beyond_latin(uint32_t c)
-{
-    static const uint32_t blocks[][2] = {
-        { 0xAA, 0xAA },       { 0xB5, 0xB5 },       { 0xBA, 0xBA },     { 0x180, 0x2AF },   { 0x370, 0x373 },
-        { 0x376, 0x37D },     { 0x37F, 0x37F },     { 0x386, 0x386 },   { 0x388, 0x559 },   { 0x560, 0x588 },
-        { 0x591, 0x5BD },     { 0x5D0, 0x5F2 },     { 0x610, 0x61A },   { 0x620, 0x669 },   { 0x66E, 0x6D3 },
-        { 0x6D5, 0x6FF },     { 0x710, 0x1FFE },    { 0x2C00, 0x2DFF }, { 0x3005, 0x3007 }, { 0x3021, 0x3029 },
-        { 0x3031, 0x30FA },   { 0x30FC, 0x31FF },   { 0x3400, 0xD7FF }, { 0xF900, 0xFD3D }, { 0xFD50, 0xFDFB },
-        { 0xFE70, 0xFEFC },   { 0xFF10, 0xFF19 },   { 0xFF21, 0xFF3A }, { 0xFF41, 0xFF5A }, { 0xFF66, 0xFFDC },
-        { 0x10000, 0x1EFFF }, { 0x20000, 0x3FFFF },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
-        if (c <= blocks[i][1])
-            return c >= blocks[i][0];
-    return false;
-}
-
-static struct folded fold(uint32_t c)       /* 0x80 and above */
-{
-    if (c >= 0xC0 && c < 0x180) {
-        const char *s = latin[c - 0xC0];
-        if (s[0] == '\0')
-            return (struct folded){ { c, 0 }, 1, CLASS_NONE };
-        return (struct folded){ { (unsigned char)s[0], (unsigned char)s[1] }, s[1] ? 2 : 1, CLASS_LETTER };
-    }
-    if ((c >= 0x300 && c < 0x370) || c == 0xAD || (c >= 0x200B && c <= 0x200F) || c == 0x2060 || c == 0xFEFF)
-        return (struct folded){ { 0, 0 }, 0, CLASS_SKIP };              /* combining marks; no width */
-    char plain = '?';
-    if (c >= EXTENDED_B && c < EXTENDED_B + sizeof latin_b - 1)
-        plain = latin_b[c - EXTENDED_B];
-    else if (c >= EXTENDED_ADDITIONAL && c < EXTENDED_ADDITIONAL + sizeof latin_additional - 1)
-        plain = latin_additional[c - EXTENDED_ADDITIONAL];
-    if (plain != '?')
-        return (struct folded){ { (unsigned char)plain, 0 }, 1, CLASS_LETTER };
-    if (c == 0x2019 || c == 0x2010 || c == 0x2011 || c == 0x2013)
-        return (struct folded){ { c, 0 }, 1, CLASS_JOINER };            /* typographic apostrophe and hyphens */
-    bool is_letter = is_letter_beyond_latin(c);
-    if (c >= 0x391 && c <= 0x3A9)
-        c += 0x20;                                                      /* Greek */
-    else if (c >= 0x410 && c <= 0x42F)
-        c += 0x20;                                                      /* Cyrillic */
-    else if (c >= 0x400 && c <= 0x40F)
-        c += 0x50;
-    else if (c >= 0xFF10 && c <= 0xFF19)
-        return (struct folded){ { c - 0xFF10 + '0', 0 }, 1, CLASS_DIGIT };      /* full-width forms */
-    else if (c >= 0xFF21 && c <= 0xFF3A)
-        c = c - 0xFF21 + 'a';
-    else if (c >= 0xFF41 && c <= 0xFF5A)
-        c = c - 0xFF41 + 'a';
-    return (struct folded){ { c, 0 }, 1, is_letter ? CLASS_LETTER : CLASS_NONE };
-}
-
-/* Next character of text; bytes that are not UTF-8 are taken as Latin-1, one by one. */
-static uint32_t next_char(struct str *s)
-{
-    const unsigned char *p = (const unsigned char *)s->p;
-    uint32_t c = p[0];
-    size_t n = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
-    if (n > 1 && (s->n < n || !str_is_utf8((struct str){ s->p, n })))
-        n = 1;
-    else if (n == 2)
-        c = (c & 0x1F) << 6 | (p[1] & 0x3F);
-    else if (n == 3)
-        c = (c & 0x0F) << 12 | (uint32_t)(p[1] & 0x3F) << 6 | (p[2] & 0x3F);
-    else if (n == 4)
-        c = (c & 0x07) << 18 | (uint32_t)(p[1] & 0x3F) << 12 | (uint32_t)(p[2] & 0x3F) << 6 | (p[3] & 0x3F);
-    s->p += n;
-    s->n -= n;
-    return c;
-}
+#include "deid/fold.h"
 
 static uint64_t step(uint64_t h, uint32_t c)
 {
@@ -141,16 +27,28 @@ uint64_t token_hash_gram3(uint64_t a, uint64_t b, uint64_t c)
     return token_hash_gram2(token_hash_gram2(a, b), c);
 }
 
-uint64_t token_hash_short(uint64_t joined)
+/* Code points that no text has tell kinds of tokens apart: 0x110000 grams, 0x110002 UIDs, 0x110003 parts. */
+uint64_t token_hash_as(uint64_t hash, enum token_use use)
 {
-    return finish(step(joined, 0x110001));
+    return finish(step(hash, 0x110004u + use));
 }
 
-uint64_t token_hash_run(uint64_t seed, const char *folded)
+uint64_t token_hash_pair(uint64_t seed, unsigned a, unsigned b)
+{
+    return token_hash_as(finish(step(step(seed, a), b)), TOKEN_AS_PAIR);
+}
+
+uint64_t token_hash_run(uint64_t seed, struct str folded)
 {
     uint64_t h = seed;
-    for (; *folded != '\0'; folded++)
-        h = step(h, (unsigned char)*folded);
+    while (folded.n > 0) {
+        uint32_t c = (unsigned char)folded.p[0];
+        if (c < 0x80)
+            folded = (struct str){ folded.p + 1, folded.n - 1 };
+        else
+            c = fold_next(&folded);
+        h = step(h, c);
+    }
     return finish(h);
 }
 
@@ -167,7 +65,7 @@ uint64_t token_hash_uid(uint64_t seed, struct str uid)
     return uid_end(h);
 }
 
-enum { GROUPS = 4, DIGITS_MIN = 6, BARE_MIN = 5, DIGITS_MAX = 20 };
+enum { GROUPS = 4, DIGITS_MIN = 6, BARE_MIN = 5, DIGITS_MAX = 20, SHORT_DATE_MIN = 4, SHORT_DATE_MAX = 6 };
 
 /* A hash under construction, with what was put into it. */
 struct part {
@@ -189,7 +87,11 @@ struct cutter {
     unsigned n_groups;
     uint64_t before[2];          /* hashes of the runs before, newest first */
     unsigned n_before;
+    uint64_t named[2];           /* the same without "of" and "de", which stand in dates: "4th of July 1961" */
+    uint64_t gram3;              /* the last */
+    const char *first, *at;      /* of the text; what ended the last run */
     bool joiner;                 /* exactly one joiner stands between the last run and here */
+    bool colon;                  /* in the compound: a time */
     struct part uid;             /* runs: dots */
     bool in_uid;
 };
@@ -205,8 +107,8 @@ static void part_add(struct part *p, uint32_t c, unsigned class)
 {
     p->h = step(p->h, c);
     p->n += c >= IDEOGRAPHS_FROM ? 2 : 1;
-    p->has_letter |= class == CLASS_LETTER;
-    p->has_digit |= class == CLASS_DIGIT;
+    p->has_letter |= class == FOLD_LETTER;
+    p->has_digit |= class == FOLD_DIGIT;
 }
 
 static bool give(struct cutter *k, enum token_kind kind, const struct part *p)
@@ -255,6 +157,47 @@ static bool end_number(struct cutter *k)
     return ok;
 }
 
+/* "of", "de", "del", "the". */
+static bool is_filler(const struct cutter *k)
+{
+    const size_t n = k->run.n;
+    if (n < 2 || n > 3 || k->run.has_digit || (size_t)(k->at - k->first) < n)
+        return false;
+    const struct str word = { k->at - n, n };
+    return n == 2 ? str_eq_nocase(word, STR("of")) || str_eq_nocase(word, STR("de"))
+                  : str_eq_nocase(word, STR("del")) || str_eq_nocase(word, STR("the"));
+}
+
+static bool give_grams(struct cutter *k)
+{
+    uint64_t h = finish(k->run.h);
+    struct token t = { TOKEN_GRAM2, 0, k->run.n, 2, k->run.has_letter, k->run.has_digit };
+    if (k->n_before > 0) {
+        t.hash = token_hash_gram2(k->before[0], h);
+        if (!k->sink(k->ctx, &t))
+            return false;
+    }
+    if (k->n_before > 1) {
+        t.kind = TOKEN_GRAM3;
+        t.hash = k->gram3 = token_hash_gram3(k->before[1], k->before[0], h);
+        if (!k->sink(k->ctx, &t))
+            return false;
+        if (k->named[1] != k->before[1]) {
+            t.hash = token_hash_gram3(k->named[1], k->named[0], h);
+            if (!k->sink(k->ctx, &t))
+                return false;
+        }
+    }
+    k->before[1] = k->before[0];
+    k->before[0] = h;
+    k->n_before += k->n_before < 2;
+    if (!is_filler(k)) {
+        k->named[1] = k->named[0];
+        k->named[0] = h;
+    }
+    return true;
+}
+
 static bool end_run(struct cutter *k)
 {
     if (k->run.n == 0)
@@ -262,32 +205,29 @@ static bool end_run(struct cutter *k)
     k->run.runs = 1;
     k->compound.runs++;
     k->joined.runs++;
-    bool ok = end_letters(k, false) && end_number(k) && give(k, TOKEN_RUN, &k->run);
-    if (ok && (k->options & TOKEN_WITH_GRAMS)) {
-        uint64_t h = finish(k->run.h);
-        struct token t = { TOKEN_GRAM2, 0, k->run.n, 2, k->run.has_letter, k->run.has_digit };
-        if (k->n_before > 0) {
-            t.hash = token_hash_gram2(k->before[0], h);
-            ok = k->sink(k->ctx, &t);
-        }
-        if (ok && k->n_before > 1) {
-            t.kind = TOKEN_GRAM3;
-            t.hash = token_hash_gram3(k->before[1], k->before[0], h);
-            ok = k->sink(k->ctx, &t);
-        }
-        k->before[1] = k->before[0];
-        k->before[0] = h;
-        k->n_before += k->n_before < 2;
-    }
+    bool ok = end_letters(k, false) && end_number(k) && give(k, TOKEN_RUN, &k->run) &&
+              (!(k->options & TOKEN_WITH_GRAMS) || give_grams(k));
     part_clear(k, &k->run);
     return ok;
 }
 
+/* "4/7/61": as a number in one piece it would be anything, and "11:12:50" is a time. */
+static bool give_short_date(struct cutter *k)
+{
+    const struct part *c = &k->compound;
+    if (c->runs != 3 || c->has_letter || c->n < SHORT_DATE_MIN || c->n > SHORT_DATE_MAX || k->colon ||
+        !(k->options & TOKEN_WITH_GRAMS))
+        return true;
+    const struct token t = { TOKEN_SHORT_DATE, token_hash_as(k->gram3, TOKEN_AS_DATE), c->n, 3, false, true };
+    return k->sink(k->ctx, &t);
+}
+
 static bool end_compound(struct cutter *k)
 {
-    bool ok = k->compound.runs < 2 || give(k, TOKEN_COMPOUND, &k->compound);
+    bool ok = k->compound.runs < 2 || (give(k, TOKEN_COMPOUND, &k->compound) && give_short_date(k));
     part_clear(k, &k->compound);
     k->joiner = false;
+    k->colon = false;
     return ok;
 }
 
@@ -305,7 +245,7 @@ static bool follow_uid(struct cutter *k, uint32_t c)
     bool digit = c >= '0' && c <= '9';
     if (k->in_uid && c == '.') {
         bool ok = end_uid(k, true);
-        part_add(&k->uid, c, CLASS_NONE);
+        part_add(&k->uid, c, FOLD_GAP);
         k->uid.runs++;
         return ok;
     }
@@ -315,17 +255,20 @@ static bool follow_uid(struct cutter *k, uint32_t c)
         part_clear(k, &k->uid);
         k->in_uid = true;
     }
-    part_add(&k->uid, c, CLASS_DIGIT);
+    part_add(&k->uid, c, FOLD_DIGIT);
     return true;
 }
 
-static bool end_value(struct cutter *k)
+static bool end_value(struct cutter *k, const char *at)
 {
+    k->at = at;
     if (!end_run(k) || !end_compound(k) || !end_uid(k, false))
         return false;
     bool ok = k->joined.n == 0 || give(k, TOKEN_JOINED, &k->joined);
     part_clear(k, &k->joined);
     k->n_before = 0;
+    memset(k->before, 0, sizeof k->before);
+    memset(k->named, 0, sizeof k->named);
     k->n_groups = 0;
     return ok;
 }
@@ -344,11 +287,11 @@ static void add_digit(struct cutter *k, uint32_t c)
     if (k->run.n == 0)
         k->has_zeros = c == '0';
     if (k->run.has_letter)
-        part_add(&k->digits, c, CLASS_DIGIT);
+        part_add(&k->digits, c, FOLD_DIGIT);
     else if (k->has_zeros && (c != '0' || k->bare.n > 0))
-        part_add(&k->bare, c, CLASS_DIGIT);
+        part_add(&k->bare, c, FOLD_DIGIT);
     for (unsigned i = 0; i < k->n_groups; i++)
-        part_add(&k->groups[i], c, CLASS_DIGIT);
+        part_add(&k->groups[i], c, FOLD_DIGIT);
 }
 
 static bool add_char(struct cutter *k, struct folded f)
@@ -356,29 +299,31 @@ static bool add_char(struct cutter *k, struct folded f)
     if (k->run.n == 0 && k->compound.runs > 0 && !k->joiner && !end_compound(k))
         return false;
     k->joiner = false;
-    if (f.class == CLASS_DIGIT ? !end_letters(k, true) : !begin_letter(k))
+    if (f.class == FOLD_DIGIT ? !end_letters(k, true) : !begin_letter(k))
         return false;
-    if (f.class == CLASS_DIGIT)
+    if (f.class == FOLD_DIGIT)
         add_digit(k, f.c[0]);
     for (unsigned i = 0; i < f.n; i++) {
         part_add(&k->run, f.c[i], f.class);
         part_add(&k->compound, f.c[i], f.class);
         part_add(&k->joined, f.c[i], f.class);
-        if (f.class == CLASS_LETTER)
+        if (f.class == FOLD_LETTER)
             part_add(&k->letters, f.c[i], f.class);
     }
     return true;
 }
 
-static bool add_gap(struct cutter *k, uint32_t c, struct folded f)
+static bool add_gap(struct cutter *k, uint32_t c, struct folded f, const char *at)
 {
+    k->at = at;
     bool was_run = k->run.n > 0;
     if (!end_run(k))
         return false;
     if (!was_run || (c != ' ' && c != '-' && c != ','))
         k->n_groups = 0;
-    if (was_run && f.class == CLASS_JOINER) {
+    if (was_run && f.class == FOLD_JOINER) {
         k->joiner = true;
+        k->colon = k->colon || c == ':';
         return true;
     }
     return end_compound(k);
@@ -391,37 +336,200 @@ static bool is_time_mark(const struct cutter *k, uint32_t c, struct str rest)
            (k->run.n == 8 || (k->run.n == 2 && k->compound.runs == 2));
 }
 
+/* --- scripts that put no gap between words --- */
+
+enum { PART_MAX = 4, STRETCH_MIN = 3 };
+
+/* The characters of a part, the newest last, and of which script they are. */
+struct window {
+    uint32_t c[PART_MAX];
+    unsigned char script[PART_MAX];
+    unsigned n;
+};
+
+static void window_add(struct window *w, struct folded f)
+{
+    if (w->n == PART_MAX) {
+        memmove(w->c, w->c + 1, (PART_MAX - 1) * sizeof w->c[0]);
+        memmove(w->script, w->script + 1, (PART_MAX - 1) * sizeof w->script[0]);
+        w->n--;
+    }
+    w->c[w->n] = f.c[0];
+    w->script[w->n++] = f.script;
+}
+
+/* Two Han characters, any three, four kana: enough to be somebody's name in the midst of others. */
+static bool is_part(const struct window *w, unsigned from, unsigned n)
+{
+    unsigned n_kana = 0, n_han = 0;
+    for (unsigned i = from; i < from + n; i++) {
+        n_kana += w->script[i] == FOLD_KANA;
+        n_han += w->script[i] == FOLD_HAN;
+    }
+    return n == 3 || (n == 2 && n_han == 2) || (n == 4 && n_kana == 4);
+}
+
+static uint64_t hash_part(uint64_t seed, const struct window *w, unsigned from, unsigned n)
+{
+    uint64_t h = seed;
+    for (unsigned i = from; i < from + n; i++)
+        h = step(h, w->c[i]);
+    return finish(step(h, 0x110003));
+}
+
+bool token_hash_part(uint64_t seed, struct str text, uint64_t *hash)
+{
+    struct window w = { .n = 0 };
+    while (text.n > 0 && w.n < PART_MAX) {
+        uint32_t c = fold_next(&text);
+        struct folded f = c < 0x80 ? fold_ascii[c] : fold_char(c);
+        if (f.class == FOLD_SKIP)
+            continue;
+        if (f.script == FOLD_SPACED)
+            break;
+        window_add(&w, f);
+    }
+    for (unsigned n = w.n; n >= 2; n--)
+        if (is_part(&w, 0, n)) {
+            *hash = hash_part(seed, &w, 0, n);
+            return true;
+        }
+    return false;
+}
+
+static bool give_parts(struct cutter *k, const struct window *w)
+{
+    for (unsigned n = 2; n <= w->n; n++) {
+        if (!is_part(w, w->n - n, n))
+            continue;
+        const struct token t = { TOKEN_PART, hash_part(k->seed, w, w->n - n, n), 2 * n, 1, true, false };
+        if (!k->sink(k->ctx, &t))
+            return false;
+    }
+    return true;
+}
+
+/* How people are addressed, behind the name: sama, dono, shi, kun, sensei, nushi, xiaojie, nim, ssi. */
+static bool is_address(uint32_t c)
+{
+    static const char16_t last[] = u"様樣殿氏君先女小님씨";
+    for (size_t i = 0; i + 1 < ARRAY_LEN(last); i++)
+        if (last[i] == c)
+            return true;
+    return false;
+}
+
+static bool give_stretch(struct cutter *k, const struct part *stretch, unsigned script)
+{
+    return stretch->n < (script == FOLD_KANA ? 2 * STRETCH_MIN : STRETCH_MIN) || give(k, TOKEN_STRETCH, stretch);
+}
+
+/* The next character that is not skipped; only such as are skipped are taken. */
+static struct folded look_ahead(struct str *text, struct str *behind)
+{
+    for (;;) {
+        *behind = *text;
+        if (text->n == 0)
+            return (struct folded){ .class = FOLD_GAP };
+        uint32_t c = fold_next(behind);
+        struct folded f = c < 0x80 ? fold_ascii[c] : fold_char(c);
+        if (f.class != FOLD_SKIP)
+            return f;
+        *text = *behind;
+    }
+}
+
+static void add_unspaced(struct cutter *k, struct folded f, struct part *stretch)
+{
+    part_add(&k->run, f.c[0], FOLD_LETTER);
+    part_add(&k->compound, f.c[0], FOLD_LETTER);
+    part_add(&k->joined, f.c[0], FOLD_LETTER);
+    part_add(stretch, f.c[0], FOLD_LETTER);
+}
+
+/* f has just been taken from text; takes what follows of such scripts, as one run.  Names stand anywhere in it. */
+static bool take_unspaced(struct cutter *k, struct folded f, struct str *text)
+{
+    struct window w = { .n = 0 };
+    struct part stretch;
+    unsigned script = f.script;
+    part_clear(k, &stretch);
+    if (k->run.n > 0 ? !end_run(k) || !end_compound(k) : !k->joiner && !end_compound(k))
+        return false;
+    k->joiner = false;
+    k->n_groups = 0;
+    for (;;) {
+        if ((f.script != script || is_address(f.c[0])) && !give_stretch(k, &stretch, script))
+            return false;
+        if (f.script != script)
+            part_clear(k, &stretch);
+        script = f.script;
+        window_add(&w, f);
+        add_unspaced(k, f, &stretch);
+        if (!give_parts(k, &w))
+            return false;
+        struct str next;
+        f = look_ahead(text, &next);
+        if (f.script == FOLD_SPACED)
+            break;
+        *text = next;
+    }
+    if (stretch.n != k->run.n && !give_stretch(k, &stretch, script))
+        return false;
+    return f.class == FOLD_GAP || f.class == FOLD_JOINER || (end_run(k) && end_compound(k));
+}
+
+/* The signs behind the numbers of 1961年 7月 4日, in Chinese, Japanese and Korean. */
+static bool is_date_sign(const struct cutter *k, uint32_t c)
+{
+    return k->run.n > 0 && !k->run.has_letter &&
+           (c == 0x5E74 || c == 0x6708 || c == 0x65E5 || c == 0xB144 || c == 0xC6D4 || c == 0xC77C);
+}
+
+static struct folded fold_beyond_ascii(const struct cutter *k, uint32_t c, unsigned char before)
+{
+    if ((k->options & TOKEN_ASCII) || is_date_sign(k, c))
+        return (struct folded){ { c }, 1, FOLD_GAP, FOLD_SPACED };
+    return k->options & TOKEN_SPELT ? fold_spelt(c, before) : fold_char(c);
+}
+
 bool token_each(struct str text, uint64_t seed, unsigned options, bool (*sink)(void *ctx, const struct token *t),
                 void *ctx)
 {
-    struct cutter k = { .seed = seed, .options = options, .sink = sink, .ctx = ctx };
+    struct cutter k = { .seed = seed, .options = options, .sink = sink, .ctx = ctx, .first = text.p, .at = text.p };
     struct part *parts[] = { &k.run, &k.letters, &k.compound, &k.joined, &k.digits, &k.bare };
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         part_clear(&k, parts[i]);
     while (text.n > 0) {
-        uint32_t c = (unsigned char)*text.p;
+        const char *const at = text.p;
+        uint32_t c = (unsigned char)*at;
         struct folded f;
         if (c < 0x80) {
-            f = ascii[c];
+            f = fold_ascii[c];
             text.p++;
             text.n--;
             if (is_time_mark(&k, c, text))
-                f.class = CLASS_NONE;
+                f.class = FOLD_GAP;
         } else {
-            c = next_char(&text);
-            f = options & TOKEN_ASCII ? (struct folded){ { c, 0 }, 1, CLASS_NONE } : fold(c);
+            c = fold_next(&text);
+            f = fold_beyond_ascii(&k, c, at > k.first ? (unsigned char)at[-1] : 0);
+            if (f.script != FOLD_SPACED) {
+                if (!end_uid(&k, false) || !take_unspaced(&k, f, &text))
+                    return false;
+                continue;
+            }
         }
-        if (f.class == CLASS_SKIP)
+        if (f.class == FOLD_SKIP)
             continue;
         if (c == '\\' && (options & TOKEN_MULTI)) {
-            if (!end_value(&k))
+            if (!end_value(&k, at))
                 return false;
             continue;
         }
         if ((options & TOKEN_WITH_UIDS) && !follow_uid(&k, c))
             return false;
-        if (!(f.class == CLASS_LETTER || f.class == CLASS_DIGIT ? add_char(&k, f) : add_gap(&k, c, f)))
+        if (!(f.class == FOLD_LETTER || f.class == FOLD_DIGIT ? add_char(&k, f) : add_gap(&k, c, f, at)))
             return false;
     }
-    return end_value(&k);
+    return end_value(&k, text.p);
 }

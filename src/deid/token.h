@@ -1,10 +1,11 @@
 /* token.h - cuts text into what the residue check compares: hashes of folded words, ids, sequences and UIDs.
  *
- * Folding: case, Latin diacritics and characters of no width go ("Müller" = "MULLER"); the T of a date with a time
- * separates; ill-formed UTF-8 is read as Latin-1.  A *run* is a
- * maximal run of letters and digits.  Texts are never kept: a token is 64 bits of a keyed hash.
+ * Characters are folded (fold.h); the T of a date with a time separates.  A *run* is a maximal run of letters and
+ * digits; where Chinese, Japanese or Korean meets another script it ends.  Texts are never kept: a token is 64 bits of a
+ * keyed hash.
  *
  *   "AB-12 345"   RUN ab, 12, 345    COMPOUND ab12    GRAM2 ab|12, 12|345    GRAM3 ab|12|345    JOINED ab12345
+ *   "山田様の"     RUN 山田様の    STRETCH 山田, 山田様    PART 山田, 山田様, 田様, 田様の
  * Owns: nothing.  Never: decides what is identity.  Threads: any. */
 #ifndef PIXL_DEID_TOKEN_H
 #define PIXL_DEID_TOKEN_H
@@ -17,19 +18,25 @@
 #include "base/str.h"
 
 enum token_kind {
-    TOKEN_RUN,                   /* one run */
-    TOKEN_LETTERS,               /* letters inside a run that also holds digits; 5 or more: "smith1970" */
-    TOKEN_DIGITS,                /* 6 or more digits: inside a run that also holds letters ("mrn123456"), or 2 to 4 runs of
+    TOKEN_RUN,      /* one run */
+    TOKEN_LETTERS,  /* letters inside a run that also holds digits; 5 or more: "smith1970" */
+    TOKEN_DIGITS,   /* 6 or more digits: inside a run that also holds letters ("mrn123456"), or 2 to 4 runs of
                                   * digits in a row, joined ("943 476 5919"); 5 or more: a run without its leading zeros */
-    TOKEN_COMPOUND,              /* two or more runs with one of - . / _ : ' + # between them, joined */
-    TOKEN_GRAM2, TOKEN_GRAM3,    /* two or three runs in a row, whatever stands between; another hash than any run's */
-    TOKEN_JOINED,                /* all runs of one value, joined; runs tells how many */
-    TOKEN_UID,                   /* a UID or a UID's beginning that ends before a '.'; another hash than any run's */
+    TOKEN_COMPOUND, /* two or more runs with one of - . / _ : ' + # between them, joined */
+    TOKEN_GRAM2,
+    TOKEN_GRAM3,      /* two or three runs in a row, whatever stands between; another hash than any run's */
+    TOKEN_SHORT_DATE, /* "4/7/61": a compound of three numbers, 4 to 6 digits; another hash than any run's */
+    TOKEN_STRETCH,    /* inside a run of Chinese, Japanese or Korean: what is of one script, or ends before a
+                                  * form of address; 2 characters, of kana 3 */
+    TOKEN_PART,       /* inside such a run: any 2 Han characters, any 3, 4 kana; another hash than any run's */
+    TOKEN_JOINED,     /* all runs of one value, joined; runs tells how many */
+    TOKEN_UID,        /* a UID or a UID's beginning that ends before a '.'; another hash than any run's */
 };
 
 struct token {
     enum token_kind kind;
-    uint64_t hash; /* equal kinds of text give equal hashes: RUN, LETTERS, DIGITS, COMPOUND, JOINED share theirs */
+    uint64_t
+        hash; /* equal kinds of text give equal hashes: RUN, LETTERS, DIGITS, COMPOUND, STRETCH, JOINED share theirs */
     uint32_t n;                  /* characters after folding; ideographs count twice */
     uint32_t runs;               /* of JOINED, COMPOUND */
     bool has_letter, has_digit;
@@ -40,6 +47,7 @@ enum token_options {
     TOKEN_WITH_GRAMS = 1u << 1,
     TOKEN_MULTI = 1u << 2, /* '\' separates values */
     TOKEN_ASCII = 1u << 3, /* bytes beyond ASCII are no letters: for text whose character set is not what it says */
+    TOKEN_SPELT = 1u << 4, /* umlauts are spelt out: "ue" */
 };
 
 /* Gives every token of text to sink, in order; false: sink said stop. */
@@ -47,11 +55,23 @@ PIXL_MUST_CHECK bool token_each(struct str text, uint64_t seed, unsigned options
                                 bool (*sink)(void *ctx, const struct token *t), void *ctx);
 
 /* The hashes that token_each would give. */
-uint64_t token_hash_run(uint64_t seed, const char *folded);
+uint64_t token_hash_run(uint64_t seed, struct str folded);
 uint64_t token_hash_gram2(uint64_t a, uint64_t b);
 uint64_t token_hash_gram3(uint64_t a, uint64_t b, uint64_t c);
 uint64_t token_hash_uid(uint64_t seed, struct str uid);
-/* Of a short value that only counts when it is a whole value; made of the JOINED hash. */
-uint64_t token_hash_short(uint64_t joined);
+/* The PART that a name of such a script begins with, the longest; false: there is none, it is too short. */
+bool token_hash_part(uint64_t seed, struct str name, uint64_t *hash);
+
+/* What counts in one place only has a hash of its own, made of the token's. */
+enum token_use {
+    TOKEN_AS_VALUE,  /* JOINED: as a whole value */
+    TOKEN_AS_CODE,   /* JOINED: as a whole value of CS */
+    TOKEN_AS_PERSON, /* RUN: in a PN */
+    TOKEN_AS_DATE,   /* GRAM3: as a short date */
+    TOKEN_AS_PAIR,   /* of token_hash_pair() */
+};
+uint64_t token_hash_as(uint64_t hash, enum token_use use);
+/* Two words by their numbers, in one value. */
+uint64_t token_hash_pair(uint64_t seed, unsigned a, unsigned b);
 
 #endif

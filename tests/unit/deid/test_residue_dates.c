@@ -1,0 +1,94 @@
+/* Ways to write the 4th of July 1961, and other days and numbers that look like it; each with the needle before and
+ * behind the text. */
+#include "residue_rig.h"
+
+#define BORN(text, found)                                    \
+    {                                                        \
+        IDENTITY_DATE, "19610704", text, RESIDUE_TEXT, found \
+    }
+#define DAY(born, text, found)                         \
+    {                                                  \
+        IDENTITY_DATE, born, text, RESIDUE_TEXT, found \
+    }
+
+static const struct residue_row forms[] = {
+    BORN("19610704", true),
+    BORN("1961-07-04", true),
+    BORN("04.07.1961", true),
+    BORN("4.7.1961", true),
+    BORN("7/4/1961", true),
+    BORN("04071961", true),
+    BORN("04/07/61", true),
+    BORN("4/7/61", true),
+    BORN("4.7.61", true),
+    BORN("b. 07-04-61", true),
+    BORN("61/7/4", true),
+    BORN("04-Jul-61", true),
+    BORN("4 Jul 61", true),
+    BORN("04JUL61", true),
+    BORN("4JUL61", true),
+    BORN("Jul 4, 61", true),
+    BORN("4th July 1961", true),
+    BORN("July 4th, 1961", true),
+    BORN("the 4th of July, 1961", true),
+    BORN("July the 4th 1961", true),
+    BORN("1961 July 4", true),
+    BORN("4. Juli 1961", true),
+    BORN("04.Juli.1961", true),
+    BORN("4 juillet 1961", true),
+    BORN("4 de julio de 1961", true),
+    BORN("4 de julio del 1961", true),
+    BORN("julio 4 de 1961", true),
+    BORN("4 luglio 1961", true),
+    BORN("4 juli 1961", true),
+    BORN("4 de julho de 1961", true),
+    BORN("4 lipca 1961", true),
+    BORN("4.VII.1961", true),
+    BORN("4 juli 61", true),
+    BORN("1961年7月4日", true),
+    BORN("１９６１年７月４日", true),
+    BORN("生年月日 1961年07月04日生", true),
+    BORN("1961년 7월 4일", true),
+    BORN("昭和36年7月4日", true),
+    BORN("S36.7.4", true),
+    BORN("民國50年7月4日", true),
+    BORN("4/7/2504", true),
+    DAY("19610101", "1er janvier 1961", true),
+    DAY("19610101", "1st January 1961", true),
+    DAY("19610322", "22. März 1961", true),
+    DAY("19610322", "22. Maerz 1961", true),
+    DAY("19610322", "22 marca 1961", true),
+    DAY("19610223", "23rd of February 1961", true),
+    DAY("19610811", "11th August 1961", true),
+    DAY("19611204", "4 grudnia 1961", true),
+    DAY("19860510", "昭和61年5月10日", true),
+    /* Others. */
+    BORN("4th July 1962", false),
+    BORN("14th July 1961", false),
+    BORN("4 June 1961", false),
+    BORN("July 1961", false),
+    BORN("4 de julio de 1962", false),
+    BORN("1961年7月14日", false),
+    BORN("昭和37年7月4日", false),
+    BORN("47.61", false),
+    BORN("4 7 61", false),
+    BORN("47/6/1", false),
+    BORN("610704", false),
+    BORN("04:07:61", false),
+    BORN("version 4.7.61.2", false),
+    DAY("19501112", "at 11:12:50", false),
+    DAY("19501112", "11.12.50", true),
+};
+
+static void test_dates__are_found_as_people_write_them(void)
+{
+    residue_rig_check(forms, ARRAY_LEN(forms));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case tests[] = {
+        TEST(test_dates__are_found_as_people_write_them),
+    };
+    return test_main(argc, argv, tests, ARRAY_LEN(tests));
+}

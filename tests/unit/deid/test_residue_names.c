@@ -1,0 +1,187 @@
+/* Names as they are written elsewhere, and words that only look like them; each with the needle before and behind the
+ * text. */
+#include "residue_rig.h"
+
+#define NAME(needle, text, found)                           \
+    {                                                       \
+        IDENTITY_PATIENT, needle, text, RESIDUE_TEXT, found \
+    }
+#define PERSON(needle, text, found)                        \
+    {                                                      \
+        IDENTITY_PERSON, needle, text, RESIDUE_TEXT, found \
+    }
+#define IN(form, needle, text, found)                         \
+    {                                                         \
+        IDENTITY_PATIENT, needle, text, RESIDUE_##form, found \
+    }
+#define CHECK_ROWS(rows) residue_rig_check(rows, ARRAY_LEN(rows))
+
+static void test_names__umlauts_are_found_in_either_spelling(void)
+{
+    static const struct residue_row rows[] = {
+        NAME("Müller^Jörg", "Herr MUELLER", true),
+        NAME("Müller^Jörg", "fuer Mueller, J.", true),
+        NAME("Müller^Jörg", "muller", true),
+        NAME("Müller^Jörg", "Joerg kam", true),
+        NAME("Müller^Jörg", "JOERGMUELLER", true),
+        NAME("Müller^Jörg", "Mu\314\210ller", true),
+        NAME("Mueller^Joerg", "Müller", true),
+        NAME("Mueller^Joerg", "M\374ller in Latin-1", true),
+        NAME("Mueller^Joerg", "Mu\314\210ller", true),
+        NAME("Mueller^Joerg", "Muller", true),
+        NAME("Mueller^Joerg", "MÜLLER JÖRG", true),
+        NAME("M\374ller^J\366rg", "Mueller", true),
+        NAME("Loew^X", "Herr Löw", true),
+        NAME("Loew^X", "low dose", false),
+        NAME("Åberg^Bo", "Aaberg", true),
+        NAME("Aaberg^Bo", "Åberg", true),
+        NAME("Aaberg^Bo", "Aberg", true),
+        NAME("Søren^Bo", "Soeren", true),
+        NAME("Soerensen^Bo", "Sørensen", true),
+        NAME("Groß-Gerau^Bo", "Gross", true),
+        NAME("Weiß-Haupt^Bo", "WEISSHAUPT", true),
+        NAME("Strauss^Bo", "Strauß", true),
+        NAME("Haas^Ute", "patient has pain", false),
+        NAME("Haas^Ute", "Haas", true),
+        NAME("Maass^Ute", "a mass in the liver", false),
+        NAME("Bauer^Uwe", "Baur", false), /* no umlaut behind a vowel */
+        NAME("Quent^Uwe", "Qunt", false),
+        NAME("Müller^Jörg", "Miller", false),
+        NAME("Müller^Jörg", "Muellerchen", false),
+        NAME("Λαμπρίδης^Ν", "ΛΑΜΠΡΙΔΗΣ", true),
+        NAME("Артёмов^А", "АРТЕМОВ", true),
+        PERSON("Schäfer^A", "Dr. Schaefer", true),
+        PERSON("Schaefer^A", "Dr. Schäfer", true),
+    };
+    CHECK_ROWS(rows);
+}
+
+static void test_names__without_gaps_are_found_in_the_midst(void)
+{
+    static const struct residue_row rows[] = {
+        NAME("山田^太郎", "山田太郎様の検査", true),
+        NAME("山田 太郎", "山田太郎様の検査", true),
+        NAME("山田　太郎", "山田太郎様の検査", true),
+        NAME("Yamada^Tarou=山田^太郎=やまだ^たろう", "検査は山田さん", true),
+        NAME("山田^太郎", "患者山田の頭部CT検査", true),
+        NAME("山田^太郎", "太郎様の検査", true),
+        NAME("山田^太郎", "太郎さん", true),
+        NAME("山田^太郎", "検査太郎丸", false), /* a given name of two, within a word */
+        NAME("山田^太郎", "山下太一様の検査", false),
+        NAME("山田^太郎", "山の田中", false),
+        NAME("森^鴎外", "本日森鴎外氏来院", true),
+        NAME("森^鴎外", "森の中", false),
+        NAME("やまだ^たろう", "きょうのやまだたろうさん", true),
+        NAME("ﾔﾏﾀﾞ^ﾀﾛｳ", "やまだ", true),
+        NAME("ﾔﾏﾀﾞ^ﾀﾛｳ", "ヤマダタロウサマ", true),
+        NAME("ヤマダ^タロウ", "ﾔﾏﾀﾞ ﾀﾛｳ", true),
+        NAME("もり^ひろ", "つもりです", false),
+        NAME("Yamada^Tarou", "Yamada様の検査", true),
+        NAME("Yamada^Tarou", "検査Yamada", true),
+        NAME("王^小東", "患者王小東的检查", true),
+        NAME("王^小東", "王小東女士", true),
+        NAME("王^小東", "國王在小的東", false),
+        NAME("欧阳^娜娜", "今天欧阳女士", true),
+        NAME("李^明", "今天李明来", true),
+        NAME("高^峰", "强化高峰期", false),     /* "peak" */
+        NAME("上野^健", "右上野に結節", false), /* "upper field" */
+        NAME("上野^健", "上野様", false),
+        IN(NAME, "上野^健", "上野", true),
+        NAME("Hong^Gildong=洪^吉洞=홍^길동", "홍길동님의 검사", true),
+        NAME("홍^길동", "환자홍길동의", true),
+        NAME("홍^길동", "길동님의 검사", true),
+        NAME("홍^길동", "길동", true),
+        NAME("홍^길동", "신길동역", false),
+        NAME("남궁^민수", "오늘남궁민수가", true),
+        NAME("이^상", "이상소견", false),
+        PERSON("山田^花子", "担当は山田医師", true),
+    };
+    CHECK_ROWS(rows);
+}
+
+static void test_names__that_are_words_count_where_they_name(void)
+{
+    static const struct residue_row rows[] = {
+        NAME("Young^Katrina", "young adult", false),
+        NAME("Young^Katrina", "Katrina", true),
+        NAME("Young^Katrina", "for Mr Young", true),
+        NAME("Young^Katrina", "Ms. YOUNG, follow-up", true),
+        NAME("Young^Katrina", "Frau Young", true),
+        NAME("Young^Katrina", "YOUNG", true),
+        NAME("Young^Katrina", "head\\young", true),
+        NAME("Young^Katrina", "K. Young today", true),
+        NAME("Young^Katrina", "Young, K.", true),
+        NAME("Young^Arthur", "a young man", false),
+        NAME("Young^May", "May protocol", false),
+        NAME("Young^May", "young adult", false),
+        NAME("Young^May", "May Young", true),
+        NAME("Young^May", "Young, Mrs. May", true),
+        NAME("Young^May", "patient May, called Young", true),
+        NAME("Young^May", "young adult\\May protocol", false), /* two values */
+        NAME("Young^May", "MayYoung", true),
+        NAME("Park^Li", "park li", true),
+        NAME("Park^Li", "Li Park", true),
+        NAME("Park^Li", "car park", false),
+        NAME("Cross^Tom", "cross table lateral", false),
+        NAME("Cross^Tom", "Dr Cross", true),
+        NAME("White^Walter", "white matter", false),
+        NAME("Long^Grey^Field", "long field of view", true), /* two of three */
+        NAME("Long^Bo", "long axis", false),
+        NAME("Black^Bo", "black blood", false),
+        NAME("Brown^Bo", "brown fat", false),
+        NAME("Hand^Kim", "left hand", false),
+        NAME("Hand^Kim", "HAND", false), /* what was imaged */
+        NAME("Hand^Kim", "Mrs Hand", true),
+        NAME("Hand^Kim", "hand, kim", true),
+        NAME("Cor^Piet", "t2_tse_cor", false),
+        NAME("von der Heide^Klaus", "Bild der Hand", false),
+        NAME("von der Heide^Klaus", "Heide", true),
+        NAME("Test^Unknown", "test unknown", false),
+        PERSON("Young^A", "young adult", false),
+        PERSON("Young^A", "Dr. Young", true),
+        PERSON("Young^A", "Young", true),
+        NAME("Smith^Ann", "Smith fracture", true), /* a name first */
+        NAME("Baker^Ann", "Baker cyst", true),
+        IN(NAME, "Young^Katrina", "Young^X", true),
+        IN(NAME, "Hand^Kim", "X^Hand", true),
+        IN(NAME, "Test^Unknown", "Test^X", false),
+        IN(NAME, "Miller^Kim", "X^Miller", true),
+        IN(BINARY, "Young^May", "\1\2\3\4young adult\5\1", false),
+        IN(BINARY, "Young^May", "\1\2\3\4seen for Mr Young today\5\1", true),
+    };
+    CHECK_ROWS(rows);
+}
+
+static void test_names__in_codes_are_the_patients_alone(void)
+{
+    static const struct residue_row rows[] = {
+        IN(CODE, "Smithson^Ann", "SMITHSON", true),
+        IN(CODE, "Smithson^Ann", "ORIGINAL\\SMITHSON", true),
+        IN(CODE, "Smithson^Abel", "ABEL", true),
+        IN(CODE, "Smithson^Abel", "SMITHSON ABEL", true),
+        IN(CODE, "Smithson^Abel", "ABEL_SMITHSON", true),
+        IN(CODE, "Smithson^Ann", "ANN", false), /* short ones are codes by nature */
+        IN(CODE, "Smithson^Ann", "SMITHSON_2", false),
+        IN(CODE, "Axial^Ann", "AXIAL", false),
+        IN(CODE, "Primary^Ann", "ORIGINAL\\PRIMARY\\AXIAL", false),
+        IN(CODE, "Head^Ann", "HEAD", false),
+        IN(CODE, "White^Ann", "WHITE", false),
+        IN(CODE, "Norm^Ann", "NORM", false),
+        IN(CODE, "Towne^Ann", "TOWNE", false),
+        IN(CODE, "Dixon^Ann", "DIXON", false),
+        IN(TEXT, "Towne^Ann", "towne view", true),
+        { IDENTITY_PERSON, "Smithson^A", "SMITHSON", RESIDUE_CODE, false },
+    };
+    CHECK_ROWS(rows);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case tests[] = {
+        TEST(test_names__umlauts_are_found_in_either_spelling),
+        TEST(test_names__without_gaps_are_found_in_the_midst),
+        TEST(test_names__that_are_words_count_where_they_name),
+        TEST(test_names__in_codes_are_the_patients_alone),
+    };
+    return test_main(argc, argv, tests, ARRAY_LEN(tests));
+}
