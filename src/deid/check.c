@@ -67,14 +67,6 @@ static bool form_of(const struct dicom_element *e, enum dicom_vr vr, enum dicom_
     return is_bytes && !is_samples(e->tag);
 }
 
-static bool is_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 static bool is_number(struct str s, size_t at, size_t n, uint64_t least, uint64_t most)
 {
     uint64_t v;
@@ -178,19 +170,22 @@ static bool check_pieces(struct instance *in, const struct residue_text *t, uint
     return true;
 }
 
-/* As its character set says, and as UTF-8 where it is that too: what is written is not always what is said. */
+/* As its character set says; and as it is where that leaves doubts, or where it is UTF-8 too: what is written is not
+ * always what is said. */
 static bool check_text(struct instance *in, uint32_t i, struct residue_text *t, const struct dicom_charset *set,
                        struct element_place *place, struct pixl_error *err)
 {
     const struct str raw = t->text;
-    if (!instance_text(in, i, set, &t->text, err))
+    bool is_clean;
+    if (!instance_decode(in, i, set, &t->text, &is_clean, err))
         return false;
-    t->is_unclean = t->text.p == raw.p && !is_ascii(raw);
+    bool is_raw_too = instance_is_raw_too(raw, t->text, is_clean);
     if (!residue_check(in->study->residue, t, write_place, place, err))
         return false;
-    if (t->text.p == raw.p || !str_is_utf8(raw))
+    if (!is_raw_too)
         return true;
     t->text = raw;
+    t->is_unclean = !is_clean;
     return residue_check(in->study->residue, t, write_place, place, err);
 }
 

@@ -27,16 +27,17 @@ static bool harvest_one(struct instance *in, uint32_t i, unsigned kind, const st
     uint64_t key = study_value_key(s, e->tag ^ 0x80000000u, set, raw);
     if (study_has_seen(s, key))
         return true;
-    if (!instance_text(in, i, set, &text, err))
+    bool is_clean;
+    if (!instance_decode(in, i, set, &text, &is_clean, err))
         return false;
     bool ok = true;
     if (kind & IDENTITY_IDS)
-        ok = add_values(s, text, (enum identity)kind, err);
+        ok = add_values(s, is_clean ? text : raw, (enum identity)kind, err);
     else if (kind == IDENTITY_DATE)
         ok = residue_add_birth_date(s->residue, text, err);
     else
         ok = residue_add_name(s->residue, text, (enum identity)kind, err) &&
-             (text.p == raw.p || !str_is_utf8(raw) || residue_add_name(s->residue, raw, (enum identity)kind, err));
+             (!instance_is_raw_too(raw, text, is_clean) || residue_add_name(s->residue, raw, (enum identity)kind, err));
     if (ok)
         study_remember(s, key);
     return ok;

@@ -71,18 +71,34 @@ static bool is_plain_ascii(struct str s)
     return true;
 }
 
-bool instance_text(struct instance *in, uint32_t index, const struct dicom_charset *set, struct str *out,
-                   struct pixl_error *err)
+bool instance_decode(struct instance *in, uint32_t index, const struct dicom_charset *set, struct str *out, bool *clean,
+                     struct pixl_error *err)
 {
-    struct str raw, text;
+    struct str raw;
     if (!dicom_value(in->f, index, &raw, err))
         return false;
     if (is_plain_ascii(raw) && dicom_charset_is_ascii_compatible(set)) {
         *out = raw;
+        *clean = true;
         return true;
     }
-    bool clean = false;
-    if (!dicom_charset_decode(set, in->arena, raw, &text, &clean, err))
+    return dicom_charset_decode(set, instance_vr(&in->f->elements[index]), in->arena, raw, out, clean, err);
+}
+
+bool instance_is_raw_too(struct str raw, struct str text, bool is_clean)
+{
+    bool is_ascii = true;
+    for (size_t i = 0; i < raw.n; i++)
+        is_ascii = is_ascii && (unsigned char)raw.p[i] < 0x80;
+    return text.p != raw.p && (!is_clean || (!is_ascii && str_is_utf8(raw)));
+}
+
+bool instance_text(struct instance *in, uint32_t index, const struct dicom_charset *set, struct str *out,
+                   struct pixl_error *err)
+{
+    struct str raw, text;
+    bool clean;
+    if (!dicom_value(in->f, index, &raw, err) || !instance_decode(in, index, set, &text, &clean, err))
         return false;
     *out = clean ? text : raw;
     return true;

@@ -95,7 +95,12 @@ struct item_counts { struct { uint32_t sequence, item, n; } at[DEID_DEPTH_MAX + 
 void instance_place(const struct dicom_file *f, uint32_t index, struct item_counts *counts, char out[DEID_WHERE_SIZE]);
 /* The VR that a value has: the one written, or for UN the dictionary's (PS3.5 section 6.2.2). */
 enum dicom_vr instance_vr(const struct dicom_element *e);
-/* The text of a value as UTF-8; what cannot be decoded comes back as it is.  Fails: as dicom_value. */
+/* The text of a value as UTF-8; *clean and what cannot be decoded: as dicom_charset_decode().  Fails: as dicom_value. */
+PIXL_MUST_CHECK bool instance_decode(struct instance *in, uint32_t index, const struct dicom_charset *set,
+                                     struct str *out, bool *clean, struct pixl_error *err);
+/* Is raw, which gave text, to be compared as it is too?  When there are doubts, or it is UTF-8 whatever was said. */
+bool instance_is_raw_too(struct str raw, struct str text, bool is_clean);
+/* As instance_decode(); a value that cannot be decoded comes back as it is. */
 PIXL_MUST_CHECK bool instance_text(struct instance *in, uint32_t index, const struct dicom_charset *set,
                                    struct str *out, struct pixl_error *err);
 

@@ -119,7 +119,7 @@ static bool value_text(struct dicom_file *f, uint32_t i, const struct dicom_char
     if (e->flags & DICOM_IS_SEQUENCE) {
         *out = e->end > i + 1 ? "(items)" : "(no item)";
     } else if (dicom_vr_is_text(vr)) {
-        if (!dicom_value(f, i, &value, err) || !dicom_charset_decode(set, a, value, &decoded, &clean, err))
+        if (!dicom_value(f, i, &value, err) || !dicom_charset_decode(set, vr, a, value, &decoded, &clean, err))
             return false;
         while (decoded.n > 0 && (decoded.p[decoded.n - 1] == '\0' || decoded.p[decoded.n - 1] == ' '))
             decoded.n--;

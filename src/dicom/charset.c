@@ -114,6 +114,7 @@ struct decoder {
     iconv_t codecs[SET_COUNT];
     bool is_open[SET_COUNT];
     bool is_clean;
+    enum dicom_vr vr;
     enum set g0, g1, first_g1;
 };
 
@@ -226,10 +227,20 @@ static bool is_double(enum set set)
     return set >= SET_KANJI && set <= SET_CHINESE;
 }
 
-/* PS3.5 section 6.1.2.5.3: what ends a line or a value goes back to the first sets. */
-static bool is_reset(unsigned char b)
+/* PS3.5 section 6.1.2.5.3: what ends a line, a value or a part of a name goes back to the first sets. */
+static bool is_reset(enum dicom_vr vr, unsigned char b)
 {
-    return b == '\r' || b == '\n' || b == '\f' || b == '\t' || b == '\\';
+    bool is_one_text = dicom_vr_is_text(vr) && !dicom_vr_is_multi(vr);
+    return b == '\r' || b == '\n' || b == '\f' || b == '\t' || (b == '\\' && !is_one_text) ||
+           (vr == DICOM_VR_PN && (b == '^' || b == '='));
+}
+
+/* Where no first set has bytes beyond ASCII, the last one that had can only be meant to go on. */
+static void reset(struct decoder *d)
+{
+    d->g0 = SET_ASCII;
+    if (d->first_g1 != SET_ASCII)
+        d->g1 = d->first_g1;
 }
 
 static bool decode_iso2022(struct decoder *d, struct pixl_error *err)
@@ -244,10 +255,8 @@ static bool decode_iso2022(struct decoder *d, struct pixl_error *err)
         } else if (is_double(d->g0) && b > 0x20 && b < 0x7F) {
             ok = put_double(d, d->g0, err);
         } else {
-            if (is_reset(b)) {
-                d->g0 = SET_ASCII;
-                d->g1 = d->first_g1;
-            }
+            if (is_reset(d->vr, b))
+                reset(d);
             *d->out++ = (char)b;
             d->p++;
         }
@@ -331,8 +340,8 @@ static bool is_plain(struct str s)
     return true;
 }
 
-bool dicom_charset_decode(const struct dicom_charset *c, struct arena *a, struct str bytes, struct str *out,
-                          bool *clean, struct pixl_error *err)
+bool dicom_charset_decode(const struct dicom_charset *c, enum dicom_vr vr, struct arena *a, struct str bytes,
+                          struct str *out, bool *clean, struct pixl_error *err)
 {
     if (is_plain(bytes)) {
         *out = bytes;
@@ -346,7 +355,7 @@ bool dicom_charset_decode(const struct dicom_charset *c, struct arena *a, struct
     if (text == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "no memory to decode text");
     const unsigned char *p = (const unsigned char *)bytes.p;
-    struct decoder d = { .p = p, .end = p + bytes.n, .out = text, .is_clean = true };
+    struct decoder d = { .p = p, .end = p + bytes.n, .out = text, .is_clean = true, .vr = vr };
     bool ok = decode(&d, c, bytes, err);
     for (size_t i = 0; i < SET_COUNT; i++)
         if (d.is_open[i])

@@ -114,7 +114,7 @@ static bool written_text(struct merger *m, uint32_t k, const struct dicom_charse
         return false;
     if (!is_text)
         return numbers(m, e, value, out);
-    if (dicom_vr_has_charset(vr) && !dicom_charset_decode(set, m->work, value, &value, &clean, m->err))
+    if (dicom_vr_has_charset(vr) && !dicom_charset_decode(set, vr, m->work, value, &value, &clean, m->err))
         return false;
     *out = report_clean(&m->s->texts, str_trim(dicom_uid_trim(value)), SAMPLE_TEXT_MAX);
     return *out != NULL || pixl_fail(m->err, PIXL_E_NOMEM, 0, "value of an element");

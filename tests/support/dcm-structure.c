@@ -2,7 +2,7 @@
  * offset.
  *   (0008,0060) CS 0 2 350
  * Items are lines of tag (FFFE,E000) and VR "--"; an undefined length is "u".  A file that is refused gives
- * "error <code> <text>".  With --text: tag and value in UTF-8 of the main data set's elements whose bytes follow
+ * "error <code> <text>".  With --text: tag, depth and the value in UTF-8, in hexadecimal, of the elements whose bytes follow
  * Specific Character Set, and "?" before the tag where the decoder has doubts.  With several files each begins with
  * "file <index>".  Compared with other people's readers in tests/system/test_dicom_reader.py. */
 #include <fcntl.h>
@@ -28,21 +28,33 @@ static void print_file(const struct dicom_file *f)
     }
 }
 
+enum { DEPTH_MAX = 64 };
+
 static bool print_text(struct dicom_file *f, struct pixl_error *err)
 {
-    struct str value;
-    bool found, clean;
-    if (!dicom_text(f, DICOM_SPECIFIC_CHARACTER_SET, &value, &found, err))
-        return false;
-    struct dicom_charset c = dicom_charset_parse(value);
+    struct dicom_charset at[DEPTH_MAX] = { dicom_charset_parse((struct str){ 0 }) };
     for (uint32_t i = f->meta_end; i < f->n_elements; i++) {
         const struct dicom_element *e = &f->elements[i];
-        if (e->depth > 0 || !dicom_vr_has_charset(e->vr))
+        struct str value;
+        bool clean;
+        if ((e->flags & DICOM_IS_ITEM) && e->depth > 0 && e->depth < DEPTH_MAX)
+            at[e->depth] = at[e->depth - 1];
+        bool is_set = e->tag == DICOM_SPECIFIC_CHARACTER_SET;
+        if (e->depth >= DEPTH_MAX || (!is_set && !dicom_vr_has_charset(e->vr)))
             continue;
-        if (!dicom_value(f, i, &value, err) || !dicom_charset_decode(&c, f->arena, value, &value, &clean, err))
+        if (!dicom_value(f, i, &value, err))
             return false;
-        printf("%s(%04X,%04X) %.*s\n", clean ? "" : "?", (unsigned)DICOM_GROUP(e->tag),
-               (unsigned)DICOM_ELEMENT_OF(e->tag), STR_ARG(value));
+        if (is_set) {
+            at[e->depth] = dicom_charset_parse(value);
+            continue;
+        }
+        if (!dicom_charset_decode(&at[e->depth], e->vr, f->arena, value, &value, &clean, err))
+            return false;
+        printf("%s(%04X,%04X) %u ", clean ? "" : "?", (unsigned)DICOM_GROUP(e->tag), (unsigned)DICOM_ELEMENT_OF(e->tag),
+               (unsigned)e->depth);
+        for (size_t k = 0; k < value.n; k++)
+            printf("%02X", (unsigned char)value.p[k]);
+        printf("\n");
     }
     return true;
 }

@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)str_split((struct str){ (const char *)data, size }, '\n', &sets, &text);
     struct dicom_charset c = dicom_charset_parse(sets);
     arena_init(&a, 16 << 20);
-    if (!dicom_charset_decode(&c, &a, text, &out, &clean, &err))
+    const enum dicom_vr vr = size % 3 == 0 ? DICOM_VR_PN : size % 3 == 1 ? DICOM_VR_LO : DICOM_VR_LT;
+    if (!dicom_charset_decode(&c, vr, &a, text, &out, &clean, &err))
         abort();
     if (!str_is_utf8(out) && out.n > 0)
         abort();

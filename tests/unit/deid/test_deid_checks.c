@@ -474,12 +474,27 @@ static void test_residue__a_participant_id_that_is_the_mrn_is_found(void)
 static void test_residue__reads_the_character_set(void)
 {
     static const struct project_tag_rule rules[] = { USUAL, RULE(0x0020, 0x4000, KEEP) };
-    static const struct { const char *set, *name, *comment; enum deid_verdict verdict; } rows[] = {
+    static const struct { const char *set, *name, *comment; enum deid_verdict verdict;
+    } rows[] = {
         { "ISO_IR 100", "J\344ger^B", "for J\304GER", DEID_RESIDUE },
         { "ISO_IR 192", "J\303\244ger^B", "for J\303\204GER", DEID_RESIDUE },
         { "ISO_IR 144", "\273\316\332^A", "\316\332", DEID_EMIT },
         { "ISO_IR 144", "\270\322\320\335\336\322^A", "\270\262\260\275\276\262", DEID_RESIDUE },
         { NULL, "J\344ger^B", "for j\344ger", DEID_RESIDUE },
+        { NULL, "J\344ger^B", "for jaeger", DEID_RESIDUE },
+        { NULL, "Jaeger^B", "for j\344ger", DEID_RESIDUE },
+        { "ISO_IR 192", "J\303\244ger^B", "for J\303\204GER \377", DEID_RESIDUE },
+        { "\\ISO 2022 IR 87", "Yamada^Tarou=\033$B;3ED\033(B^\033$BB@O:\033(B", "\033$B;3EDB@O:MM\033(B CT",
+          DEID_RESIDUE },
+        { "\\ISO 2022 IR 87", "Yamada^Tarou=\033$B;3ED\033(B^\033$BB@O:\033(B", "\033$B;3EDMM\033(B \377",
+          DEID_RESIDUE },
+        { "\\ISO 2022 IR 87", "Yamada^Tarou=\033$B;3ED\033(B^\033$BB@O:\033(B", "1 3ED 2", DEID_EMIT },
+        { "\\ISO 2022 IR 149", "Hong^Gildong=\033$)C\373\363^\033$)C\321\316\324\327",
+          "\033$)C\373\363\321\316\324\327", DEID_RESIDUE },
+        { "GB18030", "Wang^XiaoDong=\315\365^\320\241\266\253", "\315\365\320\241\266\253\305\256\312\277",
+          DEID_RESIDUE },
+        { "GBK", "Wang^XiaoDong=\315\365^\320\241\266\253", "\315\365\320\241\266\253", DEID_RESIDUE },
+        { "GBK", "Wang^XiaoDong=\315\365^\320\241\266\253", "\266\253\320\241\315\365", DEID_EMIT },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%zu %s", i, rows[i].set ? rows[i].set : "none");
