@@ -130,9 +130,13 @@ static void build(struct dcm *d, bool is_mr, int slice)
     dcm_text(d, 0x00200037, DICOM_VR_DS, "1\\0\\0\\0\\1\\0");
     dcm_text(d, 0x00200052, DICOM_VR_UI, "1.3.12.2.1107.5.2.32.35162.2009.7");
     text(d, 0x00201041, DICOM_VR_DS, "10.", slice);
-    static const uint32_t us[] = { 0x00280002, 0x00280010, 0x00280011, 0x00280100, 0x00280101, 0x00280102, 0x00280103 };
-    for (size_t i = 0; i < ARRAY_LEN(us); i++)
-        dcm_u16(d, us[i], 16);
+    const uint16_t side = is_mr ? 256 : 512;
+    static const uint32_t bits[] = { 0x00280100, 0x00280101, 0x00280102, 0x00280103 };
+    dcm_u16(d, 0x00280002, 1);
+    dcm_u16(d, 0x00280010, side);
+    dcm_u16(d, 0x00280011, side);
+    for (size_t i = 0; i < ARRAY_LEN(bits); i++)
+        dcm_u16(d, bits[i], 16);
     dcm_text(d, 0x00281050, DICOM_VR_DS, "400");
     dcm_text(d, 0x00281051, DICOM_VR_DS, "2000");
     if (is_mr) {

@@ -1,4 +1,5 @@
 /* check.c - the residue check over every value that would pass as it is in the source. */
+#include "deid/excess.h"
 #include "study_internal.h"
 
 struct element_place {
@@ -14,14 +15,6 @@ static void write_place(void *ctx, char out[RESIDUE_WHERE_SIZE])
         memcpy(out, "(0010,0020)", sizeof "(0010,0020)");
     else
         instance_place(p->f, p->index, p->counts, out);
-}
-
-/* Pixels, overlays, curves, waveforms and lookup tables are samples, not bytes of unknown meaning. */
-static bool is_samples(uint32_t tag)
-{
-    uint16_t group = DICOM_GROUP(tag);
-    return group == 0x7FE0 || group == 0x5400 || group == 0x0028 || (group & 0xFF01) == 0x5000 ||
-           (group & 0xFF01) == 0x6000;
 }
 
 static bool form_of_text(enum dicom_vr vr, enum residue_form *form)
@@ -64,7 +57,7 @@ static bool form_of(const struct dicom_element *e, enum dicom_vr vr, enum dicom_
     }
     *form = RESIDUE_BINARY;
     bool is_bytes = vr == DICOM_VR_UN || vr == DICOM_VR_OB || dict_vr == DICOM_VR_UN || dict_vr == DICOM_VR_OB;
-    return is_bytes && !is_samples(e->tag);
+    return is_bytes && !excess_is_samples(e->tag);
 }
 
 static bool is_number(struct str s, size_t at, size_t n, uint64_t least, uint64_t most)
@@ -189,6 +182,15 @@ static bool check_text(struct instance *in, uint32_t i, struct residue_text *t, 
     return residue_check(in->study->residue, t, write_place, place, err);
 }
 
+/* What follows samples is of unknown meaning too. */
+static bool check_excess(struct instance *in, uint32_t i, const struct dicom_charset *set, struct item_counts *counts,
+                         struct pixl_error *err)
+{
+    struct residue_text t = { .form = RESIDUE_BINARY };
+    struct element_place place = { in->f, i, counts };
+    return excess_of(in, i, &t.text, err) && check_pieces(in, &t, in->f->elements[i].tag, set, &place, err);
+}
+
 static bool check_element(struct instance *in, uint32_t i, const struct dicom_charset *set, struct item_counts *counts,
                           struct pixl_error *err)
 {
@@ -196,9 +198,10 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
     const struct dicom_element *e = &in->f->elements[i];
     const struct decision *d = &in->decisions[i];
     enum residue_form form;
-    if (e->value_bytes == 0 || (e->flags & DICOM_IS_ENCAPSULATED) ||
-        !form_of(e, (enum dicom_vr)d->vr, (enum dicom_vr)d->dict_vr, &form))
+    if (e->value_bytes == 0 || (e->flags & DICOM_IS_ENCAPSULATED))
         return true;
+    if (!form_of(e, (enum dicom_vr)d->vr, (enum dicom_vr)d->dict_vr, &form))
+        return !excess_is_samples(e->tag) || check_excess(in, i, set, counts, err);
     struct residue_text t = { .form = form, .is_multi = dicom_vr_is_multi((enum dicom_vr)d->vr), .exempt = d->exempt };
     if (!dicom_value(in->f, i, &t.text, err))
         return false;
