@@ -79,6 +79,17 @@ static void csa(struct dcm *d, uint32_t tag, size_t bytes, int slice)
     free(p);
 }
 
+/* What describes pixels of 16 bits. */
+static void image(struct dcm *d, uint16_t side)
+{
+    static const uint32_t bits[] = { 0x00280100, 0x00280101, 0x00280102, 0x00280103 };
+    dcm_u16(d, 0x00280002, 1);
+    dcm_u16(d, 0x00280010, side);
+    dcm_u16(d, 0x00280011, side);
+    for (size_t i = 0; i < ARRAY_LEN(bits); i++)
+        dcm_u16(d, bits[i], 16);
+}
+
 static void build(struct dcm *d, bool is_mr, int slice)
 {
     dcm_begin(d, true);
@@ -130,13 +141,7 @@ static void build(struct dcm *d, bool is_mr, int slice)
     dcm_text(d, 0x00200037, DICOM_VR_DS, "1\\0\\0\\0\\1\\0");
     dcm_text(d, 0x00200052, DICOM_VR_UI, "1.3.12.2.1107.5.2.32.35162.2009.7");
     text(d, 0x00201041, DICOM_VR_DS, "10.", slice);
-    const uint16_t side = is_mr ? 256 : 512;
-    static const uint32_t bits[] = { 0x00280100, 0x00280101, 0x00280102, 0x00280103 };
-    dcm_u16(d, 0x00280002, 1);
-    dcm_u16(d, 0x00280010, side);
-    dcm_u16(d, 0x00280011, side);
-    for (size_t i = 0; i < ARRAY_LEN(bits); i++)
-        dcm_u16(d, bits[i], 16);
+    image(d, is_mr ? 256 : 512);
     dcm_text(d, 0x00281050, DICOM_VR_DS, "400");
     dcm_text(d, 0x00281051, DICOM_VR_DS, "2000");
     if (is_mr) {

@@ -303,15 +303,26 @@ static void decode_utf8(struct decoder *d)
     }
 }
 
+/* The first set that bytes beyond ASCII can be of, where the escape that calls for it was forgotten. */
+static enum set guess_g1(const struct dicom_charset *c)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        enum set set = c->terms[i];
+        if (set != SET_ASCII && set != SET_KANJI && set != SET_KANJI_MORE && set < SET_UTF8)
+            return set;
+    }
+    return SET_LATIN1;
+}
+
 /* No set was named for these bytes, or one that nobody knows: most often they are UTF-8 or Latin-1 all the same. */
-static bool decode_guessed(struct decoder *d, struct str bytes, struct pixl_error *err)
+static bool decode_guessed(struct decoder *d, const struct dicom_charset *c, struct str bytes, struct pixl_error *err)
 {
     d->is_clean = false;
     if (str_is_utf8(bytes)) {
         decode_utf8(d);
         return true;
     }
-    d->g1 = d->first_g1 = SET_LATIN1;
+    d->g1 = d->first_g1 = guess_g1(c);
     return decode_iso2022(d, err);
 }
 
@@ -320,7 +331,7 @@ static bool decode(struct decoder *d, const struct dicom_charset *c, struct str 
     enum set first = c->n > 0 ? c->terms[0] : SET_ASCII;
     bool has_escape = memchr(bytes.p, ESC, bytes.n) != NULL;
     if (!c->is_known || (first == SET_ASCII && !has_escape))
-        return decode_guessed(d, bytes, err);
+        return decode_guessed(d, c, bytes, err);
     if (first == SET_GB18030 || first == SET_GBK)
         return decode_gb(d, first, err);
     if (first == SET_UTF8) {

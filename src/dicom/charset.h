@@ -20,10 +20,11 @@ struct dicom_charset {
 struct dicom_charset dicom_charset_parse(struct str value);
 /* A byte below 0x80 is that ASCII character wherever it stands, escape sequences aside. */
 bool dicom_charset_is_ascii_compatible(const struct dicom_charset *c);
-/* Bytes to UTF-8 in the arena.  vr: what ends a value, and with it the sets that escapes called for: '\\' where there
- * may be several, '^' and '=' in a PN (PS3.5 section 6.1.2.5.3).  What cannot be decoded becomes U+FFFD and *clean false.  Pure ASCII comes back borrowed.
- * Bytes beyond ASCII under no named set, or one that is not known, are read as UTF-8 when they are that, else as
- * Latin-1; *clean is false then too.  Fails: NOMEM. */
+/* Bytes to UTF-8 in the arena; what cannot be decoded becomes U+FFFD and *clean false.  Pure ASCII comes back borrowed.
+ * vr: what ends a value, and with it the sets that escapes called for: '\\' where there may be several values, '^' and
+ * '=' in a PN (PS3.5 section 6.1.2.5.3).
+ * Bytes beyond ASCII under no named set, or one that is not known, are read as UTF-8 when they are that, else as the
+ * first set that an escape should have called for, or Latin-1; *clean is false then too.  Fails: NOMEM. */
 PIXL_MUST_CHECK bool dicom_charset_decode(const struct dicom_charset *c, enum dicom_vr vr, struct arena *a,
                                           struct str bytes, struct str *out, bool *clean, struct pixl_error *err);
 

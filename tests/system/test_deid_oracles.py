@@ -194,6 +194,38 @@ def test_what_pydicom_writes_is_changed_as_the_rules_say(project, tmp_path, impl
     assert b"HOSPITAL" not in (tmp_path / "out.dcm").read_bytes()
 
 
+# As pydicom encodes them: the name, a kept text, and whether the one is in the other.
+ENCODED = [
+    ("ISO_IR 100", "Müller^Jörg", "Bericht für MUELLER", True),
+    ("ISO_IR 100", "Mueller^Joerg", "Bericht für MÜLLER", True),
+    ("ISO_IR 100", "Mueller^Joerg", "Bericht für Möller", False),
+    ("ISO_IR 101", "Dvořák^Jiří", "pan DVORAK", True),
+    ("ISO_IR 144", "Люксембург^Роза", "ЛЮКСЕМБУРГ", True),
+    ("ISO_IR 126", "Διονυσίου^Άννα", "κα ΔΙΟΝΥΣΙΟΥ", True),
+    ("ISO_IR 138", "שרון^דבורה", "עבור שרון", True),
+    (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう", "山田太郎様の検査", True),
+    (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう", "山下太一様の検査", False),
+    (["ISO 2022 IR 13", "ISO 2022 IR 87"], "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎", "やまだ", True),
+    (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동", "홍길동님의 검사", True),
+    (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동", "이상소견", False),
+    (["", "ISO 2022 IR 58"], "Zhang^XiaoDong=张^小东", "患者张小东的检查", True),
+    ("GB18030", "Wang^XiaoDong=王^小东", "患者王小东的检查", True),
+    ("GBK", "Wang^XiaoDong=王^小东", "患者王小东的检查", True),
+    ("ISO_IR 192", "Wang^XiaoDong=王^小東", "患者王小東的檢查", True),
+    ("ISO_IR 192", "Wang^XiaoDong=王^小東", "國王的檢查", False),
+]
+
+
+@pytest.mark.parametrize("sets, name, text, found", ENCODED, ids=lambda v: v if isinstance(v, str) else None)
+def test_residue_is_found_in_any_character_set(project, tmp_path, sets, name, text, found):
+    ds = instance(SpecificCharacterSet=sets, PatientName=name, SoftwareVersions=text)
+    ds.is_implicit_VR = False
+    ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    write(ds, tmp_path / "in.dcm")
+    words = deid(tmp_path / "in.dcm", project, tmp_path / "out.dcm")
+    assert words == (["residue", "residue", "(0018,1020)"] if found else ["emit"])
+
+
 @pytest.mark.parametrize("text", ["for ZIMMERMANN", "mrn 4711-08", "31 Jan 1970", "see 1.2.3.4.5.6"])
 def test_residue_is_withheld(project, tmp_path, text):
     ds = instance(SoftwareVersions=text)

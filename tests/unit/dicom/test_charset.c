@@ -62,6 +62,9 @@ static void test_charset__decodes(void)
         /* In doubt. */
         { "no set, Latin-1", "", STR("M\xFCller"), "Müller", false },
         { "no set, UTF-8", "", STR("Müller"), "Müller", false },
+        { "no escape", "\\ISO 2022 IR 58", STR("\xD5\xC5^\xD0\xA1"), "张^小", false },
+        { "no escape, one of several", "\\ISO 2022 IR 87\\ISO 2022 IR 149", STR("\xFB\xF3"), "洪", false },
+        { "no escape, UTF-8", "\\ISO 2022 IR 58", STR("Müller"), "Müller", false },
         { "unknown set", "ISO_IR 999", STR("M\xFCller"), "Müller", false },
         { "broken UTF-8", "ISO_IR 192", STR("a\xC3(\xE7\x8E\x8B\xFF"), "a\xEF\xBF\xBD(王\xEF\xBF\xBD", false },
         { "cut UTF-8", "ISO_IR 192", STR("a\xE7\x8E"), "a\xEF\xBF\xBD\xEF\xBF\xBD", false },
