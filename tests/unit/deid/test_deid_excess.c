@@ -126,9 +126,9 @@ static void test_excess__is_read_from_a_file(void)
         struct dcm d;
         begin(&r, &d);
         put_image(&d, &rows[i]);
-        dcm_save(&d, "instance.dcm");
+        dcm_save(&d, test_path("instance.dcm"));
         dcm_done(&d);
-        int fd = open("instance.dcm", O_RDONLY | O_CLOEXEC);
+        int fd = open(test_path("instance.dcm"), O_RDONLY | O_CLOEXEC);
         struct dicom_source source;
         REQUIRE(fd >= 0);
         REQUIRE_OK(dicom_source_fd(fd, &source, &err), err);

@@ -15,7 +15,7 @@ static const struct project_tag_rule rules[] = {
 
 static int file_of(struct str bytes)
 {
-    int fd = open("instance.dcm", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open(test_path("instance.dcm"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     REQUIRE(fd >= 0 && write(fd, bytes.p, bytes.n) == (ssize_t)bytes.n);
     return fd;
 }
