@@ -10,6 +10,7 @@
 
 #include "base/fs.h"
 #include "base/slug.h"
+#include "base/upper.h"
 #include "nearest.h"
 #include "project_internal.h"
 
@@ -205,18 +206,17 @@ static bool take_series_filters(struct project_loader *l, const struct yaml_node
         return true;
     if (!take_texts(l, list, "series_filters", &p->series_filters, &p->n_series_filters))
         return false;
-    char **filters = arena_calloc(l->arena, p->n_series_filters, sizeof *filters);
+    const char **filters = arena_calloc(l->arena, p->n_series_filters, sizeof *filters);
     if (filters == NULL)
         return problem_nomem(l->ps);
     for (size_t i = 0; i < p->n_series_filters; i++) {
-        filters[i] = arena_cstr(l->arena, p->series_filters[i]);
-        if (filters[i] == NULL)
+        struct pixl_error err = { 0 };
+        struct str upper;
+        if (!upper_make(l->arena, str_of(p->series_filters[i]), &upper, &err))
             return problem_nomem(l->ps);
-        for (char *c = filters[i]; *c != '\0'; c++)     /* ASCII only: whoever compares must fold the same letters */
-            if (*c >= 'a' && *c <= 'z')
-                *c = (char)(*c - 'a' + 'A');
+        filters[i] = upper.p;
     }
-    p->series_filters = (const char *const *)filters;
+    p->series_filters = filters;
     return true;
 }
 

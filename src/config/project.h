@@ -86,7 +86,9 @@ struct project {
     struct str slug;                  /* project.slug or slug(project.name); equals the file's stem */
     struct str secrets_prefix;        /* azure_kv_alias or the slug */
     const char *const *modalities;    size_t n_modalities;        /* exact, case-sensitive; at least one */
-    const char *const *series_filters; size_t n_series_filters;   /* upper-case; a series whose description holds one is left out */
+    const char *const *series_filters;
+    size_t
+        n_series_filters; /* as upper_make() gives them; a series whose description, in capitals too, holds one is left out */
     int64_t min_instances_per_series; /* 2; 0 and 1: no limit */
     const struct project_manufacturer *manufacturers; size_t n_manufacturers;  /* none: nobody is allowed */
     const struct project_tag_rule *base_rules; size_t n_base_rules;  /* of all base files, merged: later files win, first position kept */

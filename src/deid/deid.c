@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/upper.h"
 #include "study_internal.h"
 
 enum { STUDY_ARENA_MAX = 32 << 20, PARTICIPANT_MAX = 64 };
@@ -238,28 +239,37 @@ static bool check_identity(const struct instance *in, struct deid_result *res)
 
 /* --- the project's filters, in the order of the reference --- */
 
-static enum study_reason filter_series(const struct instance *in, const struct project_manufacturer *m)
+/* A series without a description is kept. */
+static bool filter_description(const struct instance *in, enum study_reason *why, struct pixl_error *err)
 {
     const struct project *p = in->study->policy->project;
-    struct str description = in->text[TOP_DESCRIPTION];
-    for (size_t i = 0; in->top[TOP_DESCRIPTION] >= 0 && i < p->n_series_filters; i++) {
+    struct str description;
+    if (in->top[TOP_DESCRIPTION] < 0 || p->n_series_filters == 0)
+        return true;
+    if (!upper_make(in->arena, in->text[TOP_DESCRIPTION], &description, err))
+        return false;
+    for (size_t i = 0; i < p->n_series_filters; i++) {
         struct str filter = str_of(p->series_filters[i]);
-        for (size_t at = 0; at + filter.n <= description.n; at++)
-            if (str_eq_nocase((struct str){ description.p + at, filter.n }, filter))
-                return STUDY_WHY_SERIES_DESCRIPTION;
+        if (memmem(description.p, description.n, filter.p, filter.n) != NULL)
+            *why = STUDY_WHY_SERIES_DESCRIPTION;
     }
-    if (m->n_exclude == 0)
-        return STUDY_WHY_NONE;
-    struct str number = in->text[TOP_NUMBER];
+    return true;
+}
+
+/* Where numbers are excluded, a series without one, or whose number cannot be read, may be any of them. */
+static bool is_number_excluded(struct str number, const struct project_manufacturer *m)
+{
     int64_t n;
+    if (m->n_exclude == 0)
+        return false;
     if (number.n > 0 && number.p[0] == '+')
         number = (struct str){ number.p + 1, number.n - 1 };
     if (!str_to_i64(number, &n))
-        return STUDY_WHY_SERIES_NUMBER;
+        return true;
     for (size_t i = 0; i < m->n_exclude; i++)
         if (m->exclude_series_numbers[i] == n)
-            return STUDY_WHY_SERIES_NUMBER;
-    return STUDY_WHY_NONE;
+            return true;
+    return false;
 }
 
 static bool filter(const struct instance *in, enum study_reason *why, struct pixl_error *err)
@@ -276,7 +286,12 @@ static bool filter(const struct instance *in, enum study_reason *why, struct pix
         if (matches)
             found = &p->manufacturers[i];
     }
-    *why = found == NULL ? STUDY_WHY_MANUFACTURER : filter_series(in, found);
+    if (found == NULL)
+        *why = STUDY_WHY_MANUFACTURER;
+    else if (!filter_description(in, why, err))
+        return false;
+    else if (*why == STUDY_WHY_NONE && is_number_excluded(in->text[TOP_NUMBER], found))
+        *why = STUDY_WHY_SERIES_NUMBER;
     if (*why != STUDY_WHY_NONE)
         return true;
     *why = STUDY_WHY_MODALITY;

@@ -40,6 +40,15 @@ struct rig {
     struct deid_result res;
 };
 
+/* Given: pattern_free(). */
+static inline struct pattern *rig_pattern(const char *text)
+{
+    struct pixl_error err = { 0 };
+    struct pattern *p = NULL;
+    REQUIRE_OK(pattern_new(str_of(text), &p, &err), err);
+    return p;
+}
+
 static inline void rig_init(struct rig *r, const struct project_tag_rule *rules, size_t n)
 {
     static const char *const modalities[] = { "CT", "MR" };
@@ -50,9 +59,7 @@ static inline void rig_init(struct rig *r, const struct project_tag_rule *rules,
     REQUIRE_OK(secret_set(&key, STR("test-key"), &err), err);
     REQUIRE_OK(secret_set(&salt, STR("a161577b49a9235a"), &err), err);
     REQUIRE_OK(pseudonyms_new(&key, &salt, STR("pixl_salt"), STR("rig"), &r->pseudonyms, &err), err);
-    struct pattern *any = NULL;
-    REQUIRE_OK(pattern_new(STR(".*"), &any, &err), err);
-    r->everybody = (struct project_manufacturer){ .pattern = any, .text = ".*" };
+    r->everybody = (struct project_manufacturer){ .pattern = rig_pattern(".*"), .text = ".*" };
     r->project = (struct project){
         .path = "rig.yaml",
         .name = "rig",

@@ -229,6 +229,16 @@ static void test_project__series_filters_are_upper_case_and_never_empty(void)
         CHECK(p->series_filters[i][0] != '\0');
 }
 
+static void test_project__series_filters_are_upper_case_beyond_ascii(void)
+{
+    project_auto *p = load_case("ok-filters-beyond-ascii");
+    CHECK_INT(p->n_series_filters, 3);
+    CHECK(has_text(p->series_filters, p->n_series_filters, "R\u00d6NTGEN"));
+    CHECK(has_text(p->series_filters, p->n_series_filters, "GR\u00d6SSE"));
+    CHECK(has_text(p->series_filters, p->n_series_filters,
+                   "\u041b\u041e\u041a\u0410\u041b\u0410\u0419\u0417\u0415\u0420"));
+}
+
 /* CORE-CFG-12, -13 */
 static void test_project__manufacturers_are_searched_and_name_series(void)
 {
@@ -470,6 +480,7 @@ int main(int argc, char **argv)
         TEST(test_project__a_full_configuration_is_all_there),
         TEST(test_project__a_later_base_file_wins_and_keeps_the_place),
         TEST(test_project__series_filters_are_upper_case_and_never_empty),
+        TEST(test_project__series_filters_are_upper_case_beyond_ascii),
         TEST(test_project__manufacturers_are_searched_and_name_series),
         TEST(test_project_load__finds_by_slug_and_names_the_nearest),
         TEST(test_project_load__a_configuration_may_be_in_the_working_folder),

@@ -10,98 +10,6 @@
         RULE(0x0008, 0x103E, KEEP), RULE(0x0010, 0x0010, REPLACE), RULE(0x0010, 0x0020, SECURE_HASH), \
         RULE(0x0020, 0x000D, REPLACE_UID), RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x7FE0, 0x0010, KEEP)
 
-static struct pattern *pattern(const char *text)
-{
-    struct pixl_error err = { 0 };
-    struct pattern *p = NULL;
-    REQUIRE_OK(pattern_new(str_of(text), &p, &err), err);
-    return p;
-}
-
-static void test_filters__leave_out_in_the_order_of_the_reference(void)
-{
-    static const struct project_tag_rule rules[] = { USUAL };
-    static const int64_t excluded[] = { 7, 1200 };
-    static const char *const filters[] = { "LOCALI", "SCOUT" };
-    static const struct {
-        const char *name, *manufacturer, *description, *number, *modality, *wanted;
-        size_t n_series;
-        enum study_reason why;
-    } rows[] = {
-        { "passes", "ACME", "t2", "3", "CT", "", 5, STUDY_WHY_NONE },
-        { "not requested", "Nobody", "scout", "7", "XA", "1.2.3\\1.2.4", 1, STUDY_WHY_SERIES_NOT_REQUESTED },
-        { "requested", "ACME", "t2", "3", "CT", "1.2.3\\" RIG_SERIES " ", 2, STUDY_WHY_NONE },
-        { "too few", "Nobody", "scout", "7", "XA", "", 1, STUDY_WHY_TOO_FEW_INSTANCES },
-        { "manufacturer", "Nobody", "scout", "7", "XA", "", 2, STUDY_WHY_MANUFACTURER },
-        { "manufacturer empty", "", "t2", "3", "CT", "", 2, STUDY_WHY_MANUFACTURER },
-        { "manufacturer absent", NULL, "t2", "3", "CT", "", 2, STUDY_WHY_MANUFACTURER },
-        { "description", "ACME", "3-plane Localizer", "7", "XA", "", 2, STUDY_WHY_SERIES_DESCRIPTION },
-        { "description absent", "ACME", NULL, "3", "CT", "", 2, STUDY_WHY_NONE },
-        { "number", "acme corp", "t2", "1200", "XA", "", 2, STUDY_WHY_SERIES_NUMBER },
-        { "number signed", "acme", "t2", "+7", "CT", "", 2, STUDY_WHY_SERIES_NUMBER },
-        { "number absent", "ACME", "t2", NULL, "CT", "", 2, STUDY_WHY_SERIES_NUMBER },
-        { "number strange", "ACME", "t2", "7a", "CT", "", 2, STUDY_WHY_SERIES_NUMBER },
-        { "number, no exclusions", "BETA", "t2", "7", "CT", "", 2, STUDY_WHY_NONE },
-        { "modality", "ACME", "t2", "3", "XA", "", 2, STUDY_WHY_MODALITY },
-        { "modality by case", "ACME", "t2", "3", "ct", "", 2, STUDY_WHY_MODALITY },
-    };
-    struct project_manufacturer makers[] = {
-        { .pattern = pattern("^acme"), .exclude_series_numbers = excluded, .n_exclude = ARRAY_LEN(excluded) },
-        { .pattern = pattern("^(acme|beta)") },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        test_row("%s", rows[i].name);
-        rig_auto r;
-        rig_init(&r, rules, ARRAY_LEN(rules));
-        r.project.manufacturers = makers;
-        r.project.n_manufacturers = ARRAY_LEN(makers);
-        r.project.series_filters = filters;
-        r.project.n_series_filters = ARRAY_LEN(filters);
-        r.args.series_uids = phi_text(str_of(rows[i].wanted));
-        rig_start(&r);
-        struct pixl_error err = { 0 };
-        REQUIRE_OK(deid_study_expect_series(r.study, phi_text(STR(RIG_SERIES)), rows[i].n_series, &err), err);
-        struct dcm d;
-        dcm_begin(&d, true);
-        dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
-        dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
-        dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, rows[i].modality);
-        if (rows[i].manufacturer)
-            dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, rows[i].manufacturer);
-        if (rows[i].description)
-            dcm_text(&d, DICOM_SERIES_DESCRIPTION, DICOM_VR_LO, rows[i].description);
-        rig_patient(&d);
-        rig_uids(&d);
-        if (rows[i].number)
-            dcm_text(&d, DICOM_SERIES_NUMBER, DICOM_VR_IS, rows[i].number);
-        CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i].why == STUDY_WHY_NONE ? DEID_EMIT : DEID_FILTERED);
-        CHECK_INT(r.res.why, rows[i].why);
-        dcm_done(&d);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(makers); i++)
-        pattern_free(makers[i].pattern);
-}
-
-static void test_filters__series_can_be_left_out_unread(void)
-{
-    static const struct project_tag_rule rules[] = { USUAL };
-    rig_auto r;
-    rig_init(&r, rules, ARRAY_LEN(rules));
-    r.args.series_uids = phi_text(STR("1.2.3\\1.2.4"));
-    rig_start(&r);
-    struct pixl_error err = { 0 };
-    enum study_reason why;
-    REQUIRE_OK(deid_study_expect_series(r.study, phi_text(STR("1.2.3")), 1, &err), err);
-    REQUIRE_OK(deid_study_expect_series(r.study, phi_text(STR("1.2.4")), 1, &err), err);
-    REQUIRE_OK(deid_study_expect_series(r.study, phi_text(STR("1.2.4")), 2, &err), err);
-    deid_study_series_wanted(r.study, phi_text(STR("1.2.3")), &why);
-    CHECK_INT(why, STUDY_WHY_TOO_FEW_INSTANCES);
-    deid_study_series_wanted(r.study, phi_text(STR("1.2.4 ")), &why);
-    CHECK_INT(why, STUDY_WHY_NONE);
-    deid_study_series_wanted(r.study, phi_text(STR("1.2.5")), &why);
-    CHECK_INT(why, STUDY_WHY_SERIES_NOT_REQUESTED);
-}
-
 static void test_overrides__hold_for_their_manufacturer(void)
 {
     static const struct project_tag_rule rules[] = { USUAL, RULE(0x0018, 0x1020, KEEP), RULE(0x0018, 0x1030, DELETE) };
@@ -112,8 +20,8 @@ static void test_overrides__hold_for_their_manufacturer(void)
         { "Other", "<none>", "v1" }, { "philips", "brain", "ANONYMIZED" },
     };
     struct project_override overrides[] = {
-        { .manufacturer = pattern("^philips"), .rules = first, .n_rules = ARRAY_LEN(first) },
-        { .manufacturer = pattern("x$"), .rules = second, .n_rules = ARRAY_LEN(second) },
+        { .manufacturer = rig_pattern("^philips"), .rules = first, .n_rules = ARRAY_LEN(first) },
+        { .manufacturer = rig_pattern("x$"), .rules = second, .n_rules = ARRAY_LEN(second) },
     };
     rig_auto r;
     rig_init(&r, rules, ARRAY_LEN(rules));
@@ -629,8 +537,6 @@ static void test_groups__lengths_are_dropped(void)
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
-        TEST(test_filters__leave_out_in_the_order_of_the_reference),
-        TEST(test_filters__series_can_be_left_out_unread),
         TEST(test_overrides__hold_for_their_manufacturer),
         TEST(test_residue__is_found_where_it_stands),
         TEST(test_residue__bytes_of_unknown_vr_are_read_as_text),

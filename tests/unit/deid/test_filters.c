@@ -1,0 +1,278 @@
+/* The project's filters: which instances are left out, in which order, and why. */
+#include "deid/deid.h"
+
+#include <string.h>
+
+#include "deid_rig.h"
+
+#define USUAL                                                                                         \
+    RULE(0x0008, 0x0016, KEEP), RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0060, KEEP),        \
+        RULE(0x0008, 0x103E, KEEP), RULE(0x0010, 0x0010, REPLACE), RULE(0x0010, 0x0020, SECURE_HASH), \
+        RULE(0x0020, 0x000D, REPLACE_UID), RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x7FE0, 0x0010, KEEP)
+
+static void test_filters__leave_out_in_the_order_of_the_reference(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL };
+    static const int64_t excluded[] = { 7, 1200 };
+    static const char *const filters[] = { "LOCALI", "SCOUT" };
+    static const struct {
+        const char *name, *manufacturer, *description, *number, *modality, *wanted;
+        size_t n_series;
+        enum study_reason why;
+    } rows[] = {
+        { "passes", "ACME", "t2", "3", "CT", "", 5, STUDY_WHY_NONE },
+        { "not requested", "Nobody", "scout", "7", "XA", "1.2.3\\1.2.4", 1, STUDY_WHY_SERIES_NOT_REQUESTED },
+        { "requested", "ACME", "t2", "3", "CT", "1.2.3\\" RIG_SERIES " ", 2, STUDY_WHY_NONE },
+        { "too few", "Nobody", "scout", "7", "XA", "", 1, STUDY_WHY_TOO_FEW_INSTANCES },
+        { "manufacturer", "Nobody", "scout", "7", "XA", "", 2, STUDY_WHY_MANUFACTURER },
+        { "manufacturer empty", "", "t2", "3", "CT", "", 2, STUDY_WHY_MANUFACTURER },
+        { "manufacturer absent", NULL, "t2", "3", "CT", "", 2, STUDY_WHY_MANUFACTURER },
+        { "description", "ACME", "3-plane Localizer", "7", "XA", "", 2, STUDY_WHY_SERIES_DESCRIPTION },
+        { "description absent", "ACME", NULL, "3", "CT", "", 2, STUDY_WHY_NONE },
+        { "number", "acme corp", "t2", "1200", "XA", "", 2, STUDY_WHY_SERIES_NUMBER },
+        { "number signed", "acme", "t2", "+7", "CT", "", 2, STUDY_WHY_SERIES_NUMBER },
+        { "number absent", "ACME", "t2", NULL, "CT", "", 2, STUDY_WHY_SERIES_NUMBER },
+        { "number strange", "ACME", "t2", "7a", "CT", "", 2, STUDY_WHY_SERIES_NUMBER },
+        { "number, no exclusions", "BETA", "t2", "7", "CT", "", 2, STUDY_WHY_NONE },
+        { "modality", "ACME", "t2", "3", "XA", "", 2, STUDY_WHY_MODALITY },
+        { "modality by case", "ACME", "t2", "3", "ct", "", 2, STUDY_WHY_MODALITY },
+    };
+    struct project_manufacturer makers[] = {
+        { .pattern = rig_pattern("^acme"), .exclude_series_numbers = excluded, .n_exclude = ARRAY_LEN(excluded) },
+        { .pattern = rig_pattern("^(acme|beta)") },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i].name);
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        r.project.manufacturers = makers;
+        r.project.n_manufacturers = ARRAY_LEN(makers);
+        r.project.series_filters = filters;
+        r.project.n_series_filters = ARRAY_LEN(filters);
+        r.args.series_uids = phi_text(str_of(rows[i].wanted));
+        rig_start(&r);
+        struct pixl_error err = { 0 };
+        REQUIRE_OK(deid_study_expect_series(r.study, phi_text(STR(RIG_SERIES)), rows[i].n_series, &err), err);
+        struct dcm d;
+        dcm_begin(&d, true);
+        dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+        dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+        dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, rows[i].modality);
+        if (rows[i].manufacturer)
+            dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, rows[i].manufacturer);
+        if (rows[i].description)
+            dcm_text(&d, DICOM_SERIES_DESCRIPTION, DICOM_VR_LO, rows[i].description);
+        rig_patient(&d);
+        rig_uids(&d);
+        if (rows[i].number)
+            dcm_text(&d, DICOM_SERIES_NUMBER, DICOM_VR_IS, rows[i].number);
+        CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i].why == STUDY_WHY_NONE ? DEID_EMIT : DEID_FILTERED);
+        CHECK_INT(r.res.why, rows[i].why);
+        dcm_done(&d);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(makers); i++)
+        pattern_free(makers[i].pattern);
+}
+
+/* One instance with these filters; a NULL text: the element is absent.  character_set may be NULL. */
+struct filtered {
+    const char *character_set, *description, *manufacturer, *number, *modality;
+};
+static enum study_reason why_filtered(struct rig *r, const struct filtered *f)
+{
+    struct dcm d;
+    dcm_begin(&d, true);
+    if (f->character_set)
+        dcm_text(&d, DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_CS, f->character_set);
+    dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+    dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+    if (f->modality)
+        dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, f->modality);
+    if (f->manufacturer)
+        dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, f->manufacturer);
+    if (f->description)
+        dcm_text(&d, DICOM_SERIES_DESCRIPTION, DICOM_VR_LO, f->description);
+    rig_patient(&d);
+    rig_uids(&d);
+    if (f->number)
+        dcm_text(&d, DICOM_SERIES_NUMBER, DICOM_VR_IS, f->number);
+    enum deid_verdict v = rig_run(r, dcm_str(&d));
+    CHECK_INT(v, r->res.why == STUDY_WHY_NONE ? DEID_EMIT : DEID_FILTERED);
+    dcm_done(&d);
+    return r->res.why;
+}
+
+static void filters_start(struct rig *r, const char *const *filters, size_t n,
+                          const struct project_manufacturer *makers, size_t n_makers)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0008, 0x0005, KEEP) };
+    rig_init(r, rules, ARRAY_LEN(rules));
+    r->project.min_instances_per_series = 1;
+    r->project.series_filters = filters;
+    r->project.n_series_filters = n;
+    if (makers != NULL) {
+        r->project.manufacturers = makers;
+        r->project.n_manufacturers = n_makers;
+    }
+    rig_start(r);
+}
+
+/* DCMD-06, DCMD-18: the rows of test_should_exclude_series for its project, with the reason where one is left out. */
+static void test_filters__should_exclude_series__rows_of_the_reference(void)
+{
+    static const int64_t excluded[] = { 123456789 };
+    static const char *const filters[] = { "LOCALIZER", "LOCALISER", "SCOUT", "POSITIONING" };
+    static const struct {
+        const char *description, *manufacturer, *number;
+        enum study_reason why;
+    } rows[] = {
+        { "", "Company", "1", STUDY_WHY_NONE },
+        { "whatever", "Company", "1", STUDY_WHY_NONE },
+        { NULL, "Company", "1", STUDY_WHY_NONE },
+        { "whatever", "Company", NULL, STUDY_WHY_SERIES_NUMBER },
+        { "whatever", "Company", "", STUDY_WHY_SERIES_NUMBER },
+        { "positioning", "Company", "1", STUDY_WHY_SERIES_DESCRIPTION },
+        { "foo_barpositioning", "Company", "1", STUDY_WHY_SERIES_DESCRIPTION },
+        { "positioningla", "Company", "1", STUDY_WHY_SERIES_DESCRIPTION },
+        { "scout", "Company", "1", STUDY_WHY_SERIES_DESCRIPTION },
+        { "localiser", "Company", "1", STUDY_WHY_SERIES_DESCRIPTION },
+        { "localizer", "Company", "1", STUDY_WHY_SERIES_DESCRIPTION },
+        { "lOcALIsER", "Company", "1", STUDY_WHY_SERIES_DESCRIPTION },
+        { "", "DifferentCompany", "1", STUDY_WHY_MANUFACTURER },
+        { "", NULL, "1", STUDY_WHY_MANUFACTURER },
+        { "", "", "1", STUDY_WHY_MANUFACTURER },
+        { "", "Company", "123456789", STUDY_WHY_SERIES_NUMBER },
+        { "", "Company", "12345678", STUDY_WHY_NONE },
+        { "", "Philips", "123456789", STUDY_WHY_NONE },
+    };
+    struct project_manufacturer makers[] = {
+        { .pattern = rig_pattern("^carestream") },
+        { .pattern = rig_pattern("^company"), .exclude_series_numbers = excluded, .n_exclude = ARRAY_LEN(excluded) },
+        { .pattern = rig_pattern("^philips") },
+    };
+    rig_auto r;
+    filters_start(&r, filters, ARRAY_LEN(filters), makers, ARRAY_LEN(makers));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%zu %s", i, rows[i].description ? rows[i].description : "(none)");
+        const struct filtered f = { NULL, rows[i].description, rows[i].manufacturer, rows[i].number, "CT" };
+        CHECK_INT(why_filtered(&r, &f), rows[i].why);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(makers); i++)
+        pattern_free(makers[i].pattern);
+}
+
+/* CORE-CFG-11: {nak, Badg}, none, and the empty filter, which leaves out every series that has a description. */
+static void test_filters__series_filtering__rows_of_the_reference(void)
+{
+    static const char *const animals[] = { "NAK", "BADG" }, *const empty[] = { "" };
+    static const struct {
+        const char *const *filters;
+        size_t n;
+        const char *description;
+        enum study_reason why;
+    } rows[] = {
+        { NULL, 0, "Badger", STUDY_WHY_NONE },
+        { NULL, 0, "", STUDY_WHY_NONE },
+        { animals, 2, "Badger", STUDY_WHY_SERIES_DESCRIPTION },
+        { animals, 2, "Snake", STUDY_WHY_SERIES_DESCRIPTION },
+        { animals, 2, "Mushroom", STUDY_WHY_NONE },
+        { animals, 2, "", STUDY_WHY_NONE },
+        { animals, 2, NULL, STUDY_WHY_NONE },
+        { empty, 1, "Mushroom", STUDY_WHY_SERIES_DESCRIPTION },
+        { empty, 1, "", STUDY_WHY_SERIES_DESCRIPTION },
+        { empty, 1, NULL, STUDY_WHY_NONE },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%zu %s", i, rows[i].description ? rows[i].description : "(none)");
+        rig_auto r;
+        filters_start(&r, rows[i].filters, rows[i].n, NULL, 0);
+        const struct filtered f = { NULL, rows[i].description, "ACME", "1", "CT" };
+        CHECK_INT(why_filtered(&r, &f), rows[i].why);
+    }
+}
+
+static void test_filters__case_is_folded_beyond_ascii(void)
+{
+    static const char *const filters[] = { "R\u00d6NTGEN", "\u0415\u0421\u041a\u0418\u0417", "GROSSE" };
+    static const struct {
+        const char *set, *description;
+        enum study_reason why;
+    } rows[] = {
+        { "ISO_IR 100", "Thorax r\xf6ntgen ap", STUDY_WHY_SERIES_DESCRIPTION },
+        { "ISO_IR 100", "R\xd6NTGEN", STUDY_WHY_SERIES_DESCRIPTION },
+        { "ISO_IR 192", "r\u00f6Ntgen", STUDY_WHY_SERIES_DESCRIPTION },
+        { "ISO_IR 144", "\xd5\xe1\xda\xd8\xd7 1", STUDY_WHY_SERIES_DESCRIPTION },
+        { "ISO_IR 100",
+          "gro\xdf"
+          "e",
+          STUDY_WHY_SERIES_DESCRIPTION },
+        { NULL, "r\xf6ntgen", STUDY_WHY_SERIES_DESCRIPTION }, /* Latin-1 that does not say so */
+        { "ISO_IR 100", "rontgen", STUDY_WHY_NONE },
+        { "ISO_IR 144", "r\xf6ntgen", STUDY_WHY_NONE }, /* a Cyrillic letter there */
+        { "ISO_IR 192", "R\u00d6NTGE", STUDY_WHY_NONE },
+    };
+    rig_auto r;
+    filters_start(&r, filters, ARRAY_LEN(filters), NULL, 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%zu", i);
+        const struct filtered f = { rows[i].set, rows[i].description, "ACME", "1", "CT" };
+        CHECK_INT(why_filtered(&r, &f), rows[i].why);
+    }
+}
+
+/* DCMD-16: letter by letter, any of the project's; several values are none of them. */
+static void test_filters__drop_unspecified_modalities__exactly(void)
+{
+    static const char *const modalities[] = { "DX", "CR" };
+    static const struct {
+        const char *modality;
+        enum study_reason why;
+    } rows[] = {
+        { "DX", STUDY_WHY_NONE },      { "CR", STUDY_WHY_NONE },     { " CR ", STUDY_WHY_NONE },
+        { "MR", STUDY_WHY_MODALITY },  { "dx", STUDY_WHY_MODALITY }, { "DX\\CR", STUDY_WHY_MODALITY },
+        { "DXX", STUDY_WHY_MODALITY }, { "D", STUDY_WHY_MODALITY },  { "", STUDY_WHY_MODALITY },
+        { NULL, STUDY_WHY_MODALITY },
+    };
+    rig_auto r;
+    filters_start(&r, NULL, 0, NULL, 0);
+    r.project.modalities = modalities;
+    r.project.n_modalities = ARRAY_LEN(modalities);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%zu %s", i, rows[i].modality ? rows[i].modality : "(none)");
+        const struct filtered f = { NULL, "t2", "ACME", "1", rows[i].modality };
+        CHECK_INT(why_filtered(&r, &f), rows[i].why);
+    }
+}
+
+static void test_filters__series_can_be_left_out_unread(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL };
+    rig_auto r;
+    rig_init(&r, rules, ARRAY_LEN(rules));
+    r.args.series_uids = phi_text(STR("1.2.3\\1.2.4"));
+    rig_start(&r);
+    struct pixl_error err = { 0 };
+    enum study_reason why;
+    REQUIRE_OK(deid_study_expect_series(r.study, phi_text(STR("1.2.3")), 1, &err), err);
+    REQUIRE_OK(deid_study_expect_series(r.study, phi_text(STR("1.2.4")), 1, &err), err);
+    REQUIRE_OK(deid_study_expect_series(r.study, phi_text(STR("1.2.4")), 2, &err), err);
+    deid_study_series_wanted(r.study, phi_text(STR("1.2.3")), &why);
+    CHECK_INT(why, STUDY_WHY_TOO_FEW_INSTANCES);
+    deid_study_series_wanted(r.study, phi_text(STR("1.2.4 ")), &why);
+    CHECK_INT(why, STUDY_WHY_NONE);
+    deid_study_series_wanted(r.study, phi_text(STR("1.2.5")), &why);
+    CHECK_INT(why, STUDY_WHY_SERIES_NOT_REQUESTED);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case tests[] = {
+        TEST(test_filters__leave_out_in_the_order_of_the_reference),
+        TEST(test_filters__should_exclude_series__rows_of_the_reference),
+        TEST(test_filters__series_filtering__rows_of_the_reference),
+        TEST(test_filters__case_is_folded_beyond_ascii),
+        TEST(test_filters__drop_unspecified_modalities__exactly),
+        TEST(test_filters__series_can_be_left_out_unread),
+    };
+    return test_main(argc, argv, tests, ARRAY_LEN(tests));
+}
