@@ -53,6 +53,7 @@ PIXL_MUST_CHECK bool archive_find(struct archive *a, const struct archive_query 
 
 struct archive_instance {
     struct phi_text series_uid, sop_uid;     /* empty when the file is too damaged to tell */
+    uint32_t frames;                         /* as it says of itself: 1 and more */
     uint64_t size_bytes;
     int64_t handle;                          /* the backend's */
 };

@@ -4,7 +4,7 @@
  * A path is opened part by part from the root, so that a link put in later leads nowhere either.
  *
  * refresh() walks the whole tree, but reads only what is new or has another size, time or inode, and of that the header
- * up to the series UID.  Rows are gathered without a lock and written in batches.  What it cannot look into (a folder
+ * up to the series UID, of multi-frame objects up to the number of frames.  Rows are gathered without a lock and written in batches.  What it cannot look into (a folder
  * without permission) keeps what the index knew of it: a study must not shrink without anybody being told.
  *
  * Two locks, taken in this order: `refreshing`, held for a whole refresh, and the index's own. */

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "dicom/file.h"
+#include "dicom/frames.h"
 
 /* A header of more than this before the series UID is not an image's: a hostile file must not take all memory. */
 static const struct dicom_limits limits = { .max_elements = 200000, .max_depth = 32, .max_value_bytes = 64u << 10 };
@@ -27,9 +27,8 @@ static bool read_until(const struct dicom_source *source, uint32_t last_tag, str
     if (!dicom_parse_until(source, &limits, last_tag, arena, &f, err) ||
         !take(&f, DICOM_SOP_INSTANCE_UID, &who.sop_uid, err) ||
         !take(&f, DICOM_ACCESSION_NUMBER, &who.accession_number, err) ||
-        !take(&f, DICOM_PATIENT_ID, &who.patient_id, err) ||
-        !take(&f, DICOM_STUDY_UID, &who.study_uid, err) ||
-        !take(&f, DICOM_SERIES_UID, &who.series_uid, err))
+        !take(&f, DICOM_PATIENT_ID, &who.patient_id, err) || !take(&f, DICOM_STUDY_UID, &who.study_uid, err) ||
+        !take(&f, DICOM_SERIES_UID, &who.series_uid, err) || !dicom_count_frames(&f, &who.frames, err))
         return false;
     *out = who;
     return true;
@@ -65,6 +64,7 @@ static bool read_damaged(const struct dicom_source *source, struct arena *arena,
             return false;
         }
         who.kind = ARCHIVE_IDENTITY_DAMAGED;
+        who.frames = 0;
     }
     *out = who;
     return true;

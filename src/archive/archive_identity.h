@@ -1,5 +1,6 @@
 /* archive_identity.h - what a file of the archive says of itself: whose, which study, series and instance.
- * Owns: nothing; texts are in the arena given.  Never: reads further than the series UID.  Threads: any. */
+ * Owns: nothing; texts are in the arena given.  Never: reads further than the series UID, or of multi-frame objects the
+ * number of frames.  Threads: any. */
 #ifndef PIXL_ARCHIVE_ARCHIVE_IDENTITY_H
 #define PIXL_ARCHIVE_ARCHIVE_IDENTITY_H
 
@@ -18,6 +19,7 @@ enum archive_identity_kind {
 struct archive_identity {
     enum archive_identity_kind kind;
     struct phi_text patient_id, accession_number, study_uid, series_uid, sop_uid;    /* trimmed */
+    uint32_t frames; /* 1 and more, of an INSTANCE; else 0 */
 };
 
 /* What the content is decides about kind, not about success.  arena is reset first.  Fails: NOMEM. */

@@ -45,25 +45,25 @@ static bool read_version(struct sqlite_db *db, int64_t *version, struct pixl_err
 }
 
 /* The two ways to find a study, and nothing for the strangers, which may be many. */
-static const char schema[] =
-    "DROP TABLE IF EXISTS files;"
-    "CREATE TABLE files("
-    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
-    "  path TEXT NOT NULL UNIQUE,"
-    "  size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,"
-    "  kind INTEGER NOT NULL,"
-    "  patient_id TEXT NOT NULL, accession_number TEXT NOT NULL, study_uid TEXT NOT NULL,"
-    "  series_uid TEXT NOT NULL, sop_uid TEXT NOT NULL);"
-    "CREATE INDEX files_study ON files(study_uid) WHERE study_uid <> '';"
-    "CREATE INDEX files_patient ON files(patient_id, accession_number) WHERE study_uid <> '';"
-    "PRAGMA user_version = 1;";
+static const char schema[] = "DROP TABLE IF EXISTS files;"
+                             "CREATE TABLE files("
+                             "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+                             "  path TEXT NOT NULL UNIQUE,"
+                             "  size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,"
+                             "  kind INTEGER NOT NULL,"
+                             "  patient_id TEXT NOT NULL, accession_number TEXT NOT NULL, study_uid TEXT NOT NULL,"
+                             "  series_uid TEXT NOT NULL, sop_uid TEXT NOT NULL,"
+                             "  frames INTEGER NOT NULL);"
+                             "CREATE INDEX files_study ON files(study_uid) WHERE study_uid <> '';"
+                             "CREATE INDEX files_patient ON files(patient_id, accession_number) WHERE study_uid <> '';"
+                             "PRAGMA user_version = 2;";
 
 static bool set_up(struct sqlite_db *db, struct pixl_error *err)
 {
     int64_t version = 0;
     if (!sqlite_db_begin(db, err))
         return false;
-    bool ok = read_version(db, &version, err) && (version == 1 || sqlite_db_exec(db, schema, err)) &&
+    bool ok = read_version(db, &version, err) && (version == 2 || sqlite_db_exec(db, schema, err)) &&
               sqlite_db_commit(db, err);
     if (!ok)
         sqlite_db_rollback(db);
@@ -185,8 +185,10 @@ static bool get_locked(struct archive_index *ix, int64_t id, struct arena *arena
 {
     struct sqlite_stmt *s = NULL;
     bool row = false;
-    if (!sqlite_db_prepare(ix->db, "SELECT id, size_bytes, mtime_ns, inode, kind, path, patient_id, accession_number, "
-                           "study_uid, series_uid, sop_uid FROM files WHERE id = ?1", &s, err))
+    if (!sqlite_db_prepare(ix->db,
+                           "SELECT id, size_bytes, mtime_ns, inode, kind, path, patient_id, accession_number, "
+                           "study_uid, series_uid, sop_uid, frames FROM files WHERE id = ?1",
+                           &s, err))
         return false;
     sqlite_bind_i64(s, 1, id);
     if (!sqlite_step(s, &row, err))
@@ -198,6 +200,7 @@ static bool get_locked(struct archive_index *ix, int64_t id, struct arena *arena
         ok = copy_col(s, 5, arena, &f.path, err) && copy_col(s, 6, arena, &f.who.patient_id, err) &&
              copy_col(s, 7, arena, &f.who.accession_number, err) && copy_col(s, 8, arena, &f.who.study_uid, err) &&
              copy_col(s, 9, arena, &f.who.series_uid, err) && copy_col(s, 10, arena, &f.who.sop_uid, err);
+        f.who.frames = (uint32_t)sqlite_col_i64(s, 11);
     }
     sqlite_reset(s);
     if (ok)
@@ -220,12 +223,14 @@ static bool put_one(struct archive_index *ix, struct archive_index_file *f, stru
     bool row = false;
     if (!sqlite_db_prepare(ix->db,
                            "INSERT INTO files(path, size_bytes, mtime_ns, inode, kind, patient_id, accession_number, "
-                           "study_uid, series_uid, sop_uid) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "
+                           "study_uid, series_uid, sop_uid, frames) "
+                           "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
                            "ON CONFLICT(path) DO UPDATE SET size_bytes = excluded.size_bytes, "
                            "mtime_ns = excluded.mtime_ns, inode = excluded.inode, kind = excluded.kind, "
                            "patient_id = excluded.patient_id, accession_number = excluded.accession_number, "
                            "study_uid = excluded.study_uid, series_uid = excluded.series_uid, "
-                           "sop_uid = excluded.sop_uid RETURNING id", &s, err))
+                           "sop_uid = excluded.sop_uid, frames = excluded.frames RETURNING id",
+                           &s, err))
         return false;
     sqlite_bind_str(s, 1, phi_reveal(f->path));
     sqlite_bind_i64(s, 2, (int64_t)f->size_bytes);
@@ -237,6 +242,7 @@ static bool put_one(struct archive_index *ix, struct archive_index_file *f, stru
     sqlite_bind_str(s, 8, phi_reveal(f->who.study_uid));
     sqlite_bind_str(s, 9, phi_reveal(f->who.series_uid));
     sqlite_bind_str(s, 10, phi_reveal(f->who.sop_uid));
+    sqlite_bind_i64(s, 11, f->who.frames);
     if (!sqlite_step(s, &row, err))
         return false;
     assert(row);
@@ -410,8 +416,10 @@ static bool list_locked(struct archive_index *ix, struct phi_text study_uid, str
     struct sqlite_stmt *s = NULL;
     void *list = NULL;
     size_t got = 0, cap = 0;
-    if (!sqlite_db_prepare(ix->db, "SELECT id, size_bytes, series_uid, sop_uid FROM files WHERE study_uid = ?1 AND "
-                           "study_uid <> ''", &s, err))
+    if (!sqlite_db_prepare(ix->db,
+                           "SELECT id, size_bytes, series_uid, sop_uid, frames FROM files WHERE study_uid = ?1 AND "
+                           "study_uid <> ''",
+                           &s, err))
         return false;
     sqlite_bind_str(s, 1, phi_reveal(study_uid));
     for (bool row = true; ; ) {
@@ -427,6 +435,7 @@ static bool list_locked(struct archive_index *ix, struct phi_text study_uid, str
         }
         i->handle = sqlite_col_i64(s, 0);
         i->size_bytes = (uint64_t)sqlite_col_i64(s, 1);
+        i->frames = sqlite_col_i64(s, 4) > 1 ? (uint32_t)sqlite_col_i64(s, 4) : 1;
         got++;
     }
     *out = list;

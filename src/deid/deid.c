@@ -127,7 +127,7 @@ bool deid_study_pseudo_uid(const struct deid_study *s, struct phi_text uid, char
 
 /* --- what the study is about --- */
 
-bool deid_study_expect_series(struct deid_study *s, struct phi_text series_uid, size_t n_instances,
+bool deid_study_expect_series(struct deid_study *s, struct phi_text series_uid, uint64_t n_instances,
                               struct pixl_error *err)
 {
     struct str uid = str_trim(dicom_uid_trim(phi_reveal(series_uid)));

@@ -50,8 +50,10 @@ PIXL_DEFINE_CLEANUP(deid_study, deid_study_free)
 const char *deid_study_uid(const struct deid_study *s);
 const char *deid_study_patient(const struct deid_study *s);
 
-/* Tells, before any instance, how many distinct SOP Instance UIDs a series has in the archive (min_instances_per_series). */
-PIXL_MUST_CHECK bool deid_study_expect_series(struct deid_study *s, struct phi_text series_uid, size_t n_instances, struct pixl_error *err);
+/* Tells, before any instance, how many instances a series has in the archive (min_instances_per_series): distinct SOP Instance UIDs before
+ * any filter, one of several frames counts them. */
+PIXL_MUST_CHECK bool deid_study_expect_series(struct deid_study *s, struct phi_text series_uid, uint64_t n_instances,
+                                              struct pixl_error *err);
 /* May this series be left out without reading any of it?  *why: not requested, too few instances; NONE: read it. */
 void deid_study_series_wanted(const struct deid_study *s, struct phi_text series_uid, enum study_reason *why);
 

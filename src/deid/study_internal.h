@@ -20,7 +20,10 @@
 
 enum { DEID_CACHE = 4096, DEID_UID_CACHE = 512, DEID_SCHEMES = 8, DEID_DEPTH_MAX = 64 };
 
-struct deid_series { struct str uid; size_t n_instances; };
+struct deid_series {
+    struct str uid;
+    uint64_t n_instances;
+};
 struct deid_uid_slot { size_t n; char from[DICOM_UID_MAX], to[DICOM_UID_MAX + 1]; };
 /* The scheme for one text of Manufacturer; own: NULL when no override holds and the policy's is used. */
 struct deid_scheme_slot { struct str manufacturer; struct scheme *own; bool is_used; };

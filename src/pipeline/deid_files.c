@@ -11,11 +11,13 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "dicom/frames.h"
 
 /* One input file, as far as its header says. */
 struct input {
     const char *path;
     struct str study, series, sop;       /* originals, in the list's arena */
+    uint32_t frames;
 };
 
 struct job {
@@ -87,9 +89,10 @@ static bool look_at(struct job *j, const char *path, struct pixl_error *err)
         return true;
     }
     arena_reset(&j->instance);
-    bool read = dicom_source_fd(fd, &source, &e) && dicom_parse_until(&source, &limits, DICOM_SERIES_UID, &j->instance, &f, &e) &&
+    bool read = dicom_source_fd(fd, &source, &e) &&
+                dicom_parse_until(&source, &limits, DICOM_SERIES_UID, &j->instance, &f, &e) &&
                 copy_text(j, &f, DICOM_STUDY_UID, &in.study) && copy_text(j, &f, DICOM_SERIES_UID, &in.series) &&
-                copy_text(j, &f, DICOM_SOP_INSTANCE_UID, &in.sop);
+                copy_text(j, &f, DICOM_SOP_INSTANCE_UID, &in.sop) && dicom_count_frames(&f, &in.frames, &e);
     char magic[4] = { 0 };
     bool is_dicom = pread(fd, magic, 4, 128) == 4 && memcmp(magic, "DICM", 4) == 0;
     (void)close(fd);
@@ -240,10 +243,16 @@ static bool is_ambiguous(const struct group *g, size_t i, size_t *n_same)
 static bool expect_series(struct group *g, struct pixl_error *err)
 {
     for (size_t i = 0, next; i < g->n; i = next) {
-        size_t distinct = 1;
-        for (next = i + 1; next < g->n && str_eq(g->first[next].series, g->first[i].series); next++)
-            distinct += !str_eq(g->first[next].sop, g->first[next - 1].sop);
-        if (!deid_study_expect_series(g->deid, phi_text(g->first[i].series), distinct, err))
+        uint64_t size = 0;
+        uint32_t frames = 0; /* of the instance that ends before next; of twins the most */
+        for (next = i; next < g->n && str_eq(g->first[next].series, g->first[i].series); next++) {
+            if (next > i && !str_eq(g->first[next].sop, g->first[next - 1].sop)) {
+                size += frames;
+                frames = 0;
+            }
+            frames = g->first[next].frames > frames ? g->first[next].frames : frames;
+        }
+        if (!deid_study_expect_series(g->deid, phi_text(g->first[i].series), size + frames, err))
             return false;
     }
     return true;

@@ -176,6 +176,29 @@ static bool same_bytes(struct attempt *a, const struct archive_instance *l, cons
     return ok || archive_failed(a);
 }
 
+/* Tells the de-identifier how large each series is, before anything is left out. */
+static bool expect_series(struct attempt *a, struct archive_instance *list, size_t n)
+{
+    qsort(list, n, sizeof *list, by_series);
+    for (size_t i = 0, next; i < n; i = next) {
+        uint64_t size = 0;
+        uint32_t frames = 0; /* of the instance that ends before next; of twins the most */
+        for (next = i; next < n && phi_eq(list[i].series_uid, list[next].series_uid); next++) {
+            bool is_twin =
+                next > i && !phi_is_empty(list[next].sop_uid) && phi_eq(list[next].sop_uid, list[next - 1].sop_uid);
+            if (!is_twin) {
+                size += frames;
+                frames = 0;
+            }
+            frames = list[next].frames > frames ? list[next].frames : frames;
+        }
+        if (!phi_is_empty(list[i].series_uid) &&
+            !deid_study_expect_series(a->deid, list[i].series_uid, size + frames, &a->r->error))
+            return failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_DEIDENTIFY_ERROR);
+    }
+    return true;
+}
+
 /* The same SOP Instance UID twice: equal bytes count once, else no one can say which is right, and all are left out.
  * Compacts the list; *n shrinks.  The list comes back sorted by SOP UID. */
 static bool drop_duplicates(struct attempt *a, struct archive_instance *list, size_t *n)
@@ -205,7 +228,7 @@ static bool drop_duplicates(struct attempt *a, struct archive_instance *list, si
     return true;
 }
 
-/* Tells the de-identifier how large each series is; leaves out those that the project does not want, unread. */
+/* Leaves out the series that the project does not want, unread. */
 static bool choose_series(struct attempt *a, struct archive_instance *list, size_t n, struct todo *todo, size_t *n_todo)
 {
     qsort(list, n, sizeof *list, by_series);
@@ -214,11 +237,8 @@ static bool choose_series(struct attempt *a, struct archive_instance *list, size
         for (next = i + 1; next < n && phi_eq(list[i].series_uid, list[next].series_uid); next++)
             ;
         enum study_reason why = STUDY_WHY_NONE;
-        if (!phi_is_empty(list[i].series_uid)) {
-            if (!deid_study_expect_series(a->deid, list[i].series_uid, next - i, &a->r->error))
-                return failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_DEIDENTIFY_ERROR);
+        if (!phi_is_empty(list[i].series_uid))
             deid_study_series_wanted(a->deid, list[i].series_uid, &why);
-        }
         if (why != STUDY_WHY_NONE) {
             skip(a, why, (int64_t)(next - i));
             continue;
@@ -410,7 +430,8 @@ static bool attempt_study(struct attempt *a)
         pixl_fail(&a->r->error, PIXL_E_NOMEM, 0, "list of %zu instances", n);
         return failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_DEIDENTIFY_ERROR);
     }
-    if (!begin(a, uid) || !drop_duplicates(a, list, &n) || !choose_series(a, list, n, todo, &n_todo))
+    if (!begin(a, uid) || !expect_series(a, list, n) || !drop_duplicates(a, list, &n) ||
+        !choose_series(a, list, n, todo, &n_todo))
         return false;
     if (n_todo > 0 && !begin_zip(a))
         return false;

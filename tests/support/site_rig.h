@@ -38,6 +38,7 @@ struct rig_file {
     const char *study, *series, *sop;
     const char *mrn, *accession, *modality, *comment;
     size_t pixels;                   /* bytes */
+    const char *frames;              /* an enhanced CT with that many */
 };
 
 static inline void rig_write(const char *name, const char *text)
@@ -57,10 +58,11 @@ static inline void rig_folders(const char *extra)
         REQUIRE_OK(fs_make_dirs(test_path(folders[i]), 0700, &err), err);
     char yaml[4096];
     (void)snprintf(yaml, sizeof yaml,
-                   "project: {name: Rig, modalities: [CT]}\nmin_instances_per_series: 1\n"
+                   "project: {name: Rig, modalities: [CT]}\n%s"
                    "allowed_manufacturers: [{regex: maker}]\n"
                    "tag_operation_files: {base: [base.yaml], manufacturer_overrides: null}\n"
-                   "destination: {dicom: directory, parquet: directory, directory: %s/haven}\n%s", test_dir(), extra);
+                   "destination: {dicom: directory, parquet: directory, directory: %s/haven}\n%s",
+                   strstr(extra, "min_instances_per_series") ? "" : "min_instances_per_series: 1\n", test_dir(), extra);
     rig_write("configs/rig.yaml", yaml);
     buf_auto rules;
     buf_init(&rules, 65536);
@@ -80,8 +82,9 @@ static inline void rig_save(const struct rig_file *f)
     struct dcm d;
     char path[300];
     const char *sop = f->sop ? f->sop : "1.2.3.1.1.1";
-    dcm_begin_syntax(&d, DCM_EXPLICIT_LE, DCM_CT_IMAGE_STORAGE, sop);
-    dcm_text(&d, 0x00080016, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+    const char *class = f->frames ? DCM_CT_IMAGE_STORAGE ".1" : DCM_CT_IMAGE_STORAGE;
+    dcm_begin_syntax(&d, DCM_EXPLICIT_LE, class, sop);
+    dcm_text(&d, 0x00080016, DICOM_VR_UI, class);
     dcm_text(&d, 0x00080018, DICOM_VR_UI, sop);
     dcm_text(&d, 0x00080050, DICOM_VR_SH, f->accession ? f->accession : "ACC5501");
     dcm_text(&d, 0x00080060, DICOM_VR_CS, f->modality ? f->modality : "CT");
@@ -93,6 +96,8 @@ static inline void rig_save(const struct rig_file *f)
     dcm_text(&d, 0x0020000D, DICOM_VR_UI, f->study ? f->study : "1.2.3.1");
     dcm_text(&d, 0x0020000E, DICOM_VR_UI, f->series ? f->series : "1.2.3.1.1");
     dcm_u16(&d, 0x00280002, 1);
+    if (f->frames)
+        dcm_text(&d, DICOM_NUMBER_OF_FRAMES, DICOM_VR_IS, f->frames);
     dcm_u16(&d, 0x00280010, 8);
     dcm_u16(&d, 0x00280011, 8);
     dcm_u16(&d, 0x00280100, 16);

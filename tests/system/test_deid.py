@@ -93,6 +93,24 @@ def test_what_is_left_out(hospital, tmp_path):
     assert "2 no DICOM" in text and "4 studies, 1 withheld" in text and MARK not in text
 
 
+def test_frames_count_as_instances(hospital, tmp_path):
+    h, out = hospital, tmp_path / "out"
+    h.write_project(min_instances=2)
+    h.add_study(1, instances=1)                                  # one image: too few
+    h.add_study(2, instances=1)                                  # one object of three frames: enough
+    d = pydicom.dcmread(h.files[2, 1, 1])
+    d.SOPClassUID = d.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
+    d.NumberOfFrames = 3
+    d.PixelData = d.PixelData * 3
+    d.save_as(h.files[2, 1, 1])
+    h.add_study(3, instances=1)
+    shutil.copy(h.files[3, 1, 1], h.files[3, 1, 1].with_name("again"))       # twice the same: too few
+    told = json.loads(deid(h, out, "--json", ok=(1,)).stdout)
+    assert told["written"] == 1 and told["skipped"] == {"too-few-instances": 2}
+    (only,) = read(out).values()
+    assert only.PixelData == d.PixelData and only.NumberOfFrames == 3
+
+
 def test_a_second_call_replaces(hospital, tmp_path):
     h, out = hospital, tmp_path / "out"
     h.add_study(1, instances=3)

@@ -25,11 +25,13 @@ static void make_archive(void)
         dcm_begin(&d, true);
         (void)snprintf(text, sizeof text, "1.2.3.1.%d", i);
         (void)snprintf(name, sizeof name, "archive/%s%d", i % 2 ? "sub/" : "", i);
+        dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, i % 4 ? DCM_CT_IMAGE_STORAGE : DCM_CT_IMAGE_STORAGE ".1");
         dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, text);
         dcm_text(&d, DICOM_ACCESSION_NUMBER, DICOM_VR_SH, "acc");
         dcm_text(&d, DICOM_PATIENT_ID, DICOM_VR_LO, "mrn");
         dcm_text(&d, DICOM_STUDY_UID, DICOM_VR_UI, "1.2.3");
         dcm_text(&d, DICOM_SERIES_UID, DICOM_VR_UI, "1.2.3.1");
+        dcm_text(&d, DICOM_NUMBER_OF_FRAMES, DICOM_VR_IS, "2");
         dcm_save(&d, test_path(name));
         dcm_done(&d);
     }

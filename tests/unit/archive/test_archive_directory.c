@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <linux/capability.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,6 +15,7 @@
 
 #include "archive/archive_backend.h"
 #include "base/fs.h"
+#include "base/sqlite_db.h"
 #include "dicom_build.h"
 #include "test.h"
 
@@ -548,6 +550,48 @@ static void test_list__tells_uids_and_size_and_lists_twins(void)
     arena_done(&arena);
 }
 
+static void save_with_frames(const char *path, const char *class, const char *frames)
+{
+    struct dcm d;
+    dcm_begin_syntax(&d, DCM_EXPLICIT_LE, class, one.sop);
+    dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, class);
+    dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, one.sop);
+    dcm_text(&d, DICOM_STUDY_UID, DICOM_VR_UI, one.study);
+    dcm_text(&d, DICOM_SERIES_UID, DICOM_VR_UI, one.series);
+    dcm_text(&d, DICOM_NUMBER_OF_FRAMES, DICOM_VR_IS, frames);
+    dcm_pixels_native(&d, 512);
+    dcm_save(&d, path);
+    dcm_done(&d);
+}
+static void test_list__tells_frames(void)
+{
+    static const struct { const char *class, *frames; uint32_t want; } rows[] = {
+        { DCM_CT_IMAGE_STORAGE ".1", "12", 12 },
+        { DCM_CT_IMAGE_STORAGE ".1", "13", 13 },
+        { DCM_CT_IMAGE_STORAGE, "12", 1 },
+        { DCM_CT_IMAGE_STORAGE ".1", "none", 1 },
+        { DCM_CT_IMAGE_STORAGE ".1", "2147483647", 1000000 },
+    };
+    make_root();
+    archive_auto *a = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct arena arena;
+        struct archive_instance *list = NULL;
+        size_t n = 0;
+        test_row("%zu", i);
+        (void)unlink(test_path("archive/one"));
+        save_with_frames(test_path("archive/one"), rows[i].class, rows[i].frames);
+        if (i == 0)
+            REQUIRE_OK(open_it(&a), err);
+        (void)refresh(a);
+        arena_init(&arena, 1 << 20);
+        REQUIRE_OK(archive_list(a, phi_text(STR(STUDY)), &arena, &list, &n, &err), err);
+        REQUIRE(n == 1);
+        CHECK_INT(list[0].frames, rows[i].want);
+        arena_done(&arena);
+    }
+}
+
 static void test_open_instance__sees_what_changed_since(void)
 {
     make_root();
@@ -685,6 +729,29 @@ static void *use_it(void *ctx)
     return NULL;
 }
 
+/* An index of a pixl that did not know of frames. */
+static void test_open__an_older_index_is_made_anew(void)
+{
+    make_root();
+    save_as("one", 1);
+    archive_auto *a = NULL;
+    REQUIRE_OK(open_it(&a), err);
+    (void)refresh(a);
+    archive_close(PIXL_STEAL(&a));
+    glob_t found;
+    char pattern[600];
+    (void)snprintf(pattern, sizeof pattern, "%s/state/archive-*.db", test_dir());
+    REQUIRE(glob(pattern, 0, NULL, &found) == 0 && found.gl_pathc == 1);
+    sqlite_db_auto *db = NULL;
+    REQUIRE_OK(sqlite_db_open(found.gl_pathv[0], 1000, &db, &err), err);
+    REQUIRE_OK(sqlite_db_exec(db, "ALTER TABLE files DROP COLUMN frames; PRAGMA user_version = 1", &err), err);
+    sqlite_db_close(PIXL_STEAL(&db));
+    globfree(&found);
+    REQUIRE_OK(open_it(&a), err);
+    CHECK_INT(refresh(a).read, 1);
+    CHECK_INT(count_instances(a, STUDY), 1);
+}
+
 static void test_archive__many_threads_at_once(void)
 {
     make_root();
@@ -711,6 +778,7 @@ int main(int argc, char **argv)
         TEST(test_open__url_is_checked),
         TEST(test_open__index_is_private_and_named_by_the_root),
         TEST(test_open__a_spoilt_index_is_made_anew),
+        TEST(test_open__an_older_index_is_made_anew),
         TEST(test_refresh__finds_odd_names_at_any_depth),
         TEST(test_refresh__follows_no_links),
         TEST(test_refresh__reads_only_what_changed),
@@ -720,6 +788,7 @@ int main(int argc, char **argv)
         TEST(test_refresh__damaged_files_stay_in_their_study),
         TEST(test_find__by_uid_then_by_mrn_and_accession),
         TEST(test_list__tells_uids_and_size_and_lists_twins),
+        TEST(test_list__tells_frames),
         TEST(test_open_instance__sees_what_changed_since),
         TEST(test_open_instance__dropped_from_the_index_is_not_found),
         TEST(test_archive__many_threads_at_once),

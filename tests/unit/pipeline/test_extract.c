@@ -145,6 +145,39 @@ static void test_extract__nothing_but_different_duplicates_is_skipped(void)
     check_numbers(&r, 2, 0, 2);
 }
 
+/* DCMD-11, with frames: a series of fewer than the project wants is left out, unread.  Instances are counted before
+ * anything is left out, the same one once, those of several frames by their frames. */
+static void test_extract__series_to_skip__by_instances_and_frames(void)
+{
+    rig_folders("min_instances_per_series: 3\n");
+    for (int i = 1; i <= 3; i++) {
+        char name[16], sop[32];
+        (void)snprintf(name, sizeof name, "enough%d", i);
+        (void)snprintf(sop, sizeof sop, SERIES(1) ".%d", i);
+        rig_save(&(struct rig_file){ .name = name, .series = SERIES(1), .sop = sop, .modality = i == 1 ? "MR" : NULL });
+    }
+    rig_save(&(struct rig_file){ .name = "few1", .series = SERIES(2), .sop = SOP(2, 1) });
+    rig_save(&(struct rig_file){ .name = "few2", .series = SERIES(2), .sop = SOP(2, 2) });
+    rig_save(&(struct rig_file){ .name = "few2-again", .series = SERIES(2), .sop = SOP(2, 2) });
+    shorten("archive/few1", 20);
+    rig_save(&(struct rig_file){ .name = "frames", .series = SERIES(3), .sop = SOP(3, 1), .frames = "3" });
+    rig_save(&(struct rig_file){ .name = "few-frames", .series = SERIES(4), .sop = SOP(4, 1), .frames = "2" });
+    rig_save(&(struct rig_file){ .name = "sum1", .series = SERIES(5), .sop = SOP(5, 1), .frames = "2" });
+    rig_save(&(struct rig_file){ .name = "sum2", .series = SERIES(5), .sop = SOP(5, 2) });
+    rig_save(&(struct rig_file){ .name = "absurd", .series = SERIES(6), .sop = SOP(6, 1), .frames = "-99" });
+    /* Twins that differ: three instances, of which one is left. */
+    rig_save(&(struct rig_file){ .name = "twin1", .series = SERIES(7), .sop = SOP(7, 1) });
+    rig_save(&(struct rig_file){ .name = "twin1-other", .series = SERIES(7), .sop = SOP(7, 1), .pixels = 256 });
+    rig_save(&(struct rig_file){ .name = "twin2", .series = SERIES(7), .sop = SOP(7, 2), .frames = "1" });
+    rig_save(&(struct rig_file){ .name = "twin3", .series = SERIES(7), .sop = SOP(7, 3) });
+    const struct extract_result r = retrieve_one(NULL, STUDY1);
+    check_end(&r, STUDY_OUT_DEIDENTIFIED, STUDY_WHY_NONE);
+    CHECK_INT(r.skipped_by[STUDY_WHY_TOO_FEW_INSTANCES], 2 + 1 + 1);
+    CHECK_INT(r.skipped_by[STUDY_WHY_MODALITY], 1);
+    CHECK_INT(r.skipped_by[STUDY_WHY_DUPLICATE_INSTANCE], 2);
+    check_numbers(&r, 3 + 2 + 1 + 1 + 2 + 1 + 4, 2 + 1 + 2 + 2, 7);
+}
+
 /* --- instances that are not well --------------------------------------------------------------------------------------- */
 
 static void test_extract__instance_errors_do_as_the_project_says(void)
@@ -414,6 +447,7 @@ int main(int argc, char **argv)
         TEST(test_extract__a_series_that_is_not_there_leaves_nothing),
         TEST(test_extract__duplicates_count_once_or_not_at_all),
         TEST(test_extract__nothing_but_different_duplicates_is_skipped),
+        TEST(test_extract__series_to_skip__by_instances_and_frames),
         TEST(test_extract__instance_errors_do_as_the_project_says),
         TEST(test_extract__another_patient_fails_the_study),
         TEST(test_extract__a_name_in_a_comment_withholds_the_study),
