@@ -213,15 +213,21 @@ static bool trace_one(struct site *s, int64_t id, json_t *list, struct pixl_erro
 {
     struct arena a;
     struct store_image image;
+    int64_t skipped[STUDY_REASON_COUNT];
     bool got;
     arena_init(&a, 16 << 20);
-    bool ok = store_get_image(site_store(s), id, &a, &got, &image, err) && (got || pixl_fail(err, PIXL_E_NOT_FOUND, 0, "image %" PRId64, id));
+    bool ok = store_get_image(site_store(s), id, &a, &got, &image, err) &&
+              (got || pixl_fail(err, PIXL_E_NOT_FOUND, 0, "image %" PRId64, id)) &&
+              store_get_skipped(site_store(s), id, skipped, err);
     json_t *events = list != NULL ? json_array() : NULL;
-    if (ok && list == NULL)
+    if (ok && list == NULL) {
         print_facts(&image);
+        show_skipped(stdout, skipped);
+    }
     ok = ok && store_each_event(site_store(s), id, print_event, events, err);
     if (ok && list != NULL) {
         json_t *j = show_image_json(&image);
+        (void)json_object_set_new(j, "instances_skipped_by", show_reasons_json(skipped));
         (void)json_object_set(j, "events", events);
         (void)json_array_append_new(list, j);
     }

@@ -113,38 +113,56 @@ void show_work(void *ctx, const struct work_progress *w)
     p->last_step = RUN_WORKING;
 }
 
+static void list_reasons(FILE *to, const char *head, const int64_t by_reason[STUDY_REASON_COUNT])
+{
+    for (size_t i = 0; i < STUDY_REASON_COUNT; i++) {
+        if (by_reason[i] <= 0 || i == STUDY_WHY_NONE)
+            continue;
+        if (head != NULL)
+            (void)fprintf(to, "%s:\n", head);
+        head = NULL;
+        (void)fprintf(to, "  %8lld %-21s %s\n", (long long)by_reason[i], study_reason_name((enum study_reason)i),
+                      study_reason_text((enum study_reason)i));
+    }
+}
+
+json_t *show_reasons_json(const int64_t by_reason[STUDY_REASON_COUNT])
+{
+    json_t *reasons = json_object();
+    for (size_t i = 0; i < STUDY_REASON_COUNT; i++)
+        if (i != STUDY_WHY_NONE && by_reason[i] > 0)
+            (void)json_object_set_new(reasons, study_reason_name((enum study_reason)i), json_integer(by_reason[i]));
+    return reasons;
+}
+
+void show_skipped(FILE *to, const int64_t by_reason[STUDY_REASON_COUNT])
+{
+    list_reasons(to, "instances that were left out", by_reason);
+}
+
 void show_counts(FILE *to, const struct store_counts *c)
 {
     for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
         if (c->by_state[i] > 0)
             (void)fprintf(to, "  %8lld %-13s %s\n", (long long)c->by_state[i], study_state_name((enum study_state)i),
                           study_state_text((enum study_state)i));
-    bool head = false;
-    for (size_t i = 0; i < STUDY_REASON_COUNT; i++) {
-        if (c->by_reason[i] <= 0 || i == STUDY_WHY_NONE)
-            continue;
-        if (!head)
-            (void)fprintf(to, "why they did not arrive:\n");
-        head = true;
-        (void)fprintf(to, "  %8lld %-21s %s\n", (long long)c->by_reason[i], study_reason_name((enum study_reason)i),
-                      study_reason_text((enum study_reason)i));
-    }
+    list_reasons(to, "why they did not arrive", c->by_reason);
     char size[32];
     (void)fprintf(to, "instances: %lld found, %lld delivered, %lld left out; %s in zips; %lld cohort rows\n", (long long)c->instances_found,
                   (long long)c->instances_delivered, (long long)c->instances_skipped, show_bytes(c->delivered_bytes, size), (long long)c->requests);
+    show_skipped(to, c->skipped_by);
 }
 
 json_t *show_counts_json(const struct store_counts *c)
 {
-    json_t *states = json_object(), *reasons = json_object();
+    json_t *states = json_object();
     for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
         (void)json_object_set_new(states, study_state_name((enum study_state)i), json_integer(c->by_state[i]));
-    for (size_t i = 0; i < STUDY_REASON_COUNT; i++)
-        if (i != STUDY_WHY_NONE && c->by_reason[i] > 0)
-            (void)json_object_set_new(reasons, study_reason_name((enum study_reason)i), json_integer(c->by_reason[i]));
-    return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "states", states, "reasons", reasons, "requests", (json_int_t)c->requests,
-                     "instances_found", (json_int_t)c->instances_found, "instances_delivered", (json_int_t)c->instances_delivered,
-                     "instances_skipped", (json_int_t)c->instances_skipped, "delivered_bytes", (json_int_t)c->delivered_bytes);
+    return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:I}", "states", states, "reasons",
+                     show_reasons_json(c->by_reason), "requests", (json_int_t)c->requests, "instances_found",
+                     (json_int_t)c->instances_found, "instances_delivered", (json_int_t)c->instances_delivered,
+                     "instances_skipped", (json_int_t)c->instances_skipped, "instances_skipped_by",
+                     show_reasons_json(c->skipped_by), "delivered_bytes", (json_int_t)c->delivered_bytes);
 }
 
 static json_t *text(struct str s)

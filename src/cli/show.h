@@ -22,9 +22,13 @@ void show_step(void *p, enum run_step step, int64_t done, int64_t of);          
 void show_work(void *p, const struct work_progress *w);                          /* fits run_options.progress */
 void show_end_line(struct show_progress *p);                                     /* before anything else is printed */
 
-/* States with their numbers and, below, the reasons of those that did not arrive. */
+/* States with their numbers and, below, the reasons of studies that did not arrive and of instances that were left out. */
 void show_counts(FILE *to, const struct store_counts *c);
 json_t *show_counts_json(const struct store_counts *c);          /* given */
+/* Instances by the reason why they were left out; nothing when there are none. */
+void show_skipped(FILE *to, const int64_t by_reason[STUDY_REASON_COUNT]);
+json_t *
+show_reasons_json(const int64_t by_reason[STUDY_REASON_COUNT]);  /* { reason: number }, those that occur; given */
 json_t *show_image_json(const struct store_image *i);            /* pseudonyms and numbers only; given */
 /* One line: number, project, state, reason, since when. */
 void show_image(FILE *to, const struct store_image *i);

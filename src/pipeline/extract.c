@@ -360,13 +360,19 @@ static bool deidentify_one(struct attempt *a, const struct todo *t)
 
 /* --- the study ----------------------------------------------------------------------------------------------------- */
 
-/* The reason for a study of which nothing is left: the one that all its instances share, if they do. */
+/* The reason for a study of which nothing is left: that of the most instances, if it is one. */
 static enum study_reason why_nothing_left(const struct extract_result *r)
 {
-    for (size_t i = 0; i < STUDY_REASON_COUNT; i++)
-        if (r->skipped_by[i] > 0 && r->skipped_by[i] == r->skipped)
-            return (enum study_reason)i;
-    return STUDY_WHY_NO_INSTANCES_LEFT;
+    enum study_reason why = STUDY_WHY_NO_INSTANCES_LEFT;
+    int64_t most = 0;
+    for (size_t i = 0; i < STUDY_REASON_COUNT; i++) {
+        if (r->skipped_by[i] > most)
+            why = (enum study_reason)i;
+        else if (r->skipped_by[i] == most && most > 0)
+            why = STUDY_WHY_NO_INSTANCES_LEFT;
+        most = r->skipped_by[i] > most ? r->skipped_by[i] : most;
+    }
+    return why;
 }
 
 static bool commit_zip(struct attempt *a)

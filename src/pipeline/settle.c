@@ -142,6 +142,7 @@ bool settle(struct site *s, const struct store_image *image, const struct extrac
         m.instances_found = r->found;
         m.instances_delivered = r->outcome == STUDY_OUT_DEIDENTIFIED ? r->delivered : 0;
         m.instances_skipped = r->skipped;
+        m.skipped_by = r->skipped_by;
     }
     plan_move(&m, site_settings(s), image, r, hold_us);
     if (m.to == STUDY_WITHHELD)          /* the zip goes first: a crash in between leaves no zip that must not be */

@@ -150,9 +150,18 @@ bool store_resolve(struct store *s, int64_t image, int64_t fence, const struct p
     return leave(s, s->ops->resolve(s, image, fence, uids, n, now_us, mine, err), err);
 }
 
+static int64_t sum_of(const int64_t by_reason[STUDY_REASON_COUNT])
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < STUDY_REASON_COUNT; i++)
+        sum += by_reason[i];
+    return sum;
+}
+
 bool store_move(struct store *s, const struct store_move *m, bool *widened, struct pixl_error *err)
 {
     assert(m->series_version < 0 || widened != NULL);
+    assert(m->skipped_by == NULL || sum_of(m->skipped_by) == m->instances_skipped);
     bool back;
     enter(s, err);
     bool ok = leave(s, s->ops->move(s, m, &back, err), err);
@@ -187,6 +196,12 @@ bool store_each_event(struct store *s, int64_t image, bool (*each)(void *ctx, co
 {
     enter(s, err);
     return leave(s, s->ops->each_event(s, image, each, ctx, err), err);
+}
+
+bool store_get_skipped(struct store *s, int64_t image, int64_t by_reason[STUDY_REASON_COUNT], struct pixl_error *err)
+{
+    enter(s, err);
+    return leave(s, s->ops->get_skipped(s, image, by_reason, err), err);
 }
 
 bool store_count(struct store *s, struct str project, struct store_counts *out, struct pixl_error *err)

@@ -124,6 +124,8 @@ struct store_move {
     int64_t series_version;            /* as claimed, for moves to deidentified or skipped; -1: do not compare */
     const char *pseudo_study_uid, *zip_digest;
     int64_t zip_bytes, instances_found, instances_delivered, instances_skipped;
+    const int64_t
+        *skipped_by; /* STUDY_REASON_COUNT numbers that add up to instances_skipped: why they were left out; NULL */
 };
 #define STORE_MOVE_NONE ((struct store_move){ .series_version = -1, .zip_bytes = -1, .instances_found = -1, \
                                               .instances_delivered = -1, .instances_skipped = -1 })
@@ -148,10 +150,15 @@ struct store_event { int64_t at_us; enum study_state from, to; bool is_first; en
 PIXL_MUST_CHECK bool store_each_event(struct store *s, int64_t image, bool (*each)(void *ctx, const struct store_event *e), void *ctx,
                                       struct pixl_error *err);
 
+/* Instances of one image that its last attempt left out, by reason; all 0 when there were none, or no such image. */
+PIXL_MUST_CHECK bool store_get_skipped(struct store *s, int64_t image, int64_t by_reason[STUDY_REASON_COUNT],
+                                       struct pixl_error *err);
+
 struct store_counts {
     int64_t by_state[STUDY_STATE_COUNT];
     int64_t by_reason[STUDY_REASON_COUNT];       /* of rows in an end state other than exported and kept */
     int64_t requests, instances_found, instances_delivered, instances_skipped, delivered_bytes;
+    int64_t skipped_by[STUDY_REASON_COUNT]; /* instances_skipped, by reason; less where an older pixl did not note it */
 };
 PIXL_MUST_CHECK bool store_count(struct store *s, struct str project, struct store_counts *out, struct pixl_error *err);
 /* Slugs of all projects, in the arena, sorted. */

@@ -39,6 +39,7 @@ struct store_ops {
                         struct pixl_error *err);
     bool (*each_event)(struct store *s, int64_t image, bool (*each)(void *ctx, const struct store_event *e), void *ctx,
                        struct pixl_error *err);
+    bool (*get_skipped)(struct store *s, int64_t image, int64_t by_reason[STUDY_REASON_COUNT], struct pixl_error *err);
     bool (*count)(struct store *s, struct str project, struct store_counts *out, struct pixl_error *err);
     bool (*projects)(struct store *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
     bool (*retry)(struct store *s, const struct store_filter *f, const int64_t *images, size_t n_images, int64_t now_us,

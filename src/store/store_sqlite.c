@@ -253,6 +253,36 @@ bool store_sqlite_change(struct store_sqlite *s, const struct store_change *c, s
     return update_row(s, c, err) && insert_event(s, c, err);
 }
 
+static bool forget_skipped(struct store_sqlite *s, int64_t image, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(s->db, "DELETE FROM instance_skipped WHERE image_id = ?1", &q, err))
+        return false;
+    sqlite_bind_i64(q, 1, image);
+    return sqlite_run(q, err);
+}
+
+/* What an attempt left out takes the place of what the one before did. */
+static bool note_skipped(struct store_sqlite *s, const struct store_move *m, struct pixl_error *err)
+{
+    if (!forget_skipped(s, m->image, err))
+        return false;
+    for (size_t i = 0; i < STUDY_REASON_COUNT; i++) {
+        if (m->skipped_by[i] == 0)
+            continue;
+        stmt_auto *q = NULL;
+        if (!sqlite_db_prepare(s->db, "INSERT INTO instance_skipped (image_id, reason, instances) VALUES (?1, ?2, ?3)",
+                               &q, err))
+            return false;
+        sqlite_bind_i64(q, 1, m->image);
+        sqlite_bind_str(q, 2, str_of(study_reason_name((enum study_reason)i)));
+        sqlite_bind_i64(q, 3, m->skipped_by[i]);
+        if (!sqlite_run(q, err))
+            return false;
+    }
+    return true;
+}
+
 static bool move_in(struct store_sqlite *s, const struct store_move *m, bool *widened, struct pixl_error *err)
 {
     struct store_row r;
@@ -278,7 +308,7 @@ static bool move_in(struct store_sqlite *s, const struct store_move *m, bool *wi
     c.instances_found = m->instances_found;
     c.instances_delivered = m->instances_delivered;
     c.instances_skipped = m->instances_skipped;
-    return store_sqlite_change(s, &c, err);
+    return store_sqlite_change(s, &c, err) && (m->skipped_by == NULL || note_skipped(s, m, err));
 }
 
 static bool sqlite_move(struct store *store, const struct store_move *m, bool *widened, struct pixl_error *err)
@@ -478,6 +508,7 @@ const struct store_ops store_sqlite_ops = {
     .get_image = store_sqlite_get_image,
     .find_images = store_sqlite_find_images,
     .each_event = store_sqlite_each_event,
+    .get_skipped = store_sqlite_get_skipped,
     .count = store_sqlite_count,
     .projects = store_sqlite_projects,
     .retry = sqlite_retry,

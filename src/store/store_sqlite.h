@@ -134,6 +134,8 @@ bool store_sqlite_find_images(struct store *s, struct phi_text ref, struct arena
                               struct pixl_error *err);
 bool store_sqlite_each_event(struct store *s, int64_t image, bool (*each)(void *ctx, const struct store_event *e),
                              void *ctx, struct pixl_error *err);
+bool store_sqlite_get_skipped(struct store *s, int64_t image, int64_t by_reason[STUDY_REASON_COUNT],
+                              struct pixl_error *err);
 bool store_sqlite_count(struct store *s, struct str project, struct store_counts *out, struct pixl_error *err);
 bool store_sqlite_projects(struct store *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
 bool store_sqlite_each_outcome(struct store *s, struct str project, struct str extract_time,

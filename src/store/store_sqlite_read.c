@@ -257,6 +257,50 @@ static bool count_images(struct store_sqlite *s, struct str project, struct stor
     }
 }
 
+/* Adds a statement's rows of reason and number. */
+static bool add_reasons(struct sqlite_stmt *q, int64_t by_reason[STUDY_REASON_COUNT], struct pixl_error *err)
+{
+    for (;;) {
+        bool got;
+        enum study_reason reason;
+        if (!sqlite_step(q, &got, err))
+            return false;
+        if (!got)
+            return true;
+        if (!store_sqlite_parse_reason(sqlite_col_str(q, 0), &reason, err))
+            return false;
+        by_reason[reason] += sqlite_col_i64(q, 1);
+    }
+}
+
+bool store_sqlite_get_skipped(struct store *s, int64_t image, int64_t by_reason[STUDY_REASON_COUNT],
+                              struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    int64_t read[STUDY_REASON_COUNT] = { 0 };
+    if (!sqlite_db_prepare(store_sqlite_of(s)->db, "SELECT reason, instances FROM instance_skipped WHERE image_id = ?1",
+                           &q, err))
+        return false;
+    sqlite_bind_i64(q, 1, image);
+    if (!add_reasons(q, read, err))
+        return false;
+    memcpy(by_reason, read, sizeof read);
+    return true;
+}
+
+static bool count_skipped(struct store_sqlite *s, struct str project, struct store_counts *out, struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    if (!sqlite_db_prepare(s->db,
+                           "SELECT n.reason, sum(n.instances) FROM instance_skipped n CROSS JOIN image i"
+                           " USING (image_id) WHERE ?1 = ''"
+                           " OR i.extract_id = (SELECT extract_id FROM extract WHERE slug = ?1) GROUP BY n.reason",
+                           &q, err))
+        return false;
+    sqlite_bind_str(q, 1, project);
+    return add_reasons(q, out->skipped_by, err);
+}
+
 static bool count_requests(struct store_sqlite *s, struct str project, struct store_counts *out, struct pixl_error *err)
 {
     stmt_auto *q = NULL;
@@ -279,7 +323,8 @@ static bool count_requests(struct store_sqlite *s, struct str project, struct st
 bool store_sqlite_count(struct store *s, struct str project, struct store_counts *out, struct pixl_error *err)
 {
     struct store_counts c = { .requests = 0 };
-    if (!count_images(store_sqlite_of(s), project, &c, err) || !count_requests(store_sqlite_of(s), project, &c, err))
+    if (!count_images(store_sqlite_of(s), project, &c, err) || !count_skipped(store_sqlite_of(s), project, &c, err) ||
+        !count_requests(store_sqlite_of(s), project, &c, err))
         return false;
     *out = c;
     return true;

@@ -2,6 +2,7 @@
  * edited.
  *
  *   extract ──< extract_time ──< request >──< request_image >──< image ──< image_event
+ *                                                                       └──< instance_skipped
  *
  * extract and image have the columns of the system that pixl replaces under their names; what we call participant_id
  * is its pseudo_patient_id, and dates are whole numbers (yyyymmdd; microseconds since 1970), 0 or '' where not known.
@@ -134,8 +135,17 @@ static const char *const version_1[] = {
 };
 #undef X
 
+/* Why an image's last attempt left instances out: instances_skipped of image, by reason. */
+static const char *const version_2[] = { "CREATE TABLE instance_skipped ("
+                                         " image_id INTEGER NOT NULL REFERENCES image,"
+                                         " reason TEXT NOT NULL CHECK (reason <> ''),"
+                                         " instances INTEGER NOT NULL CHECK (instances > 0),"
+                                         " PRIMARY KEY (image_id, reason)"
+                                         ") STRICT, WITHOUT ROWID",
+                                         NULL };
+
 /* Statement by statement, ended by NULL; migrations[v] leads from version v to v + 1. */
-static const char *const *const migrations[] = { version_1 };
+static const char *const *const migrations[] = { version_1, version_2 };
 enum { NEWEST = ARRAY_LEN(migrations), APPLICATION_ID = 0x5069786c };   /* "Pixl" */
 
 static bool read_number(struct sqlite_db *db, const char *sql, int64_t *out, struct pixl_error *err)

@@ -182,6 +182,14 @@ def test_filters_and_duplicates(hospital):
     s = status(h)
     assert s["states"]["exported"] == 2 and s["states"]["skipped"] == 3
     assert s["reasons"] == {"too-few-instances": 1, "series-description": 1, "manufacturer": 1}
+    left_out = {"too-few-instances": 1, "series-description": 2, "manufacturer": 2, "duplicate-instance": 2}
+    assert s["instances_skipped_by"] == left_out and s["instances_skipped"] == sum(left_out.values())
+    assert "  2 duplicate-instance" in h.pixl("status").stdout.split("instances that were left out:")[1]
+    (told,) = json.loads(h.pixl("trace", "image 5", "--json").stdout)
+    assert told["instances_skipped_by"] == {"duplicate-instance": 2} and told["instances_skipped"] == 2
+    text = h.pixl("trace", "image 5").stdout
+    assert "  2 duplicate-instance    two instances share" in text and "found, 2 delivered, 2 left out" in text
+    assert json.loads(h.pixl("trace", "image 1", "--json").stdout)[0]["instances_skipped_by"] == {}
     assert sorted(len(read_zip(z)) for z in h.zips()) == [2, 2]
 
 

@@ -164,20 +164,26 @@ static bool attempt_with_fault(struct site_rig *r, const struct step *step, long
     return reached;
 }
 
-/* A row whose claim was recovered is a suspect: one that ordinary claims leave alone. */
-static void forget_crashes(struct site_rig *r)
+/* A row whose claim was recovered is a suspect: one that ordinary claims leave alone, until it has arrived. */
+static void work_off_suspects(struct site_rig *r)
 {
-    struct store_image image;
-    const struct store_claim c = { .work = STORE_WORK_RETRIEVE, .owner = site_owner(r->site), .now_us = INT64_MAX / 2, .lease_us = 1000000,
-                                   .suspects = true };
-    bool got = true;
-    while (got) {
-        REQUIRE_OK(store_claim_next(site_store(r->site), &c, &r->arena, &got, &image, &err), err);
-        if (!got)
-            return;
+    static const enum store_work works[] = { STORE_WORK_RETRIEVE, STORE_WORK_DELIVER };
+    for (size_t i = 0; i < ARRAY_LEN(works); i++) {
+        const struct store_claim c = { .work = works[i],
+                                       .owner = site_owner(r->site),
+                                       .now_us = INT64_MAX / 2,
+                                       .lease_us = 1000000,
+                                       .suspects = true };
+        struct store_image image;
         struct extract_result result;
-        extract_study(&r->x, &image, &result);
-        CHECK_INT(rig_settle(r, &image, &result).state, STUDY_DEIDENTIFIED);
+        for (bool got = true; got;) {
+            REQUIRE_OK(store_claim_next(site_store(r->site), &c, &r->arena, &got, &image, &err), err);
+            if (!got)
+                break;
+            bool retrieves = works[i] == STORE_WORK_RETRIEVE;
+            (retrieves ? extract_study : extract_deliver)(&r->x, &image, &result);
+            CHECK_INT(rig_settle(r, &image, &result).state, retrieves ? STUDY_DEIDENTIFIED : STUDY_EXPORTED);
+        }
     }
 }
 
@@ -203,7 +209,7 @@ static void sweep_step(const struct step *step, long least)
         CHECK_INT(hidden, 0);
         (void)rig_count("haven/rig", &hidden);
         CHECK_INT(hidden, 0);
-        forget_crashes(&r);
+        work_off_suspects(&r);
         finish(&r);
         rig_close(&r);
         clear();

@@ -43,6 +43,9 @@ static bool retrieve_one(struct store *s, struct pixl_error *err)
     struct store_move move = move_of(m.id, m.fence, STUDY_DEIDENTIFIED);
     move.pseudo_study_uid = m.id == 1 ? "2.25.1" : "2.25.2";
     move.series_version = m.series_version;
+    const int64_t skipped[STUDY_REASON_COUNT] = { [STUDY_WHY_MODALITY] = 2, [STUDY_WHY_SERIES_NUMBER] = 1 };
+    move.skipped_by = skipped;
+    move.instances_skipped = 3;
     return store_move(s, &move, &widened, err);
 }
 
@@ -92,6 +95,7 @@ static void test_store__survives_each_failed_allocation(void)
         CHECK_INT(c.requests, 1);
         CHECK_INT(c.by_state[STUDY_DEIDENTIFIED], 2);
         CHECK_INT(images_in(s), 2);
+        CHECK_INT(c.skipped_by[STUDY_WHY_MODALITY] * 10 + c.skipped_by[STUDY_WHY_SERIES_NUMBER], 42);
         store_close(s);
     }
     CHECK(n > 30);

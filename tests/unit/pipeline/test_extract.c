@@ -178,6 +178,43 @@ static void test_extract__series_to_skip__by_instances_and_frames(void)
     check_numbers(&r, 3 + 2 + 1 + 1 + 2 + 1 + 4, 2 + 1 + 2 + 2, 7);
 }
 
+/* A study of which nothing is left has one reason: that of the most instances; where two are equal, no single one. */
+static void test_extract__nothing_left_has_the_reason_of_the_most(void)
+{
+    static const struct {
+        int mr;
+        int few;
+        enum study_reason why;
+    } rows[] = {
+        { 3, 1, STUDY_WHY_MODALITY },
+        { 2, 3, STUDY_WHY_TOO_FEW_INSTANCES },
+        { 0, 2, STUDY_WHY_TOO_FEW_INSTANCES },
+        { 2, 2, STUDY_WHY_NO_INSTANCES_LEFT },
+    };
+    rig_folders("min_instances_per_series: 2\n");
+    for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
+        test_row("%zu", k);
+        for (int i = 0; i < rows[k].mr + rows[k].few; i++) {
+            bool is_mr = i < rows[k].mr;
+            char name[48], sop[96], series[64], study[32];
+            (void)snprintf(name, sizeof name, "%zu-%d", k, i);
+            (void)snprintf(study, sizeof study, "1.2.3.%zu", k + 1);
+            (void)snprintf(series, sizeof series, "%s.%d", study, is_mr ? 1 : i + 2);
+            (void)snprintf(sop, sizeof sop, "%s.%d", series, i + 1);
+            rig_save(&(struct rig_file){
+                .name = name, .study = study, .series = series, .sop = sop, .modality = is_mr ? "MR" : NULL });
+        }
+        char row[128], uid[32];
+        (void)snprintf(uid, sizeof uid, "1.2.3.%zu", k + 1);
+        (void)snprintf(row, sizeof row, "%zu,MRN5501,ACC5501," RIG_PROJECT ",2024-01-01T00:00:00Z,2020-01-01,%s,,\n",
+                       k + 1, uid);
+        const struct extract_result r = retrieve_one(NULL, row);
+        check_end(&r, STUDY_OUT_SKIPPED, rows[k].why);
+        CHECK_INT(r.skipped_by[STUDY_WHY_MODALITY], rows[k].mr);
+        CHECK_INT(r.skipped_by[STUDY_WHY_TOO_FEW_INSTANCES], rows[k].few);
+    }
+}
+
 /* --- instances that are not well --------------------------------------------------------------------------------------- */
 
 static void test_extract__instance_errors_do_as_the_project_says(void)
@@ -448,6 +485,7 @@ int main(int argc, char **argv)
         TEST(test_extract__duplicates_count_once_or_not_at_all),
         TEST(test_extract__nothing_but_different_duplicates_is_skipped),
         TEST(test_extract__series_to_skip__by_instances_and_frames),
+        TEST(test_extract__nothing_left_has_the_reason_of_the_most),
         TEST(test_extract__instance_errors_do_as_the_project_says),
         TEST(test_extract__another_patient_fails_the_study),
         TEST(test_extract__a_name_in_a_comment_withholds_the_study),

@@ -26,7 +26,12 @@ static void put_zip(struct site_rig *r, const char *uid)
 
 static struct extract_result deidentified(const char *uid)
 {
-    struct extract_result r = { .outcome = STUDY_OUT_DEIDENTIFIED, .zip_bytes = 3, .found = 3, .delivered = 2, .skipped = 1 };
+    struct extract_result r = { .outcome = STUDY_OUT_DEIDENTIFIED,
+                                .zip_bytes = 3,
+                                .found = 3,
+                                .delivered = 2,
+                                .skipped = 1,
+                                .skipped_by = { [STUDY_WHY_MODALITY] = 1 } };
     (void)snprintf(r.pseudo_study_uid, sizeof r.pseudo_study_uid, "%s", uid);
     memset(r.zip_digest, 'a', 64);
     return r;

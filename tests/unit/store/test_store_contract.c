@@ -525,6 +525,69 @@ static void test_move__writes_what_it_names_and_nothing_else(void)
     store_close(s);
 }
 
+static void check_skipped(struct store *s, int64_t id, int64_t modality, int64_t too_few)
+{
+    struct pixl_error err = { 0 };
+    int64_t by[STUDY_REASON_COUNT], sum = 0;
+    REQUIRE_OK(store_get_skipped(s, id, by, &err), err);
+    for (size_t i = 0; i < STUDY_REASON_COUNT; i++)
+        sum += by[i];
+    CHECK_INT(by[STUDY_WHY_MODALITY], modality);
+    CHECK_INT(by[STUDY_WHY_TOO_FEW_INSTANCES], too_few);
+    CHECK_INT(sum, modality + too_few);
+}
+
+static void move_skipping(struct store *s, int64_t id, enum study_state to, int64_t modality, int64_t too_few)
+{
+    struct pixl_error err = { 0 };
+    const int64_t by[STUDY_REASON_COUNT] = { [STUDY_WHY_MODALITY] = modality, [STUDY_WHY_TOO_FEW_INSTANCES] = too_few };
+    struct store_move m = move_of(id, image_of(s, id).fence, to);
+    m.instances_found = m.instances_skipped = modality + too_few;
+    m.skipped_by = by;
+    REQUIRE_OK(store_move(s, &m, NULL, &err), err);
+}
+
+/* What the last attempt left out, by reason, of each study and of all. */
+static void test_move__notes_why_instances_were_left_out(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    for (int i = 1; i <= 2; i++) {
+        add(s, (struct ask){ .mrn = i == 1 ? "1" : "2", .accession = "A", .project = i == 1 ? "p" : "q" });
+        check_skipped(s, i, 0, 0);
+        CHECK_INT(claim(s).id, i);
+        move_skipping(s, i, STUDY_SKIPPED, 3, i);
+    }
+    check_skipped(s, 1, 3, 1);
+    check_skipped(s, 2, 3, 2);
+    check_skipped(s, 99, 0, 0);
+    struct store_counts c = count_of(s);
+    CHECK_INT(c.skipped_by[STUDY_WHY_MODALITY], 6);
+    CHECK_INT(c.skipped_by[STUDY_WHY_TOO_FEW_INSTANCES], 3);
+    CHECK_INT(c.instances_skipped, 9);
+    REQUIRE_OK(store_count(s, STR("q"), &c, &err), err);
+    CHECK_INT(c.skipped_by[STUDY_WHY_MODALITY] * 10 + c.skipped_by[STUDY_WHY_TOO_FEW_INSTANCES], 32);
+
+    /* Another attempt: what it finds takes their place; a move that names none, or that fails, leaves them. */
+    int64_t n = 0, id = 1;
+    CHECK_OK(store_retry(s, NULL, &id, 1, T0, &n, &err), err);
+    check_skipped(s, 1, 3, 1);
+    struct store_image m = claim(s);
+    const int64_t other[STUDY_REASON_COUNT] = { [STUDY_WHY_RESIDUE] = 1 };
+    struct store_move stale = move_of(1, m.fence - 1, STUDY_FAILED);
+    stale.instances_skipped = 1;
+    stale.skipped_by = other;
+    CHECK_FAILS(store_move(s, &stale, NULL, &err), err, PIXL_E_STALE);
+    check_skipped(s, 1, 3, 1);
+    move_skipping(s, 1, STUDY_DEIDENTIFIED, 0, 5);
+    check_skipped(s, 1, 0, 5);
+    CHECK_INT(claim_as(s, ME, STORE_WORK_DELIVER, 0, false).id, 1);
+    move_to(s, 1, STUDY_EXPORTED);
+    check_skipped(s, 1, 0, 5);
+    check_skipped(s, 2, 3, 2);
+    store_close(s);
+}
+
 static void test_move__after_widening_the_work_begins_anew(void)
 {
     static const enum study_state to[] = { STUDY_DEIDENTIFIED, STUDY_SKIPPED };
@@ -674,6 +737,7 @@ int main(int argc, char **argv)
         TEST(test_move__follows_the_table_of_moves),
         TEST(test_move__of_a_lost_claim_is_stale_and_changes_nothing),
         TEST(test_move__writes_what_it_names_and_nothing_else),
+        TEST(test_move__notes_why_instances_were_left_out),
         TEST(test_move__after_widening_the_work_begins_anew),
         TEST(test_move__two_studies_cannot_share_a_pseudo_uid),
         TEST(test_retry__takes_rows_back_to_where_work_is_left),

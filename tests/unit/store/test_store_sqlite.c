@@ -114,6 +114,37 @@ static void test_open__keeps_what_was_there(void)
     store_close(s);
 }
 
+/* A store of version 1: what it holds stays, and it takes what that version did not know. */
+static void test_open__brings_an_older_store_up_to_date(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    int64_t by[STUDY_REASON_COUNT];
+    add(s, (struct ask){ .mrn = "1", .accession = "A" });
+    bring(s, 1, STUDY_EXPORTED);
+    add(s, (struct ask){ .mrn = "2", .accession = "B" });
+    store_close(s);
+    raw("DROP TABLE instance_skipped; PRAGMA user_version = 1");
+    REQUIRE_OK(store_open(store_url(true), &s, &err), err);
+    CHECK_INT(image_of(s, 1).state, STUDY_EXPORTED);
+    CHECK_INT(image_of(s, 1).instances_skipped, 1);
+    REQUIRE_OK(store_get_skipped(s, 1, by, &err), err);
+    struct store_image m = claim(s);
+    struct store_move skip = move_of(m.id, m.fence, STUDY_SKIPPED);
+    const int64_t two[STUDY_REASON_COUNT] = { [STUDY_WHY_MODALITY] = 2 };
+    skip.instances_skipped = 2;
+    skip.skipped_by = two;
+    REQUIRE_OK(store_move(s, &skip, NULL, &err), err);
+    CHECK_INT(count_of(s).skipped_by[STUDY_WHY_MODALITY], 2);
+    store_close(s);
+    raw("UPDATE instance_skipped SET reason = 'of a newer pixl'");
+    REQUIRE_OK(store_open(store_url(true), &s, &err), err);
+    by[STUDY_WHY_MODALITY] = 77;
+    CHECK_FAILS(store_get_skipped(s, m.id, by, &err), err, PIXL_E_CORRUPT);
+    CHECK_INT(by[STUDY_WHY_MODALITY], 77);
+    store_close(s);
+}
+
 /* --- the schema's own guard ------------------------------------------------------------------------------------- */
 
 static void test_schema__refuses_rows_that_make_no_sense(void)
@@ -323,6 +354,7 @@ int main(int argc, char **argv)
         TEST(test_open__its_files_are_for_their_owner_only),
         TEST(test_open__refuses_what_it_does_not_know),
         TEST(test_open__keeps_what_was_there),
+        TEST(test_open__brings_an_older_store_up_to_date),
         TEST(test_schema__refuses_rows_that_make_no_sense),
         TEST(test_adopted__waits_until_it_is_named),
         TEST(test_keys__with_the_same_hash_are_told_apart),
