@@ -4,7 +4,7 @@
 #define PIXL_COHORT_INTERNAL_H
 
 #include "cohort.h"
-#include "iso_time.h"
+#include "study/iso_time.h"
 
 struct cohort_ops {
     enum cohort_kind kind;

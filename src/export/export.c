@@ -7,7 +7,7 @@
 
 #include "base/fs.h"
 #include "base/slug.h"
-#include "cohort/iso_time.h"
+#include "study/iso_time.h"
 #include "export_internal.h"
 
 enum { LINK_BYTES = 512 };

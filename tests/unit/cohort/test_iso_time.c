@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cohort/cohort.h"
-#include "cohort/iso_time.h"
+#include "study/iso_time.h"
 
 static void test_iso_time__texts_are_read_and_written_as_python_does(void)
 {

@@ -1,8 +1,8 @@
-/* iso_time.h - the times that extracts carry: ISO 8601 as Python's datetime has it, and their folder names.
+/* iso_time.h - the times that extracts and messages carry: ISO 8601 as Python's datetime has it, and their folder names.
  *
  * Owns: nothing.  Never: asks for the time zone of the machine: a time without offset stays one.  Threads: any. */
-#ifndef PIXL_COHORT_ISO_TIME_H
-#define PIXL_COHORT_ISO_TIME_H
+#ifndef PIXL_STUDY_ISO_TIME_H
+#define PIXL_STUDY_ISO_TIME_H
 
 #include <stdbool.h>
 #include <stdint.h>
