@@ -124,10 +124,11 @@ static bool looks_like_text(struct str s)
     return is_beyond && (s.n <= SHORT_TEXT || n_ascii >= s.n / 2 || str_is_utf8(s));
 }
 
-/* A value that starts with an item is a sequence whose length hides it from the allow-list: it cannot be judged. */
+/* A value that starts with an item, of either byte order, is a sequence whose length hides it from the allow-list: it
+ * cannot be judged. */
 static bool is_hidden_sequence(struct str raw)
 {
-    return raw.n >= 8 && memcmp(raw.p, "\xFE\xFF\x00\xE0", 4) == 0;
+    return raw.n >= 8 && (memcmp(raw.p, "\xFE\xFF\x00\xE0", 4) == 0 || memcmp(raw.p, "\xFF\xFE\xE0\x00", 4) == 0);
 }
 
 /* A long value of unknown meaning, piece by piece, each remembered by itself: from slice to slice a vendor's header

@@ -47,8 +47,7 @@ static bool keeps_pixels(const struct instance *in, struct level *lv)
 
 static bool set_value(struct instance *in, uint32_t i, enum dicom_vr vr, struct str value, enum report_action action)
 {
-    const struct dicom_element *e = &in->f->elements[i];
-    struct dicom_coding coding = { .is_explicit = !(e->flags & DICOM_IS_IMPLICIT) };
+    struct dicom_coding coding = dicom_coding_at(in->f, i);
     if (coding.is_explicit && !dicom_vr_has_long_header(vr) && value.n > 0xFFFE)
         return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
     in->decisions[i] = (struct decision){

@@ -54,8 +54,10 @@ static bool emit_opening(const struct emitter *m, uint32_t i, struct pixl_error 
     if (e->flags & DICOM_IS_UNDEFINED)
         return emit_range(m, e->offset, e->value_offset, err);
     uint64_t length = m->in->decisions[i].bytes - (e->value_offset - e->offset);
-    const uint8_t bytes[4] = { (uint8_t)length, (uint8_t)(length >> 8), (uint8_t)(length >> 16),
-                               (uint8_t)(length >> 24) };
+    const bool is_big_endian = dicom_coding_at(m->in->f, i).is_big_endian;
+    uint8_t bytes[4];
+    for (unsigned k = 0; k < sizeof bytes; k++)
+        bytes[is_big_endian ? 3 - k : k] = (uint8_t)(length >> 8 * k);
     return emit_range(m, e->offset, e->value_offset - sizeof bytes, err) &&
            dicom_plan_bytes(m->plan, bytes, sizeof bytes, err);
 }
@@ -66,7 +68,6 @@ static bool emit_one(const struct emitter *m, uint32_t i, struct pixl_error *err
 {
     const struct dicom_element *e = &m->in->f->elements[i];
     const struct decision *d = &m->in->decisions[i];
-    struct dicom_coding coding = { .is_explicit = !(e->flags & DICOM_IS_IMPLICIT) };
     switch ((enum decision_what)d->what) {
     case DECISION_DROP:
         return true;
@@ -74,7 +75,7 @@ static bool emit_one(const struct emitter *m, uint32_t i, struct pixl_error *err
         return m->in->mask != NULL && i == (uint32_t)m->in->top[TOP_PIXELS] ? emit_masked(m, i, err)
                                                                             : emit_kept(m, i, err);
     case DECISION_VALUE:
-        return dicom_plan_element(m->plan, coding, e->tag, (enum dicom_vr)d->vr, d->value, err);
+        return dicom_plan_element(m->plan, dicom_coding_at(m->in->f, i), e->tag, (enum dicom_vr)d->vr, d->value, err);
     case DECISION_CHANGED:
         return emit_opening(m, i, err) && emit_run(m, i + 1, e->end, err) &&
                (!(e->flags & DICOM_IS_UNDEFINED) ||

@@ -36,22 +36,47 @@ struct parser {
     bool in_meta;
     bool in_sequence;               /* items are expected, not elements */
     bool is_implicit;
+    bool is_big_endian;
     bool has_until;
 };
 
-static uint32_t u16(const uint8_t *p)
+static uint32_t u16(const uint8_t *b)
 {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+    return (uint32_t)b[0] | (uint32_t)b[1] << 8;
 }
 
-static uint32_t u32(const uint8_t *p)
+static uint32_t u32(const uint8_t *b)
 {
-    return u16(p) | u16(p + 2) << 16;
+    return u16(b) | u16(b + 2) << 16;
 }
 
-static uint32_t read_tag(const uint8_t *p)
+static uint32_t read_tag(const uint8_t *b)
 {
-    return u16(p) << 16 | u16(p + 2);
+    return u16(b) << 16 | u16(b + 2);
+}
+
+/* What is inside a sequence of UN is implicit little endian in a big-endian file too (PS3.5 section 6.2.2). */
+static void set_coding(struct parser *p, bool is_implicit)
+{
+    p->is_implicit = is_implicit;
+    p->is_big_endian = !is_implicit && p->f->syntax->is_big_endian;
+}
+
+/* The header of an explicit big-endian element, item or delimiter as it would stand in little endian: with it alone the
+ * parser goes on, so that it knows one byte order. */
+static const uint8_t *in_little_endian(const uint8_t *b, uint8_t out[ITEM_HEADER_BYTES])
+{
+    const bool is_item = b[0] == 0xFF && b[1] == 0xFE;
+    const uint8_t swapped[ITEM_HEADER_BYTES] = { b[1],
+                                                 b[0],
+                                                 b[3],
+                                                 b[2],
+                                                 is_item ? b[7] : b[4],
+                                                 is_item ? b[6] : b[5],
+                                                 is_item ? b[5] : b[7],
+                                                 is_item ? b[4] : b[6] };
+    memcpy(out, swapped, sizeof swapped);
+    return out;
 }
 
 static bool corrupt(const struct parser *p, const char *what, struct pixl_error *err)
@@ -144,7 +169,7 @@ static bool open_one(struct parser *p, uint32_t tag, enum dicom_vr vr, unsigned 
     p->open = p->f->n_elements - 1;
     p->limit = p->pos + left;
     p->in_sequence = !is_item;
-    p->is_implicit = (flags & DICOM_IS_IMPLICIT) != 0;
+    set_coding(p, (flags & DICOM_IS_IMPLICIT) != 0);
     p->last_tag = 0;
     if (!is_item)
         p->depth++;
@@ -168,13 +193,13 @@ static void close_one(struct parser *p, uint32_t delimiter_bytes)
     if (p->open == DICOM_NO_PARENT) {
         p->limit = f->source.size_bytes;
         p->in_sequence = false;
-        p->is_implicit = !f->syntax->is_explicit;
+        set_coding(p, !f->syntax->is_explicit);
         return;
     }
     const struct dicom_element *parent = &f->elements[p->open];
     p->limit = parent->value_offset + parent->value_bytes;
     p->in_sequence = (parent->flags & DICOM_IS_ITEM) == 0;
-    p->is_implicit = (parent->flags & DICOM_IS_IMPLICIT) != 0;
+    set_coding(p, (parent->flags & DICOM_IS_IMPLICIT) != 0);
 }
 
 static bool is_undefined(const struct parser *p)
@@ -277,7 +302,7 @@ static bool parse_header(struct parser *p, uint32_t tag, const uint8_t *b, enum 
     if (b == NULL)
         return false;
     *header_bytes = 12;
-    *length = u32(b + 8);
+    *length = p->is_big_endian ? __builtin_bswap32(u32(b + 8)) : u32(b + 8);
     return true;
 }
 
@@ -342,10 +367,13 @@ static bool parse_data_set(struct parser *p, struct pixl_error *err)
         if (p->open == DICOM_NO_PARENT && (p->pos == p->limit || (p->has_until && p->last_tag >= p->until)))
             return true;
         const uint8_t *b = NULL;
+        uint8_t swapped[ITEM_HEADER_BYTES];
         if (p->limit - p->pos >= ITEM_HEADER_BYTES) {
             b = need(p, ITEM_HEADER_BYTES, err);
             if (b == NULL)
                 return false;
+            if (p->is_big_endian)
+                b = in_little_endian(b, swapped);
             if (p->in_sequence) {
                 if (!parse_item(p, b, err))
                     return false;
@@ -371,7 +399,7 @@ static bool parse_data_set(struct parser *p, struct pixl_error *err)
  * its group length says: that one is wrong in many files, and nothing of the meta is passed on. */
 static bool parse_meta(struct parser *p, struct pixl_error *err)
 {
-    p->is_implicit = false;
+    set_coding(p, false);
     p->in_meta = true;
     while (p->limit - p->pos >= ITEM_HEADER_BYTES) {
         const uint8_t *b = need(p, ITEM_HEADER_BYTES, err);
@@ -419,7 +447,7 @@ static bool find_syntax(struct parser *p, struct pixl_error *err)
     const struct dicom_syntax *s = dicom_syntax_find(uid);
     if (s == NULL && !dicom_uid_is_plausible(uid))
         return pixl_fail(err, PIXL_E_CORRUPT, 0, "transfer syntax is not a UID");
-    if (s == NULL || s->is_big_endian || s->is_deflated)
+    if (s == NULL || s->is_deflated)
         return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "transfer syntax %.*s", STR_ARG(uid));
     p->f->syntax = s;
     return true;
@@ -440,7 +468,7 @@ static bool parse_all(struct parser *p, struct pixl_error *err)
     f->syntax = dicom_syntax_find(STR("1.2.840.10008.1.2.1"));
     if (!parse_meta(p, err) || !find_syntax(p, err))
         return false;
-    p->is_implicit = !f->syntax->is_explicit;
+    set_coding(p, !f->syntax->is_explicit);
     f->data_offset = p->pos;
     if (!parse_data_set(p, err))
         return false;

@@ -117,6 +117,17 @@ struct dicom_coding dicom_coding_of(const struct dicom_syntax *s)
     return (struct dicom_coding){ s->is_explicit, s->is_big_endian };
 }
 
+struct dicom_coding dicom_coding_at(const struct dicom_file *f, uint32_t index)
+{
+    assert(index < f->n_elements);
+    const struct dicom_element *e = &f->elements[index];
+    if (index < f->meta_end)
+        return (struct dicom_coding){ .is_explicit = true };
+    if (e->parent != DICOM_NO_PARENT && (f->elements[e->parent].flags & DICOM_IS_IMPLICIT))
+        return (struct dicom_coding){ 0 };
+    return dicom_coding_of(f->syntax);
+}
+
 uint32_t dicom_header_bytes(struct dicom_coding c, enum dicom_vr vr)
 {
     return c.is_explicit && vr != DICOM_VR_NONE && dicom_vr_has_long_header(vr) ? 12 : 8;

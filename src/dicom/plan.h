@@ -43,6 +43,9 @@ PIXL_MUST_CHECK bool dicom_plan_masked(struct dicom_plan *p, uint64_t offset, ui
 /* How elements are coded in what is written. */
 struct dicom_coding { bool is_explicit, is_big_endian; };
 struct dicom_coding dicom_coding_of(const struct dicom_syntax *s);
+/* How the header of an element of f is coded in the source, and with it the numbers in its value: file meta explicit
+ * little endian, what stands inside a sequence of UN implicit little endian, else as the syntax says. */
+struct dicom_coding dicom_coding_at(const struct dicom_file *f, uint32_t index);
 
 /* Size of an element's header: 8 or 12 bytes. */
 uint32_t dicom_header_bytes(struct dicom_coding c, enum dicom_vr vr);

@@ -125,13 +125,17 @@ static inline enum deid_verdict rig_run(struct rig *r, struct str bytes)
 
 /* The elements that every instance must have; before: called to add elements of a lower tag than the ones that
  * follow. */
-static inline void rig_begin(struct dcm *d, bool is_explicit)
+static inline void rig_begin_syntax(struct dcm *d, const char *transfer_syntax)
 {
-    dcm_begin(d, is_explicit);
+    dcm_begin_syntax(d, transfer_syntax, DCM_CT_IMAGE_STORAGE, RIG_SOP);
     dcm_text(d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
     dcm_text(d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
     dcm_text(d, DICOM_MODALITY, DICOM_VR_CS, "CT");
     dcm_text(d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+}
+static inline void rig_begin(struct dcm *d, bool is_explicit)
+{
+    rig_begin_syntax(d, is_explicit ? DCM_EXPLICIT_LE : DCM_IMPLICIT_LE);
 }
 static inline void rig_patient(struct dcm *d)
 {

@@ -43,6 +43,11 @@ void dcm_begin_bare(struct dcm *d, bool is_explicit)
     start(d, is_explicit, false);
 }
 
+void dcm_begin_bare_big_endian(struct dcm *d)
+{
+    start(d, true, true);
+}
+
 void dcm_begin(struct dcm *d, bool is_explicit)
 {
     dcm_begin_syntax(d, is_explicit ? DCM_EXPLICIT_LE : DCM_IMPLICIT_LE, DCM_CT_IMAGE_STORAGE, "1.2.3.4");
@@ -176,6 +181,25 @@ void dcm_seq_begin(struct dcm *d, uint32_t tag, bool is_undefined)
 void dcm_seq_end(struct dcm *d)
 {
     close_one(d, DICOM_TAG_SEQUENCE_END);
+}
+
+void dcm_un_begin(struct dcm *d, uint32_t tag, enum dicom_vr vr, bool is_undefined)
+{
+    dcm_header(d, tag, vr, is_undefined ? DICOM_UNDEFINED_LENGTH : 0);
+    open_one(d, is_undefined);
+    d->was_explicit_ = d->is_explicit;
+    d->was_big_endian_ = d->is_big_endian;
+    d->is_explicit = d->is_big_endian = false;
+}
+
+void dcm_un_end(struct dcm *d)
+{
+    bool is_undefined = d->length_at_[d->depth - 1] == 0;
+    if (!is_undefined)
+        d->is_big_endian = d->was_big_endian_; /* of the length in the header */
+    close_one(d, DICOM_TAG_SEQUENCE_END);
+    d->is_explicit = d->was_explicit_;
+    d->is_big_endian = d->was_big_endian_;
 }
 
 void dcm_item_begin(struct dcm *d, bool is_undefined)

@@ -38,6 +38,7 @@ enum { DCM_DEPTH_MAX = 20000 };
 struct dcm {
     struct buf buf;
     bool is_explicit, is_big_endian;
+    bool was_explicit_, was_big_endian_; /* around a sequence of UN */
     unsigned depth;              /* open sequences and items */
     size_t *length_at_;          /* of each: where its length stands; 0: undefined */
 };
@@ -49,6 +50,7 @@ void dcm_begin_syntax(struct dcm *d, const char *transfer_syntax, const char *so
                       const char *sop_instance_uid);
 /* Neither preamble nor meta. */
 void dcm_begin_bare(struct dcm *d, bool is_explicit);
+void dcm_begin_bare_big_endian(struct dcm *d);
 void dcm_done(struct dcm *d);
 
 void dcm_text(struct dcm *d, uint32_t tag, enum dicom_vr vr, const char *text);
@@ -59,6 +61,10 @@ void dcm_fill(struct dcm *d, uint32_t tag, enum dicom_vr vr, size_t n); /* n byt
 
 void dcm_seq_begin(struct dcm *d, uint32_t tag, bool is_undefined);
 void dcm_seq_end(struct dcm *d);
+/* A sequence written as UN, or another VR that hides it: what is inside is implicit little endian whatever is around it,
+ * which dcm_un_end() goes back to. */
+void dcm_un_begin(struct dcm *d, uint32_t tag, enum dicom_vr vr, bool is_undefined);
+void dcm_un_end(struct dcm *d);
 void dcm_item_begin(struct dcm *d, bool is_undefined);
 void dcm_item_end(struct dcm *d);
 

@@ -57,20 +57,13 @@ const char *dcm_check_structure(const struct dicom_file *f)
     return has_data && f->data_offset != f->elements[f->meta_end].offset ? "data_offset is wrong" : NULL;
 }
 
-static struct dicom_coding coding_at(const struct dicom_file *f, uint32_t i)
-{
-    uint32_t parent = f->elements[i].parent;
-    bool is_explicit = i < f->meta_end || f->syntax->is_explicit;
-    if (parent != DICOM_NO_PARENT)
-        is_explicit = (f->elements[parent].flags & DICOM_IS_IMPLICIT) == 0;
-    return (struct dicom_coding){ .is_explicit = is_explicit };
-}
-
+/* A sequence is closed in the coding of what is inside, an item in that of its own header. */
 static bool plan_end(const struct dicom_file *f, struct dicom_plan *p, uint32_t i, struct pixl_error *err)
 {
     const struct dicom_element *e = &f->elements[i];
     uint32_t tag = e->flags & DICOM_IS_ITEM ? DICOM_TAG_ITEM_END : DICOM_TAG_SEQUENCE_END;
-    return (e->flags & DICOM_IS_UNDEFINED) == 0 || dicom_plan_header(p, coding_at(f, i), tag, DICOM_VR_NONE, 0, err);
+    struct dicom_coding c = e->flags & DICOM_IS_IMPLICIT ? (struct dicom_coding){ 0 } : dicom_coding_at(f, i);
+    return (e->flags & DICOM_IS_UNDEFINED) == 0 || dicom_plan_header(p, c, tag, DICOM_VR_NONE, 0, err);
 }
 
 bool dcm_plan_again(const struct dicom_file *f, struct dicom_plan *p, struct pixl_error *err)
@@ -82,7 +75,7 @@ bool dcm_plan_again(const struct dicom_file *f, struct dicom_plan *p, struct pix
         const struct dicom_element *e = &f->elements[i];
         bool is_open = (e->flags & (DICOM_IS_ITEM | DICOM_IS_SEQUENCE)) != 0;
         uint64_t length = e->flags & DICOM_IS_UNDEFINED ? DICOM_UNDEFINED_LENGTH : e->value_bytes;
-        if (!dicom_plan_header(p, coding_at(f, i), e->tag, e->vr, length, err))
+        if (!dicom_plan_header(p, dicom_coding_at(f, i), e->tag, e->vr, length, err))
             return false;
         if (!is_open && !dicom_plan_range(p, e->value_offset, e->value_bytes, err))
             return false;

@@ -18,11 +18,8 @@ UNDEFINED = 0xFFFFFFFF
 # What we refuse and pydicom reads; anything else that we refuse is a failure.
 NOT_DICOM = {"README", "README.txt", "FileInfo.txt", "rtplan.dump", "rtstruct.dump", "zipMR.gz", "test1.json",
              "test_PN.json"}
-BIG_ENDIAN = {"DICOMDIR-bigEnd", "liver_expb_1frame.dcm", "ExplVR_BigEnd.dcm", "rtdose_expb_1frame.dcm",
-              "MR_small_bigendian.dcm", "MR_small_expb.dcm", "rtdose_expb.dcm"}
 REFUSED = {
     **{name: ("corrupt", "no DICOM file") for name in NOT_DICOM},
-    **{name: ("unsupported", "explicit big endian") for name in BIG_ENDIAN},
     "image_dfl.dcm": ("unsupported", "deflated"),
     "SC_rgb_jpeg.dcm": ("corrupt", "implicit data set under the name of an explicit syntax"),
     "DICOMDIR-nooffset": ("corrupt", "a sequence longer than the file"),

@@ -1,0 +1,79 @@
+/* What the de-identifier writes is coded as what it read: byte order, headers, sequences within sequences. */
+#include "deid_rig.h"
+
+#define USUAL                                                                                     \
+    RULE(0x0008, 0x0060, KEEP), RULE(0x0010, 0x0010, REPLACE), RULE(0x0010, 0x0020, SECURE_HASH), \
+        RULE(0x0028, 0x0010, KEEP), RULE(0x0040, 0xA730, KEEP), RULE(0x0040, 0xA160, KEEP),       \
+        RULE(0x0009, 0x1010, KEEP), RULE(0x7FE0, 0x0010, KEEP)
+static const struct project_tag_rule rules[] = { USUAL };
+
+static const char *const syntaxes[] = { DCM_IMPLICIT_LE, DCM_EXPLICIT_LE, DCM_EXPLICIT_BE };
+
+static void add_item(struct dcm *d, bool is_undefined)
+{
+    dcm_item_begin(d, is_undefined);
+    dcm_text(d, 0x00080060, DICOM_VR_CS, "MR");
+    dcm_text(d, 0x00100010, DICOM_VR_PN, "Nobody^Else");
+    dcm_text(d, 0x0040A160, DICOM_VR_UT, "kept text");
+}
+
+/* A private sequence written as UN around an ordinary one, and an ordinary one around that; bit n of undefined: the n-th
+ * length from outside is. */
+static void build(struct dcm *d, const char *syntax, unsigned undefined)
+{
+    rig_begin_syntax(d, syntax);
+    dcm_text(d, 0x00090010, DICOM_VR_LO, "ACME 1.1");
+    dcm_un_begin(d, 0x00091010, DICOM_VR_UN, true);
+    add_item(d, undefined & 1);
+    dcm_seq_begin(d, 0x0040A730, undefined & 2);
+    add_item(d, undefined & 4);
+    dcm_item_end(d);
+    dcm_seq_end(d);
+    dcm_item_end(d);
+    dcm_un_end(d);
+    rig_patient(d);
+    rig_uids(d);
+    dcm_u16(d, 0x00280010, 0x0102);
+    dcm_seq_begin(d, 0x0040A730, undefined & 8);
+    add_item(d, undefined & 16);
+    dcm_item_end(d);
+    dcm_seq_end(d);
+    dcm_pixels_native(d, 8);
+}
+
+static void test_deid_codings__headers_and_lengths_are_those_of_the_syntax(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(syntaxes); i++)
+        for (unsigned undefined = 0; undefined < 32; undefined++) {
+            test_row("%s undefined %02x", syntaxes[i], undefined);
+            rig_auto r;
+            rig_init(&r, rules, ARRAY_LEN(rules));
+            rig_start(&r);
+            struct dcm d;
+            build(&d, syntaxes[i], undefined);
+            REQUIRE(rig_run(&r, dcm_str(&d)) == DEID_EMIT);
+            CHECK_STR(str_of(r.out.syntax->uid), syntaxes[i]);
+            CHECK_STR(TEXT(&r, 0x00080060), "CT");
+            CHECK_INT(TEXT(&r, DICOM_PATIENT_ID).n, 64);
+            CHECK_STR(TEXT(&r, 0x00091010, 0x00100010), "ANONYMIZED");
+            CHECK_STR(TEXT(&r, 0x00091010, 0x0040A160), "kept text");
+            CHECK_STR(TEXT(&r, 0x00091010, 0x0040A730, 0x00100010), "ANONYMIZED");
+            CHECK_STR(TEXT(&r, 0x0040A730, 0x00100010), "ANONYMIZED");
+            CHECK_STR(TEXT(&r, 0x0040A730, 0x0040A160), "kept text");
+            CHECK_STR(TEXT(&r, DICOM_PATIENT_IDENTITY_REMOVED), "YES");
+            CHECK_STR(VALUE(&r, 0x00280010), r.out.syntax->is_big_endian ? "\1\2" : "\2\1");
+            CHECK_INT(VALUE(&r, DICOM_PIXEL_DATA).n, 8);
+            int64_t was = dicom_find(&r.in, DICOM_NO_PARENT, 0x0040A730),
+                    is = dicom_find(&r.out, DICOM_NO_PARENT, 0x0040A730);
+            CHECK_INT(r.in.elements[was].flags, r.out.elements[is].flags);
+            dcm_done(&d);
+        }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case tests[] = {
+        TEST(test_deid_codings__headers_and_lengths_are_those_of_the_syntax),
+    };
+    return test_main(argc, argv, tests, ARRAY_LEN(tests));
+}
