@@ -5,7 +5,9 @@
 #include "dicom/frames.h"
 
 /* A header of more than this before the series UID is not an image's: a hostile file must not take all memory. */
-static const struct dicom_limits limits = { .max_elements = 200000, .max_depth = 32, .max_value_bytes = 64u << 10 };
+static const struct dicom_limits limits = {
+    .max_elements = 200000, .max_depth = 32, .max_value_bytes = 64u << 10, .max_inflated_bytes = 16u << 20
+};
 
 static bool take(struct dicom_file *f, uint32_t tag, struct phi_text *out, struct pixl_error *err)
 {

@@ -410,8 +410,9 @@ static bool decide_and_emit(struct instance *in, struct deid_result *res, struct
     if (!deid_emit(in, &res->plan, err) || (in->study->report != NULL && !deid_count(in, &res->actions, err)))
         return false;
     res->verdict = DEID_EMIT;
-    res->pixels_compressed = in->f->syntax->is_encapsulated && in->top[TOP_PIXELS] >= 0 &&
-                             in->decisions[in->top[TOP_PIXELS]].what == DECISION_KEEP;
+    res->pixels_compressed =
+        in->f->syntax->is_deflated || (in->f->syntax->is_encapsulated && in->top[TOP_PIXELS] >= 0 &&
+                                       in->decisions[in->top[TOP_PIXELS]].what == DECISION_KEEP);
     memcpy(res->series_uid, in->series_uid, sizeof res->series_uid);
     memcpy(res->sop_uid, in->sop_uid, sizeof res->sop_uid);
     return true;

@@ -70,8 +70,8 @@ struct deid_result {
     enum study_reason why;
     char where[DEID_WHERE_SIZE];     /* tag path, "(0040,A730)[3].(0040,A160)"; "" when there is none */
     char series_uid[DICOM_UID_MAX + 1], sop_uid[DICOM_UID_MAX + 1];      /* pseudonyms, of DEID_EMIT */
-    bool pixels_compressed;          /* encapsulated: not worth deflating */
-    struct dicom_plan plan;          /* of DEID_EMIT, in the arena given */
+    bool pixels_compressed; /* encapsulated or deflated: not worth deflating */
+    struct dicom_plan plan; /* of DEID_EMIT, in the arena given; its ranges are of f->source */
     const uint8_t *actions; /* of DEID_EMIT with a report: enum report_action of each element, in the arena given */
 };
 /* f was parsed by dicom_parse() with this arena.  A later instance may bring a needle that an earlier one holds: then the verdict is

@@ -1,6 +1,7 @@
 /* emit.c - the plan of an instance: a new preamble and file meta, unchanged runs as ranges of the source, changed
  * parts and markers from memory.  Lengths that were defined stay defined, undefined ones stay undefined. */
 #include "deid/profile.h"
+#include "dicom/deflate.h"
 #include "study_internal.h"
 
 struct emitter {
@@ -170,6 +171,7 @@ bool deid_emit(struct instance *in, struct dicom_plan *plan, struct pixl_error *
     struct str sop_class = class->what == DECISION_VALUE ? class->value : in->text[TOP_SOP_CLASS];
     if (!dicom_plan_meta(plan, sop_class, str_of(in->sop_uid), str_of(f->syntax->uid), err))
         return false;
+    const uint64_t meta_bytes = plan->size_bytes;
     size_t marker = 0;
     for (uint32_t i = f->meta_end; i < f->n_elements; i = f->elements[i].end) {
         if (DICOM_ELEMENT_OF(f->elements[i].tag) == 0)
@@ -183,5 +185,5 @@ bool deid_emit(struct instance *in, struct dicom_plan *plan, struct pixl_error *
     for (; marker < N_MARKERS; marker++)
         if (!emit_marker(&m, marker, err))
             return false;
-    return true;
+    return !f->syntax->is_deflated || dicom_plan_deflate(plan, meta_bytes, &f->source, err);
 }

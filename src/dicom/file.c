@@ -9,21 +9,24 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "deflate.h"
 #include "window.h"
 
 enum {
-    BLOCK_BYTES = 32 * 1024,        /* one read covers the header of nearly every CT, and of most other instances */
-    SKIP_BYTES = 8 * 1024,          /* a longer value that lies beyond what is read already is not read */
+    BLOCK_BYTES = 32 * 1024, /* one read covers the header of nearly every CT, and of most other instances */
+    SKIP_BYTES = 8 * 1024,   /* a longer value that lies beyond what is read already is not read */
     FIRST_ELEMENTS = 256,
-    PADDING_MAX = 64 * 1024,        /* zeros that are let pass behind the last element */
-    STRAYS_MAX = 256,               /* group lengths, which are retired, that stand where they like */
-    LINEAR_MAX = 64,                /* children that dicom_find() looks at before it halves what is left */
+    PADDING_MAX = 64 * 1024,    /* zeros that are let pass behind the last element */
+    STRAYS_MAX = 256,           /* group lengths, which are retired, that stand where they like */
+    LINEAR_MAX = 64,            /* children that dicom_find() looks at before it halves what is left */
+    FIRST_INFLATED = 64 * 1024, /* of a deflated data set, when it is parsed up to some tag only */
     PREAMBLE_BYTES = 128,
     ITEM_HEADER_BYTES = 8,
 };
 
 struct parser {
     struct dicom_file *f;
+    const struct dicom_source *given; /* f->source is another one when the data set is deflated */
     struct dicom_window *w;
     struct dicom_block block;       /* what is looked at now */
     uint64_t pos, limit;            /* limit: end of the innermost open sequence or item, or of the source */
@@ -447,10 +450,47 @@ static bool find_syntax(struct parser *p, struct pixl_error *err)
     const struct dicom_syntax *s = dicom_syntax_find(uid);
     if (s == NULL && !dicom_uid_is_plausible(uid))
         return pixl_fail(err, PIXL_E_CORRUPT, 0, "transfer syntax is not a UID");
-    if (s == NULL || s->is_deflated)
+    if (s == NULL)
         return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "transfer syntax %.*s", STR_ARG(uid));
     p->f->syntax = s;
     return true;
+}
+
+/* Makes the inflated data set what is parsed from here on. */
+static bool enter_inflated(struct parser *p, uint64_t want, enum dicom_inflate_end *end, struct pixl_error *err)
+{
+    struct dicom_file *f = p->f;
+    if (!dicom_inflate(p->given, f->data_offset, want, f->limits.max_inflated_bytes, f->arena, &f->source, end, err) ||
+        !dicom_window_new(&f->source, f->arena, &p->w, err))
+        return false;
+    f->window_ = p->w;
+    f->n_elements = f->meta_end;
+    p->block = (struct dicom_block){ 0 };
+    p->pos = f->data_offset;
+    p->limit = f->source.size_bytes;
+    p->open = DICOM_NO_PARENT;
+    p->depth = 0;
+    p->last_tag = 0;
+    p->in_sequence = false;
+    set_coding(p, !f->syntax->is_explicit);
+    return true;
+}
+
+/* Up to a tag: inflates a little and looks whether it stands there, else more. */
+static bool parse_inflated(struct parser *p, struct pixl_error *err)
+{
+    enum dicom_inflate_end end;
+    for (uint64_t want = p->has_until ? FIRST_INFLATED : UINT64_MAX;; want *= 8) {
+        if (!enter_inflated(p, want, &end, err))
+            return false;
+        if (end == DICOM_INFLATE_CUT && !p->has_until)
+            return pixl_fail(err, PIXL_E_CORRUPT, 0, "a deflated data set that is damaged or cut off");
+        bool ok = parse_data_set(p, err);
+        if (end != DICOM_INFLATE_MORE || (ok && (p->pos < p->limit || p->last_tag >= p->until)) ||
+            (!ok && err->code != PIXL_E_CORRUPT))
+            return ok;
+        pixl_error_clear(err);
+    }
 }
 
 static bool parse_all(struct parser *p, struct pixl_error *err)
@@ -470,7 +510,7 @@ static bool parse_all(struct parser *p, struct pixl_error *err)
         return false;
     set_coding(p, !f->syntax->is_explicit);
     f->data_offset = p->pos;
-    if (!parse_data_set(p, err))
+    if (!(f->syntax->is_deflated ? parse_inflated(p, err) : parse_data_set(p, err)))
         return false;
     if (!p->has_until && f->n_elements == f->meta_end)
         return pixl_fail(err, PIXL_E_CORRUPT, 0, "no data set in the file");
@@ -483,8 +523,12 @@ static bool parse(const struct dicom_source *source, const struct dicom_limits *
     struct dicom_file f = { .source = *source, .arena = arena, .limits = *limits };
     if (f.limits.max_depth > UINT16_MAX - 1)
         f.limits.max_depth = UINT16_MAX - 1;
-    struct parser p = { .f = &f, .limit = source->size_bytes, .open = DICOM_NO_PARENT,
-                        .has_until = has_until, .until = until };
+    struct parser p = { .f = &f,
+                        .given = source,
+                        .limit = source->size_bytes,
+                        .open = DICOM_NO_PARENT,
+                        .has_until = has_until,
+                        .until = until };
     if (!dicom_window_new(source, arena, &p.w, err))
         return false;
     f.window_ = p.w;

@@ -46,8 +46,9 @@ struct dicom_limits {
     uint32_t max_elements;       /* entries, items included; 2,000,000 */
     uint32_t max_depth;          /* nesting of sequences; 32 */
     uint32_t max_value_bytes;    /* the most that dicom_value() loads; 16 MiB */
+    uint32_t max_inflated_bytes; /* of a deflated data set, all of it in memory; 64 MiB */
 };
-#define DICOM_LIMITS_DEFAULT ((struct dicom_limits){ 2000000, 32, 16u << 20 })
+#define DICOM_LIMITS_DEFAULT ((struct dicom_limits){ 2000000, 32, 16u << 20, 64u << 20 })
 
 enum dicom_element_flags {
     DICOM_IS_ITEM          = 1u << 0,   /* an item of a sequence (tag DICOM_TAG_ITEM) */
@@ -77,7 +78,8 @@ struct dicom_element {
 };
 
 struct dicom_file {
-    struct dicom_source source;
+    struct dicom_source source; /* the one given, or the inflated bytes of a deflated data set behind a copy of what
+                                      * stands before it: what all offsets mean, and what a plan of f is written from */
     struct arena *arena;
     struct dicom_limits limits;
     const struct dicom_syntax *syntax;
@@ -91,16 +93,18 @@ struct dicom_file {
 };
 
 /* Parses the whole source.  Everything lives in arena.
+ *   Every native, encapsulated and deflated syntax of PS3.6 Table A-1 is read.  Behind the stream of a deflated data set
+ *   anything may stand; one that is cut off is CORRUPT.
  *   Without preamble or file meta a data set is accepted when it begins with group 0008 and parses to its end.
  *   Tags ascend within each data set; group lengths, which are retired, may stand anywhere (256 of them).
  *   Up to 64 KiB of zeros behind the last element are let pass.
  * Fails: CORRUPT (not DICOM, or a structure that does not fit, with the byte offset, never a value), UNSUPPORTED
- * (transfer syntax: its UID is named), LIMIT, NOMEM, IO. */
+ * (transfer syntax that is none: its UID is named), LIMIT, NOMEM, IO. */
 PIXL_MUST_CHECK bool dicom_parse(const struct dicom_source *source, const struct dicom_limits *limits,
                                  struct arena *arena, struct dicom_file *out, struct pixl_error *err);
 
 /* Only what an index needs: parses elements of the main data set up to and including last_tag, then stops; what stands
- * behind is neither read nor checked. */
+ * behind is neither read nor checked, nor inflated but for a little. */
 PIXL_MUST_CHECK bool dicom_parse_until(const struct dicom_source *source, const struct dicom_limits *limits,
                                        uint32_t last_tag, struct arena *arena, struct dicom_file *out,
                                        struct pixl_error *err);

@@ -158,7 +158,8 @@ struct group {
 };
 
 /* *changed: the input is not what was checked any more, and nothing is left of it in the output. */
-static bool write_instance(struct group *g, const struct deid_result *d, const struct dicom_source *source, bool *changed, struct pixl_error *err)
+static bool write_instance(struct group *g, const struct deid_result *d, const struct dicom_file *f,
+                           const struct dicom_source *source, bool *changed, struct pixl_error *err)
 {
     if (strcmp(g->last_series, d->series_uid) != 0) {
         (void)snprintf(g->path, sizeof g->path, "%s/%s", g->part, d->series_uid);
@@ -171,7 +172,7 @@ static bool write_instance(struct group *g, const struct deid_result *d, const s
     if (fd < 0)
         return pixl_fail_errno(err, errno, "output file");
     struct pixl_error e = { 0 };
-    bool ok = dicom_plan_write_fd(&d->plan, source, fd, &e) && dicom_source_unchanged(source, &e);
+    bool ok = dicom_plan_write_fd(&d->plan, &f->source, fd, &e) && dicom_source_unchanged(source, &e);
     if (close(fd) != 0 && ok)
         ok = pixl_fail_errno(&e, errno, "output file");
     *changed = !ok && e.code == PIXL_E_CORRUPT;
@@ -208,7 +209,7 @@ static bool deidentify(struct group *g, const struct input *in, struct pixl_erro
                                                                                                 : STUDY_WHY_UNREADABLE_INSTANCE, "");
     } else if (d.verdict == DEID_EMIT) {
         bool changed = false;
-        ok = write_instance(g, &d, &source, &changed, err);
+        ok = write_instance(g, &d, &f, &source, &changed, err);
         if (ok && changed)
             skip(j, in->path, STUDY_WHY_CHANGED_WHILE_READ, "");
         else if (ok && j->report != NULL)

@@ -284,11 +284,13 @@ static bool unreadable(struct attempt *a)
     return true;
 }
 
-static bool write_entry(struct attempt *a, const struct deid_result *d, const struct dicom_source *source)
+/* source: the archive's file, which f was read from. */
+static bool write_entry(struct attempt *a, const struct deid_result *d, const struct dicom_file *f,
+                        const struct dicom_source *source)
 {
     char name[3 * (DICOM_UID_MAX + 1) + 8];
     (void)snprintf(name, sizeof name, "%s/%s/%s.dcm", a->r->pseudo_study_uid, d->series_uid, d->sop_uid);
-    if (!zip_add(a->zip, name, &d->plan, source, d->pixels_compressed, &a->r->error) ||
+    if (!zip_add(a->zip, name, &d->plan, &f->source, d->pixels_compressed, &a->r->error) ||
         !dicom_source_unchanged(source, &a->r->error)) {
         if (a->r->error.code == PIXL_E_CORRUPT) {       /* the source changed under us: look again later */
             (void)failed(a, EXTRACT_ARCHIVE, STUDY_WHY_CHANGED_WHILE_READ);
@@ -300,11 +302,11 @@ static bool write_entry(struct attempt *a, const struct deid_result *d, const st
     return true;
 }
 
-static bool take_verdict(struct attempt *a, const struct deid_result *d, const struct dicom_source *source)
+static bool take_verdict(struct attempt *a, const struct deid_result *d, const struct dicom_file *f,
+                         const struct dicom_source *source)
 {
     switch (d->verdict) {
-    case DEID_EMIT:
-        return write_entry(a, d, source);
+    case DEID_EMIT: return write_entry(a, d, f, source);
     case DEID_FILTERED:
         skip(a, d->why, 1);
         return true;
@@ -342,7 +344,7 @@ static bool deidentify_fd(struct attempt *a, const struct todo *t, int fd)
     /* What the archive said it would be must be what it is: entries are in the order of their pseudonyms. */
     if (d.verdict == DEID_EMIT && (strcmp(d.sop_uid, t->sop) != 0 || strcmp(d.series_uid, t->series) != 0))
         return ended(a, STUDY_OUT_RETRY, STUDY_WHY_CHANGED_WHILE_READ);
-    return take_verdict(a, &d, &source);
+    return take_verdict(a, &d, &file, &source);
 }
 
 static bool deidentify_one(struct attempt *a, const struct todo *t)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 static _Noreturn void die(const char *what)
 {
@@ -70,6 +71,7 @@ void dcm_begin_syntax(struct dcm *d, const char *transfer_syntax, const char *so
     uint32_t n = (uint32_t)(d->buf.n - from);
     for (size_t i = 0; i < 4; i++)
         d->buf.p[from - 4 + i] = (char)(n >> 8 * i);
+    d->data_at_ = d->buf.n;
     d->is_explicit = strcmp(transfer_syntax, DCM_IMPLICIT_LE) != 0;
     d->is_big_endian = strcmp(transfer_syntax, DCM_EXPLICIT_BE) == 0;
 }
@@ -227,6 +229,29 @@ void dcm_pixels_encapsulated(struct dcm *d, size_t n_fragments, size_t fragment_
         add_pattern(d, fragment_bytes + fragment_bytes % 2);
     }
     dcm_mark(d, DICOM_TAG_SEQUENCE_END, 0);
+}
+
+void dcm_deflate(struct dcm *d)
+{
+    z_stream z = { 0 };
+    size_t n = d->buf.n - d->data_at_;
+    if (deflateInit2(&z, 9, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        die("dcm_deflate");
+    size_t room = deflateBound(&z, n);
+    uint8_t *out = malloc(room);
+    if (out == NULL)
+        die("dcm_deflate");
+    z.next_in = (uint8_t *)d->buf.p + d->data_at_;
+    z.avail_in = (unsigned)n;
+    z.next_out = out;
+    z.avail_out = (unsigned)room;
+    if (deflate(&z, Z_FINISH) != Z_STREAM_END)
+        die("dcm_deflate");
+    d->buf.n = d->data_at_;
+    add(d, out, z.total_out);
+    add(d, "", z.total_out % 2);
+    (void)deflateEnd(&z);
+    free(out);
 }
 
 struct str dcm_str(const struct dcm *d)

@@ -39,6 +39,7 @@ struct dcm {
     struct buf buf;
     bool is_explicit, is_big_endian;
     bool was_explicit_, was_big_endian_; /* around a sequence of UN */
+    size_t data_at_;                     /* where the data set begins */
     unsigned depth;              /* open sequences and items */
     size_t *length_at_;          /* of each: where its length stands; 0: undefined */
 };
@@ -76,6 +77,9 @@ void dcm_pixels_encapsulated(struct dcm *d, size_t n_fragments, size_t fragment_
 void dcm_header(struct dcm *d, uint32_t tag, enum dicom_vr vr, uint32_t length);
 void dcm_raw(struct dcm *d, const void *p, size_t n);
 void dcm_mark(struct dcm *d, uint32_t tag, uint32_t length);
+
+/* Deflates all that follows the file meta (raw, padded to even length); nothing may be added but dcm_raw(). */
+void dcm_deflate(struct dcm *d);
 
 /* The bytes so far; borrowed until the next change.  Every open sequence must be closed. */
 struct str dcm_str(const struct dcm *d);

@@ -20,7 +20,6 @@ NOT_DICOM = {"README", "README.txt", "FileInfo.txt", "rtplan.dump", "rtstruct.du
              "test_PN.json"}
 REFUSED = {
     **{name: ("corrupt", "no DICOM file") for name in NOT_DICOM},
-    "image_dfl.dcm": ("unsupported", "deflated"),
     "SC_rgb_jpeg.dcm": ("corrupt", "implicit data set under the name of an explicit syntax"),
     "DICOMDIR-nooffset": ("corrupt", "a sequence longer than the file"),
     "rtplan_truncated.dcm": ("corrupt", "cut off"),

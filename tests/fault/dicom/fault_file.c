@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dicom/deflate.h"
 #include "dicom_build.h"
 #include "dicom_check.h"
 #include "fault.h"
@@ -19,15 +20,15 @@ static bool read_and_plan(const struct dicom_source *s, struct dicom_file *f, in
     for (uint32_t i = 0; ok && i < f->n_elements; i++)
         ok = dicom_value(f, i, &v, err);
     ok = ok && dicom_plan_meta(&p, STR("1.2"), STR("1.2.3"), STR(DCM_EXPLICIT_LE), err) && dcm_plan_again(f, &p, err) &&
-         dicom_plan_write_fd(&p, s, out, err);
+         dicom_plan_deflate(&p, 100, &f->source, err) && dicom_plan_write_fd(&p, &f->source, out, err);
     arena_done(&a);
     return ok;
 }
 
-static void test_fault_file__every_allocation_may_fail(void)
+static void sweep(const char *syntax)
 {
     struct dcm d;
-    dcm_begin(&d, true);
+    dcm_begin_syntax(&d, syntax, DCM_CT_IMAGE_STORAGE, "1.2.3.4");
     dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
     dcm_seq_begin(&d, 0x00081140, true);
     for (int i = 0; i < 300; i++) {             /* the element list and the list of pieces grow */
@@ -37,6 +38,8 @@ static void test_fault_file__every_allocation_may_fail(void)
     }
     dcm_seq_end(&d);
     dcm_pixels_native(&d, 100 * 1000);
+    if (strcmp(syntax, DCM_DEFLATED_LE) == 0)
+        dcm_deflate(&d);
     dcm_save(&d, test_path("in"));
     int in = open(test_path("in"), O_RDONLY | O_CLOEXEC), out = open("/dev/null", O_WRONLY | O_CLOEXEC);
     REQUIRE(in >= 0 && out >= 0);
@@ -49,7 +52,7 @@ static void test_fault_file__every_allocation_may_fail(void)
         fault_alloc_after(n);
         bool ok = read_and_plan(&s, &f, out, &err);
         bool reached = fault_alloc_stop();
-        test_row("allocation %ld", n);
+        test_row("%s, allocation %ld", syntax, n);
         if (!reached) {
             CHECK(ok);
             break;
@@ -61,6 +64,12 @@ static void test_fault_file__every_allocation_may_fail(void)
     (void)close(in);
     (void)close(out);
     dcm_done(&d);
+}
+
+static void test_fault_file__every_allocation_may_fail(void)
+{
+    sweep(DCM_EXPLICIT_LE);
+    sweep(DCM_DEFLATED_LE);
 }
 
 int main(int argc, char **argv)

@@ -105,8 +105,9 @@ static void check_output(const struct deid_result *res, struct dicom_file *f, bo
     if (cleans_pixels)
         check_pixels(f, &g);
     int64_t pixels = dicom_find(&g, DICOM_NO_PARENT, DICOM_PIXEL_DATA);
-    size_t header = pixels < 0 ? out.n : (size_t)g.elements[pixels].offset;
-    assert(!is_patient || !holds_word(out.p, header, mrn));
+    const char *bytes = (const char *)g.source.bytes; /* of a deflated data set, inflated */
+    size_t header = pixels < 0 ? (size_t)g.source.size_bytes : (size_t)g.elements[pixels].offset;
+    assert(!is_patient || !holds_word(bytes, header, mrn));
     for (uint32_t i = g.meta_end; is_patient && i < g.n_elements; i++) {
         struct str v;
         const struct dicom_element *e = &g.elements[i];

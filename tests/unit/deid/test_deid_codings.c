@@ -7,7 +7,7 @@
         RULE(0x0009, 0x1010, KEEP), RULE(0x7FE0, 0x0010, KEEP)
 static const struct project_tag_rule rules[] = { USUAL };
 
-static const char *const syntaxes[] = { DCM_IMPLICIT_LE, DCM_EXPLICIT_LE, DCM_EXPLICIT_BE };
+static const char *const syntaxes[] = { DCM_IMPLICIT_LE, DCM_EXPLICIT_LE, DCM_EXPLICIT_BE, DCM_DEFLATED_LE };
 
 static void add_item(struct dcm *d, bool is_undefined)
 {
@@ -39,6 +39,8 @@ static void build(struct dcm *d, const char *syntax, unsigned undefined)
     dcm_item_end(d);
     dcm_seq_end(d);
     dcm_pixels_native(d, 8);
+    if (strcmp(syntax, DCM_DEFLATED_LE) == 0)
+        dcm_deflate(d);
 }
 
 static void test_deid_codings__headers_and_lengths_are_those_of_the_syntax(void)
@@ -66,6 +68,8 @@ static void test_deid_codings__headers_and_lengths_are_those_of_the_syntax(void)
             int64_t was = dicom_find(&r.in, DICOM_NO_PARENT, 0x0040A730),
                     is = dicom_find(&r.out, DICOM_NO_PARENT, 0x0040A730);
             CHECK_INT(r.in.elements[was].flags, r.out.elements[is].flags);
+            CHECK_INT(r.bytes.n % 2, 0);
+            CHECK_INT(r.res.pixels_compressed, r.out.syntax->is_deflated);
             dcm_done(&d);
         }
 }
