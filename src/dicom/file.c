@@ -252,7 +252,7 @@ static bool parse_fragments(struct parser *p, uint32_t tag, enum dicom_vr vr, ui
             break;
         if (mark != DICOM_TAG_ITEM)
             return corrupt(p, "no fragment of pixel data where one must be", err);
-        if (length > left)
+        if (length > left || length == DICOM_UNDEFINED_LENGTH)
             return corrupt(p, "a fragment longer than what is left", err);
         p->pos += sizeof b + (uint64_t)length;
     }
@@ -337,6 +337,8 @@ static bool parse_element(struct parser *p, const uint8_t *b, struct pixl_error 
         return corrupt(p, "a value longer than what is left", err);
     if (vr == DICOM_VR_SQ)
         return open_one(p, tag, vr, flags | DICOM_IS_SEQUENCE, header_bytes, length, err);
+    if (tag == DICOM_PIXEL_DATA && p->depth == 0 && p->f->syntax->is_encapsulated) /* icons may be native */
+        return corrupt(p, "pixel data of defined length in an encapsulated syntax", err);
     return add_leaf(p, tag, vr, flags, header_bytes, length, err);
 }
 

@@ -74,10 +74,116 @@ static void test_deid_codings__headers_and_lengths_are_those_of_the_syntax(void)
         }
 }
 
+/* --- encapsulated pixel data --- */
+
+static void add_fragment(struct dcm *d, const char *bytes, size_t n)
+{
+    dcm_mark(d, DICOM_TAG_ITEM, (uint32_t)n);
+    dcm_raw(d, bytes, n);
+}
+static void begin_fragments(struct dcm *d, const char *table, size_t n)
+{
+    dcm_header(d, DICOM_PIXEL_DATA, DICOM_VR_OB, DICOM_UNDEFINED_LENGTH);
+    add_fragment(d, table, n);
+}
+static void end_fragments(struct dcm *d)
+{
+    dcm_mark(d, DICOM_TAG_SEQUENCE_END, 0);
+}
+
+static void px_empty_table(struct dcm *d)
+{
+    begin_fragments(d, "", 0);
+    add_fragment(d, "\xFF\xD8\xFF\xD9", 4);
+    end_fragments(d);
+}
+static void px_table(struct dcm *d)
+{
+    begin_fragments(d, "\0\0\0\0\x0C\0\0\0", 8);
+    add_fragment(d, "abcd", 4);
+    add_fragment(d, "efghij", 6);
+    end_fragments(d);
+}
+static void px_extended_table(struct dcm *d)
+{
+    dcm_bytes(d, DICOM_EXTENDED_OFFSET_TABLE, DICOM_VR_OV, "\0\0\0\0\0\0\0\0\x0C\0\0\0\0\0\0\0", 16);
+    dcm_bytes(d, DICOM_EXTENDED_OFFSET_LENGTHS, DICOM_VR_OV, "\4\0\0\0\0\0\0\0\6\0\0\0\0\0\0\0", 16);
+    begin_fragments(d, "", 0);
+    add_fragment(d, "abcd", 4);
+    add_fragment(d, "efghij", 6);
+    end_fragments(d);
+}
+static void px_empty_fragments(struct dcm *d)
+{
+    begin_fragments(d, "", 0);
+    add_fragment(d, "", 0);
+    add_fragment(d, "abcd", 4);
+    add_fragment(d, "", 0);
+    end_fragments(d);
+}
+static void px_odd_fragment(struct dcm *d)
+{
+    begin_fragments(d, "\0\0\0", 3);
+    add_fragment(d, "abc", 3);
+    end_fragments(d);
+}
+static void px_table_alone(struct dcm *d)
+{
+    begin_fragments(d, "", 0);
+    end_fragments(d);
+}
+
+/* The bytes of a whole element, header and delimiter included. */
+static struct str element_bytes(const struct dicom_file *f, uint32_t tag)
+{
+    int64_t i = dicom_find(f, DICOM_NO_PARENT, tag);
+    if (i < 0)
+        return STR("<none>");
+    const struct dicom_element *e = &f->elements[i];
+    return (struct str){ (const char *)f->source.bytes + e->offset, (size_t)(e->next_offset - e->offset) };
+}
+
+static void test_deid_codings__fragments_and_their_tables_pass_as_they_are(void)
+{
+    static const struct {
+        const char *name;
+        void (*add)(struct dcm *d);
+    } rows[] = {
+        { "empty table", px_empty_table },       { "table", px_table },
+        { "extended table", px_extended_table }, { "empty fragments", px_empty_fragments },
+        { "odd fragment", px_odd_fragment },     { "table alone", px_table_alone },
+    };
+    static const char *const encapsulated[] = {
+        DCM_JPEG_BASELINE,        "1.2.840.10008.1.2.1.98",  "1.2.840.10008.1.2.4.70",  "1.2.840.10008.1.2.4.80",
+        "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.107", "1.2.840.10008.1.2.4.112", "1.2.840.10008.1.2.4.201",
+        "1.2.840.10008.1.2.5",    "1.2.840.10008.1.2.8.1",
+    };
+    static const uint32_t tags[] = { DICOM_EXTENDED_OFFSET_TABLE, DICOM_EXTENDED_OFFSET_LENGTHS, DICOM_PIXEL_DATA };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (size_t s = 0; s < ARRAY_LEN(encapsulated); s++) {
+            test_row("%s, %s", rows[i].name, encapsulated[s]);
+            rig_auto r;
+            rig_init(&r, rules, ARRAY_LEN(rules));
+            rig_start(&r);
+            struct dcm d;
+            rig_begin_syntax(&d, encapsulated[s]);
+            rig_patient(&d);
+            rig_uids(&d);
+            rows[i].add(&d);
+            REQUIRE(rig_run(&r, dcm_str(&d)) == DEID_EMIT);
+            CHECK_STR(str_of(r.out.syntax->uid), encapsulated[s]);
+            for (size_t t = 0; t < ARRAY_LEN(tags); t++)
+                CHECK(str_eq(element_bytes(&r.in, tags[t]), element_bytes(&r.out, tags[t])));
+            CHECK(r.res.pixels_compressed);
+            dcm_done(&d);
+        }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_deid_codings__headers_and_lengths_are_those_of_the_syntax),
+        TEST(test_deid_codings__fragments_and_their_tables_pass_as_they_are),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }

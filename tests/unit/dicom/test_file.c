@@ -158,6 +158,9 @@ static void ok_encapsulated(struct dcm *d)
     dcm_item_begin(d, true);
     dcm_pixels_encapsulated(d, 1, 10);
     dcm_item_end(d);
+    dcm_item_begin(d, true); /* and one of bare pixels */
+    dcm_pixels_native(d, 10);
+    dcm_item_end(d);
     dcm_seq_end(d);
     dcm_pixels_encapsulated(d, 3, 100);
 }
@@ -445,6 +448,11 @@ static void bad_pixels_as_un(struct dcm *d)
     dcm_raw(d, "abcd", 4);
     dcm_mark(d, DICOM_TAG_SEQUENCE_END, 0);
 }
+static void bad_pixels_of_defined_length(struct dcm *d)
+{
+    begin_jpeg(d);
+    dcm_pixels_native(d, 8);
+}
 static void bad_fragment_length(struct dcm *d)
 {
     begin_jpeg(d);
@@ -591,6 +599,7 @@ static void test_file__damage_is_refused(void)
         { "implicit pixels of undefined length", bad_undefined_implicit_pixels },
         { "fragments without end", bad_pixels_without_end },
         { "no offset table", bad_pixels_empty },
+        { "encapsulated pixels of defined length", bad_pixels_of_defined_length },
         { "fragments as UN", bad_pixels_as_un },
         { "fragment of undefined length", bad_fragment_length },
         { "no fragment", bad_fragment_tag },
