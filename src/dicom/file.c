@@ -424,7 +424,8 @@ static bool parse_meta(struct parser *p, struct pixl_error *err)
     return true;
 }
 
-/* The coding of a data set whose syntax is not named: two capital letters that are a VR say explicit. */
+/* The coding of a data set whose syntax is not named: group 0008 says which byte order, two capital letters that are a VR
+ * say explicit. */
 static bool guess_syntax(struct parser *p, struct pixl_error *err)
 {
     if (p->limit - p->pos < ITEM_HEADER_BYTES)
@@ -432,11 +433,14 @@ static bool guess_syntax(struct parser *p, struct pixl_error *err)
     const uint8_t *b = need(p, ITEM_HEADER_BYTES, err);
     if (b == NULL)
         return false;
-    if (u16(b) != 0x0008)
-        return pixl_fail(err, PIXL_E_CORRUPT, 0, "not a DICOM file");
     enum dicom_vr vr;
-    bool is_explicit = dicom_vr_parse((const char[2]){ (char)b[4], (char)b[5] }, &vr);
-    p->f->syntax = dicom_syntax_find(is_explicit ? STR("1.2.840.10008.1.2.1") : STR("1.2.840.10008.1.2"));
+    const bool is_explicit = dicom_vr_parse((const char[2]){ (char)b[4], (char)b[5] }, &vr);
+    const bool is_big_endian = is_explicit && b[0] == 0 && b[1] == 8;
+    if (u16(b) != 0x0008 && !is_big_endian)
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "not a DICOM file");
+    p->f->syntax = dicom_syntax_find(is_big_endian ? STR("1.2.840.10008.1.2.2")
+                                     : is_explicit ? STR("1.2.840.10008.1.2.1")
+                                                   : STR("1.2.840.10008.1.2"));
     return true;
 }
 

@@ -95,7 +95,8 @@ struct dicom_file {
 /* Parses the whole source.  Everything lives in arena.
  *   Every native, encapsulated and deflated syntax of PS3.6 Table A-1 is read.  Behind the stream of a deflated data set
  *   anything may stand; one that is cut off is CORRUPT.
- *   Without preamble or file meta a data set is accepted when it begins with group 0008 and parses to its end.
+ *   Without preamble or file meta a data set is accepted when it begins with group 0008, of either byte order, and parses
+ *   to its end.
  *   Tags ascend within each data set; group lengths, which are retired, may stand anywhere (256 of them).
  *   Up to 64 KiB of zeros behind the last element are let pass.
  * Fails: CORRUPT (not DICOM, or a structure that does not fit, with the byte offset, never a value), UNSUPPORTED

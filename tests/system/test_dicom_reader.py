@@ -24,7 +24,6 @@ REFUSED = {
     "DICOMDIR-nooffset": ("corrupt", "a sequence longer than the file"),
     "rtplan_truncated.dcm": ("corrupt", "cut off"),
     "MR_truncated.dcm": ("corrupt", "cut off"),
-    "ExplVR_BigEndNoMeta.dcm": ("corrupt", "big endian without file meta"),
     "meta_missing_tsyntax.dcm": ("corrupt", "no syntax named, and a data set that does not begin with group 0008"),
     "no_meta.dcm": ("corrupt", "a byte too many at the start"),
 }

@@ -199,6 +199,11 @@ static void ok_big_endian_defined(struct dcm *d)
     begin_big_endian(d);
     build_rich(d, false);
 }
+static void ok_bare_big_endian(struct dcm *d)
+{
+    dcm_begin_bare_big_endian(d);
+    build_rich(d, true);
+}
 static void ok_big_endian_un_sequence(struct dcm *d)
 {
     begin_big_endian(d);
@@ -242,6 +247,7 @@ static const struct { const char *name; void (*build)(struct dcm *d);
     { "meta without syntax", ok_meta_without_syntax },
     { "big endian, undefined lengths", ok_big_endian },
     { "big endian, defined lengths", ok_big_endian_defined },
+    { "bare big endian", ok_bare_big_endian },
     { "UN of undefined length in big endian", ok_big_endian_un_sequence },
     { "encapsulated", ok_encapsulated },
     { "UN of undefined length", ok_un_sequence },
@@ -531,6 +537,13 @@ static void bad_little_endian_called_big(struct dcm *d)
     d->is_big_endian = false;
     build_rich(d, true);
 }
+/* Implicit big endian is no syntax. */
+static void bad_bare_implicit_big_endian(struct dcm *d)
+{
+    dcm_begin_bare_big_endian(d);
+    d->is_explicit = false;
+    build_rich(d, true);
+}
 static void bad_explicit_called_implicit(struct dcm *d)
 {
     dcm_begin(d, false);
@@ -617,6 +630,7 @@ static void test_file__damage_is_refused(void)
         { "undefined item cut by its SQ", bad_undefined_item_in_defined_sequence },
         { "big endian called little", bad_big_endian_called_little },
         { "little endian called big", bad_little_endian_called_big },
+        { "bare implicit big endian", bad_bare_implicit_big_endian },
         { "explicit called implicit", bad_explicit_called_implicit },
         { "implicit called explicit", bad_implicit_called_explicit },
         { "SQ in meta", bad_meta_sequence },
