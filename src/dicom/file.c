@@ -1,6 +1,9 @@
 /* The parser is a loop over elements, not a recursion: what is open is known by the parent links of the entries
  * themselves, so that ten thousand nested sequences cost a comparison, not a stack.
  *
+ * A value of unknown meaning that begins with an item is opened like a sequence; where what follows is none after all, the
+ * parser goes back to its element and steps over it.  Each byte is thus parsed once, however deep such values nest.
+ *
  * While a sequence or item is open, its value_bytes holds the distance to its limit (its own length, or what
  * remains of its parent when that is undefined); closing it puts the true length there. */
 #include "file.h"
@@ -22,6 +25,7 @@ enum {
     FIRST_INFLATED = 64 * 1024, /* of a deflated data set, when it is parsed up to some tag only */
     PREAMBLE_BYTES = 128,
     ITEM_HEADER_BYTES = 8,
+    LONG_HEADER_BYTES = 12,
 };
 
 struct parser {
@@ -34,6 +38,7 @@ struct parser {
     uint32_t open;                  /* innermost open sequence or item; DICOM_NO_PARENT */
     uint32_t last_tag;              /* in the innermost data set, stray group lengths aside */
     uint32_t n_strays;
+    uint32_t n_hidden; /* open sequences that may turn out to be bytes */
     uint32_t until;
     uint16_t depth;
     bool in_meta;
@@ -160,6 +165,8 @@ static bool open_one(struct parser *p, uint32_t tag, enum dicom_vr vr, unsigned 
                      uint32_t length, struct pixl_error *err)
 {
     bool is_item = (flags & DICOM_IS_ITEM) != 0;
+    if (!is_item && p->depth >= p->f->limits.max_depth && p->n_hidden > 0)
+        return corrupt(p, "too deep for what may be no sequence", err);
     if (!is_item && p->depth >= p->f->limits.max_depth)
         return pixl_fail(err, PIXL_E_LIMIT, 0, "sequences nested deeper than %" PRIu32, p->f->limits.max_depth);
     uint64_t left = p->limit - p->pos - header_bytes;
@@ -174,9 +181,26 @@ static bool open_one(struct parser *p, uint32_t tag, enum dicom_vr vr, unsigned 
     p->in_sequence = !is_item;
     set_coding(p, (flags & DICOM_IS_IMPLICIT) != 0);
     p->last_tag = 0;
+    p->n_hidden += (flags & DICOM_IS_HIDDEN) != 0;
     if (!is_item)
         p->depth++;
     return true;
+}
+
+/* Goes on around what was open inside of p->open. */
+static void resume(struct parser *p)
+{
+    struct dicom_file *f = p->f;
+    if (p->open == DICOM_NO_PARENT) {
+        p->limit = f->source.size_bytes;
+        p->in_sequence = false;
+        set_coding(p, !f->syntax->is_explicit);
+        return;
+    }
+    const struct dicom_element *parent = &f->elements[p->open];
+    p->limit = parent->value_offset + parent->value_bytes;
+    p->in_sequence = (parent->flags & DICOM_IS_ITEM) == 0;
+    set_coding(p, (parent->flags & DICOM_IS_IMPLICIT) != 0);
 }
 
 /* Closes the innermost sequence or item: its value ends at pos, delimiter_bytes follow. */
@@ -192,17 +216,30 @@ static void close_one(struct parser *p, uint32_t delimiter_bytes)
         p->depth--;
         p->last_tag = e->tag;
     }
+    p->n_hidden -= (e->flags & DICOM_IS_HIDDEN) != 0;
     p->open = e->parent;
-    if (p->open == DICOM_NO_PARENT) {
-        p->limit = f->source.size_bytes;
-        p->in_sequence = false;
-        set_coding(p, !f->syntax->is_explicit);
-        return;
-    }
-    const struct dicom_element *parent = &f->elements[p->open];
-    p->limit = parent->value_offset + parent->value_bytes;
-    p->in_sequence = (parent->flags & DICOM_IS_ITEM) == 0;
-    set_coding(p, (parent->flags & DICOM_IS_IMPLICIT) != 0);
+    resume(p);
+}
+
+/* What was found is an error only where it is no hidden sequence that it was found in: the innermost of those is bytes. */
+static bool take_for_bytes(struct parser *p, struct pixl_error *err)
+{
+    struct dicom_file *f = p->f;
+    if (p->n_hidden == 0 || err->code != PIXL_E_CORRUPT)
+        return false;
+    pixl_error_clear(err);
+    while ((f->elements[p->open].flags & DICOM_IS_HIDDEN) == 0)
+        p->open = f->elements[p->open].parent;
+    struct dicom_element *e = &f->elements[p->open];
+    f->n_elements = p->open + 1;
+    p->open = e->parent;
+    p->n_hidden--;
+    p->depth = e->depth;
+    p->last_tag = e->tag;
+    p->pos = e->next_offset;
+    resume(p);
+    e->flags = p->is_implicit ? DICOM_IS_IMPLICIT : 0;
+    return true;
 }
 
 static bool is_undefined(const struct parser *p)
@@ -228,6 +265,16 @@ static bool parse_item(struct parser *p, const uint8_t *b, struct pixl_error *er
     return open_one(p, tag, DICOM_VR_NONE, flags, ITEM_HEADER_BYTES, length, err);
 }
 
+/* The 8 bytes at offset, which lie within the source; where they were not read yet nothing around them is. */
+static bool peek(const struct parser *p, uint64_t offset, uint8_t b[ITEM_HEADER_BYTES], struct pixl_error *err)
+{
+    const uint8_t *seen = dicom_window_find(p->w, offset, ITEM_HEADER_BYTES);
+    if (seen == NULL)
+        return p->f->source.read(&p->f->source, b, ITEM_HEADER_BYTES, offset, err);
+    memcpy(b, seen, ITEM_HEADER_BYTES);
+    return true;
+}
+
 /* Walks the fragments of encapsulated pixel data (PS3.5 section A.4); their headers alone are read. */
 static bool parse_fragments(struct parser *p, uint32_t tag, enum dicom_vr vr, uint32_t header_bytes,
                             struct pixl_error *err)
@@ -241,10 +288,7 @@ static bool parse_fragments(struct parser *p, uint32_t tag, enum dicom_vr vr, ui
         uint64_t left = p->limit - p->pos;
         if (left < sizeof b)
             return corrupt(p, "pixel data without its delimiter", err);
-        const uint8_t *seen = dicom_window_find(p->w, p->pos, sizeof b);
-        if (seen != NULL)
-            memcpy(b, seen, sizeof b);
-        else if (!p->f->source.read(&p->f->source, b, sizeof b, p->pos, err))
+        if (!peek(p, p->pos, b, err))
             return false;
         uint32_t mark = read_tag(b), length = u32(b + 4);
         left -= sizeof b;
@@ -282,6 +326,42 @@ static bool parse_undefined(struct parser *p, uint32_t tag, enum dicom_vr vr, un
     return parse_fragments(p, tag, vr, header_bytes, err);
 }
 
+/* The 32-bit length that stands behind VR and two reserved bytes. */
+static bool parse_long_header(struct parser *p, uint32_t *header_bytes, uint32_t *length, struct pixl_error *err)
+{
+    if (p->limit - p->pos < LONG_HEADER_BYTES)
+        return corrupt(p, "a truncated element", err);
+    const uint8_t *b = need(p, LONG_HEADER_BYTES, err);
+    if (b == NULL)
+        return false;
+    *header_bytes = LONG_HEADER_BYTES;
+    *length = p->is_big_endian ? __builtin_bswap32(u32(b + 8)) : u32(b + 8);
+    return true;
+}
+
+/* Two bytes that are no VR.  As DCMTK has it: capital letters may be one of a later edition, and all those have a long
+ * header; anything else stands before a short one.  But what cannot be printed may as well be the length of an element
+ * without VR, and then nobody knows where it ends. */
+static bool parse_strange_header(struct parser *p, const uint8_t *b, enum dicom_vr *vr, uint32_t *header_bytes,
+                                 uint32_t *length, struct pixl_error *err)
+{
+    const char first = (char)b[4], second = (char)b[5];
+    const bool is_capital = first >= 'A' && first <= 'Z' && second >= 'A' && second <= 'Z';
+    if (first < 0x20 || first > 0x7E || second < 0x20 || second > 0x7E)
+        return corrupt(p, "an unknown value representation", err);
+    *vr = DICOM_VR_UN;
+    *header_bytes = ITEM_HEADER_BYTES;
+    *length = u16(b + 6);
+    const bool is_of_dcmtk =
+        (first == 'o' && second == 'x') || (first == 'l' && second == 't'); /* its names for OB or OW */
+    if (!is_capital && !is_of_dcmtk)
+        return true;
+    if (!parse_long_header(p, header_bytes, length, err))
+        return false;
+    return *length != DICOM_UNDEFINED_LENGTH ||
+           corrupt(p, "an undefined length of an unknown value representation", err);
+}
+
 /* VR, header size and length of the element at pos, of which 8 bytes are at b. */
 static bool parse_header(struct parser *p, uint32_t tag, const uint8_t *b, enum dicom_vr *vr, uint32_t *header_bytes,
                          uint32_t *length, struct pixl_error *err)
@@ -293,19 +373,29 @@ static bool parse_header(struct parser *p, uint32_t tag, const uint8_t *b, enum 
         return true;
     }
     if (!dicom_vr_parse((const char[2]){ (char)b[4], (char)b[5] }, vr))
-        return corrupt(p, "an unknown value representation", err);
-    if (!dicom_vr_has_long_header(*vr)) {
-        *header_bytes = 8;
-        *length = u16(b + 6);
+        return parse_strange_header(p, b, vr, header_bytes, length, err);
+    if (dicom_vr_has_long_header(*vr))
+        return parse_long_header(p, header_bytes, length, err);
+    *header_bytes = 8;
+    *length = u16(b + 6);
+    return true;
+}
+
+/* Does a value of unknown meaning begin with an item?  Then it may be a sequence whose length hides it, which is implicit
+ * little endian (PS3.5 section 6.2.2). */
+static bool may_be_hidden(struct parser *p, uint32_t tag, enum dicom_vr vr, uint32_t header_bytes, uint32_t length,
+                          bool *may_be, struct pixl_error *err)
+{
+    static const uint8_t item[] = { 0xFE, 0xFF, 0x00, 0xE0 };
+    const bool has_long_length = p->is_implicit || header_bytes == LONG_HEADER_BYTES;
+    uint8_t b[ITEM_HEADER_BYTES];
+    *may_be = false;
+    if ((vr != DICOM_VR_UN && !(vr == DICOM_VR_OB && p->is_implicit)) || length < sizeof b || !has_long_length ||
+        p->in_meta || DICOM_GROUP(tag) == 0x7FE0 || p->depth >= p->f->limits.max_depth)
         return true;
-    }
-    if (p->limit - p->pos < 12)
-        return corrupt(p, "a truncated element", err);
-    b = need(p, 12, err);
-    if (b == NULL)
+    if (!peek(p, p->pos + header_bytes, b, err))
         return false;
-    *header_bytes = 12;
-    *length = p->is_big_endian ? __builtin_bswap32(u32(b + 8)) : u32(b + 8);
+    *may_be = memcmp(b, item, sizeof item) == 0;
     return true;
 }
 
@@ -339,6 +429,11 @@ static bool parse_element(struct parser *p, const uint8_t *b, struct pixl_error 
         return open_one(p, tag, vr, flags | DICOM_IS_SEQUENCE, header_bytes, length, err);
     if (tag == DICOM_PIXEL_DATA && p->depth == 0 && p->f->syntax->is_encapsulated) /* icons may be native */
         return corrupt(p, "pixel data of defined length in an encapsulated syntax", err);
+    bool is_hidden = false;
+    if (!may_be_hidden(p, tag, vr, header_bytes, length, &is_hidden, err))
+        return false;
+    if (is_hidden)
+        return open_one(p, tag, vr, DICOM_IS_SEQUENCE | DICOM_IS_IMPLICIT | DICOM_IS_HIDDEN, header_bytes, length, err);
     return add_leaf(p, tag, vr, flags, header_bytes, length, err);
 }
 
@@ -364,7 +459,7 @@ static bool skip_padding(struct parser *p, bool *skipped, struct pixl_error *err
     return true;
 }
 
-static bool parse_data_set(struct parser *p, struct pixl_error *err)
+static bool parse_elements(struct parser *p, struct pixl_error *err)
 {
     for (;;) {
         while (p->pos == p->limit && p->open != DICOM_NO_PARENT && !is_undefined(p))
@@ -398,6 +493,14 @@ static bool parse_data_set(struct parser *p, struct pixl_error *err)
         if (!parse_element(p, b, err))
             return false;
     }
+}
+
+static bool parse_data_set(struct parser *p, struct pixl_error *err)
+{
+    while (!parse_elements(p, err))
+        if (!take_for_bytes(p, err))
+            return false;
+    return true;
 }
 
 /* File meta: group 0002 at pos, always explicit little endian (PS3.10 section 7.1).  It ends with its group, not where
@@ -478,6 +581,7 @@ static bool enter_inflated(struct parser *p, uint64_t want, enum dicom_inflate_e
     p->depth = 0;
     p->last_tag = 0;
     p->in_sequence = false;
+    p->n_hidden = 0;
     set_coding(p, !f->syntax->is_explicit);
     return true;
 }

@@ -51,21 +51,24 @@ struct dicom_limits {
 #define DICOM_LIMITS_DEFAULT ((struct dicom_limits){ 2000000, 32, 16u << 20, 64u << 20 })
 
 enum dicom_element_flags {
-    DICOM_IS_ITEM          = 1u << 0,   /* an item of a sequence (tag DICOM_TAG_ITEM) */
-    DICOM_IS_SEQUENCE      = 1u << 1,   /* its items follow as entries */
-    DICOM_IS_UNDEFINED     = 1u << 2,   /* length was undefined in the file; a delimiter ends it */
-    DICOM_IS_ENCAPSULATED  = 1u << 3,   /* pixel data in fragments: value_offset..+value_bytes spans all fragment items,
+    DICOM_IS_ITEM = 1u << 0,         /* an item of a sequence (tag DICOM_TAG_ITEM) */
+    DICOM_IS_SEQUENCE = 1u << 1,     /* its items follow as entries */
+    DICOM_IS_UNDEFINED = 1u << 2,    /* length was undefined in the file; a delimiter ends it */
+    DICOM_IS_ENCAPSULATED = 1u << 3, /* pixel data in fragments: value_offset..+value_bytes spans all fragment items,
                                          * without the closing delimiter */
-    DICOM_IS_IMPLICIT      = 1u << 4,   /* it and what is inside is coded implicit LE.  A sequence written as UN of
-                                         * undefined length in an explicit syntax has it too, for what is inside: its
-                                         * own header is explicit (PS3.5 section 6.2.2) */
+    DICOM_IS_IMPLICIT = 1u << 4,     /* it and what is inside is coded implicit LE.  A sequence written as UN in an
+                                         * explicit syntax has it too, for what is inside: its own header is explicit
+                                         * (PS3.5 section 6.2.2) */
+    DICOM_IS_HIDDEN = 1u << 5,       /* a sequence that was written as a value of defined length: UN, or OB where no VR
+                                         * is written.  Its bytes are items from the first to the last */
 };
 
 #define DICOM_NO_PARENT 0xFFFFFFFFu
 
 struct dicom_element {
     uint32_t tag;
-    uint8_t vr;                  /* enum dicom_vr: as written, or the dictionary's when implicit */
+    uint8_t vr; /* enum dicom_vr: as written, or the dictionary's when implicit; UN for two characters
+                                  * that are no VR */
     uint8_t flags;
     uint16_t depth;              /* sequences around it; 0: main data set or file meta.  An item and what it holds are
                                   * one deeper than their sequence */
@@ -97,6 +100,9 @@ struct dicom_file {
  *   anything may stand; one that is cut off is CORRUPT.
  *   Without preamble or file meta a data set is accepted when it begins with group 0008, of either byte order, and parses
  *   to its end.
+ *   Two characters that are no VR are read as DCMTK reads them: capital letters before a length of 32 bits, others that
+ *   can be printed before one of 16; an element without VR in an explicit syntax is CORRUPT.  Odd lengths are read as they
+ *   are.
  *   Tags ascend within each data set; group lengths, which are retired, may stand anywhere (256 of them).
  *   Up to 64 KiB of zeros behind the last element are let pass.
  * Fails: CORRUPT (not DICOM, or a structure that does not fit, with the byte offset, never a value), UNSUPPORTED

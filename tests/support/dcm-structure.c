@@ -1,8 +1,9 @@
 /* dcm-structure [--text] FILE... - prints what the reader sees, a line for each element: tag, VR, depth, length,
  * offset.
  *   (0008,0060) CS 0 2 350
- * Items are lines of tag (FFFE,E000) and VR "--"; an undefined length is "u".  A file that is refused gives
- * "error <code> <text>".  With --text: tag, depth and the value in UTF-8, in hexadecimal, of the elements whose bytes follow
+ * Items are lines of tag (FFFE,E000) and VR "--"; an undefined length is "u", and an "h" stands before that of a sequence
+ * written as a value of defined length.  A file that is refused gives "error <code> <text>".  With --text: tag, depth and
+ * the value in UTF-8, in hexadecimal, of the elements whose bytes follow
  * Specific Character Set, and "?" before the tag where the decoder has doubts.  With several files each begins with
  * "file <index>".  Compared with other people's readers in tests/system/test_dicom_reader.py. */
 #include <fcntl.h>
@@ -23,7 +24,7 @@ static void print_file(const struct dicom_file *f)
         if (e->flags & DICOM_IS_UNDEFINED)
             printf("u");
         else
-            printf("%" PRIu64, e->value_bytes);
+            printf("%s%" PRIu64, e->flags & DICOM_IS_HIDDEN ? "h" : "", e->value_bytes);
         printf(" %" PRIu64 "\n", e->offset);
     }
 }

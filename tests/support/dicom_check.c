@@ -66,6 +66,23 @@ static bool plan_end(const struct dicom_file *f, struct dicom_plan *p, uint32_t 
     return (e->flags & DICOM_IS_UNDEFINED) == 0 || dicom_plan_header(p, c, tag, DICOM_VR_NONE, 0, err);
 }
 
+/* The header of an element; the writer has none for two characters that are no VR, so that one is copied. */
+static bool plan_header(const struct dicom_file *f, struct dicom_plan *p, uint32_t i, struct pixl_error *err)
+{
+    const struct dicom_element *e = &f->elements[i];
+    struct dicom_coding c = dicom_coding_at(f, i);
+    char vr[2];
+    enum dicom_vr known;
+    if (c.is_explicit && e->vr == DICOM_VR_UN) {
+        if (!f->source.read(&f->source, vr, 2, e->offset + 4, err))
+            return false;
+        if (!dicom_vr_parse(vr, &known))
+            return dicom_plan_range(p, e->offset, e->value_offset - e->offset, err);
+    }
+    return dicom_plan_header(p, c, e->tag, e->vr,
+                             e->flags & DICOM_IS_UNDEFINED ? DICOM_UNDEFINED_LENGTH : e->value_bytes, err);
+}
+
 bool dcm_plan_again(const struct dicom_file *f, struct dicom_plan *p, struct pixl_error *err)
 {
     uint64_t at = f->n_elements ? f->elements[0].offset : 0;
@@ -74,8 +91,7 @@ bool dcm_plan_again(const struct dicom_file *f, struct dicom_plan *p, struct pix
     for (uint32_t i = 0; i < f->n_elements; i++) {
         const struct dicom_element *e = &f->elements[i];
         bool is_open = (e->flags & (DICOM_IS_ITEM | DICOM_IS_SEQUENCE)) != 0;
-        uint64_t length = e->flags & DICOM_IS_UNDEFINED ? DICOM_UNDEFINED_LENGTH : e->value_bytes;
-        if (!dicom_plan_header(p, dicom_coding_at(f, i), e->tag, e->vr, length, err))
+        if (!plan_header(f, p, i, err))
             return false;
         if (!is_open && !dicom_plan_range(p, e->value_offset, e->value_bytes, err))
             return false;

@@ -74,6 +74,73 @@ static void test_deid_codings__headers_and_lengths_are_those_of_the_syntax(void)
         }
 }
 
+/* A sequence written as a value of defined length is gone through like any other, and its length is the new one. */
+static void test_deid_codings__hidden_sequences_go_by_the_rules(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(syntaxes); i++) {
+        test_row("%s", syntaxes[i]);
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        rig_start(&r);
+        struct dcm d;
+        rig_begin_syntax(&d, syntaxes[i]);
+        dcm_text(&d, 0x00090010, DICOM_VR_LO, "ACME 1.1");
+        dcm_un_begin(&d, 0x00091010, DICOM_VR_UN, false);
+        add_item(&d, false);
+        dcm_text(&d, 0x00880904, DICOM_VR_LO, "dropped");
+        dcm_item_end(&d);
+        dcm_un_end(&d);
+        rig_patient(&d);
+        rig_uids(&d);
+        dcm_un_begin(&d, 0x0040A730, DICOM_VR_UN, false);
+        add_item(&d, true);
+        dcm_item_end(&d);
+        dcm_un_end(&d);
+        if (i == 3)
+            dcm_deflate(&d);
+        REQUIRE(rig_run(&r, dcm_str(&d)) == DEID_EMIT);
+        CHECK_STR(TEXT(&r, 0x00091010, 0x00080060), "MR");
+        CHECK_STR(TEXT(&r, 0x00091010, 0x00100010), "ANONYMIZED");
+        CHECK_STR(TEXT(&r, 0x00091010, 0x0040A160), "kept text");
+        CHECK_STR(TEXT(&r, 0x0040A730, 0x00100010), "ANONYMIZED");
+        CHECK(memmem(r.out.source.bytes, r.out.source.size_bytes, "Nobody", 6) == NULL);
+        CHECK(memmem(r.out.source.bytes, r.out.source.size_bytes, "dropped", 7) == NULL);
+        int64_t at = dicom_find(&r.out, DICOM_NO_PARENT, 0x00091010);
+        CHECK((r.out.elements[at].flags & DICOM_IS_HIDDEN) != 0);
+        dcm_done(&d);
+    }
+}
+
+/* An element whose VR is none is judged by its tag, passes byte for byte when it is kept, and has a VR when it is not. */
+static void test_deid_codings__strange_vrs(void)
+{
+    static const struct project_tag_rule strange[] = { USUAL, RULE(0x0008, 0x103E, KEEP), RULE(0x0018, 0x0015, KEEP),
+                                                       RULE(0x0018, 0x1030, EMPTY) };
+    rig_auto r;
+    rig_init(&r, strange, ARRAY_LEN(strange));
+    rig_start(&r);
+    struct dcm d;
+    rig_begin(&d, true);
+    dcm_text(&d, DICOM_PATIENT_NAME, DICOM_VR_PN, "Zimmermann^Aloysia^Q");
+    dcm_raw(&d, "\x10\0\x20\0lo\x0C\0MRN-4711-08 ", 20);
+    dcm_raw(&d, "\x18\0\x15\0??\4\0HEAD", 12);
+    dcm_raw(&d, "\x18\0\x30\x10UK\0\0\4\0\0\0head", 16);
+    rig_uids(&d);
+    REQUIRE(rig_run(&r, dcm_str(&d)) == DEID_EMIT);
+    CHECK_INT(TEXT(&r, DICOM_PATIENT_ID).n, 64);
+    CHECK_STR(TEXT(&r, 0x00180015), "HEAD");
+    CHECK_STR(TEXT(&r, 0x00181030), "");
+    CHECK(memmem(r.bytes.p, r.bytes.n, "\x18\0\x15\0??\4\0HEAD", 12) != NULL);
+    CHECK(memmem(r.bytes.p, r.bytes.n, "\x18\0\x30\x10LO\0\0", 8) != NULL);
+    dcm_done(&d);
+    rig_begin(&d, true);
+    dcm_raw(&d, "\x08\0\x3E\x10??\x0A\0Zimmermann", 18); /* searched by its tag's VR, whatever is written */
+    rig_patient(&d);
+    rig_uids(&d);
+    CHECK(rig_run(&r, dcm_str(&d)) == DEID_RESIDUE);
+    dcm_done(&d);
+}
+
 /* --- encapsulated pixel data --- */
 
 static void add_fragment(struct dcm *d, const char *bytes, size_t n)
@@ -183,6 +250,8 @@ int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_deid_codings__headers_and_lengths_are_those_of_the_syntax),
+        TEST(test_deid_codings__hidden_sequences_go_by_the_rules),
+        TEST(test_deid_codings__strange_vrs),
         TEST(test_deid_codings__fragments_and_their_tables_pass_as_they_are),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));

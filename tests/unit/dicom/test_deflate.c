@@ -105,7 +105,7 @@ static void test_deflate__a_damaged_stream_is_refused(void)
     arena_done(&a);
 }
 
-/* A gigabyte of zeros is 1 MB of stream: no more memory is taken than for the reading of it. */
+/* A gigabyte of zeros is 4 MB of stream: no more memory is taken than for the reading of it. */
 static void test_deflate__a_bomb_is_beyond_the_limit(void)
 {
     static uint8_t zeros[1 << 20], out[1 << 16];
@@ -115,7 +115,7 @@ static void test_deflate__a_bomb_is_beyond_the_limit(void)
     struct dicom_file f;
     z_stream z = { 0 };
     begin(&d);
-    REQUIRE(deflateInit2(&z, 9, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+    REQUIRE(deflateInit2(&z, 1, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) == Z_OK);
     for (int i = 0; i <= 1024; i++) {
         z.next_in = zeros;
         z.avail_in = i < 1024 ? sizeof zeros : 0;
