@@ -9,14 +9,36 @@ static const struct dicom_limits limits = {
     .max_elements = 200000, .max_depth = 32, .max_value_bytes = 64u << 10, .max_inflated_bytes = 16u << 20
 };
 
-static bool take(struct dicom_file *f, uint32_t tag, struct phi_text *out, struct pixl_error *err)
+static bool take(struct dicom_file *f, uint32_t tag, struct phi_text *out, bool *all, struct pixl_error *err)
 {
     struct str value = { 0 };
     bool found;
     if (!dicom_text(f, tag, &value, &found, err))
         return false;
     *out = phi_text(str_trim(value));
+    *all = *all && found;
     return true;
+}
+
+/* *all: the patient and the three UIDs are there, if empty. */
+static bool take_all(struct dicom_file *f, struct archive_identity *out, bool *all, struct pixl_error *err)
+{
+    struct archive_identity who = { .kind = ARCHIVE_IDENTITY_INSTANCE };
+    bool any = true;
+    *all = true;
+    if (!take(f, DICOM_SOP_INSTANCE_UID, &who.sop_uid, all, err) ||
+        !take(f, DICOM_ACCESSION_NUMBER, &who.accession_number, &any, err) ||
+        !take(f, DICOM_PATIENT_ID, &who.patient_id, all, err) || !take(f, DICOM_STUDY_UID, &who.study_uid, all, err) ||
+        !take(f, DICOM_SERIES_UID, &who.series_uid, all, err) ||
+        !dicom_count_frames(f, &who.frames, err))
+        return false;
+    *out = who;
+    return true;
+}
+
+static bool is_about_content(enum pixl_code code)
+{
+    return code == PIXL_E_CORRUPT || code == PIXL_E_UNSUPPORTED || code == PIXL_E_LIMIT;
 }
 
 static bool read_until(const struct dicom_source *source, uint32_t last_tag, struct arena *arena,
@@ -24,14 +46,20 @@ static bool read_until(const struct dicom_source *source, uint32_t last_tag, str
                        struct pixl_error *err)
 {
     struct dicom_file f;
-    struct archive_identity who = { .kind = ARCHIVE_IDENTITY_INSTANCE };
+    struct archive_identity who;
+    bool all;
     arena_reset(arena);
-    if (!dicom_parse_until(source, &limits, last_tag, arena, &f, err) ||
-        !take(&f, DICOM_SOP_INSTANCE_UID, &who.sop_uid, err) ||
-        !take(&f, DICOM_ACCESSION_NUMBER, &who.accession_number, err) ||
-        !take(&f, DICOM_PATIENT_ID, &who.patient_id, err) || !take(&f, DICOM_STUDY_UID, &who.study_uid, err) ||
-        !take(&f, DICOM_SERIES_UID, &who.series_uid, err) || !dicom_count_frames(&f, &who.frames, err))
+    if (!dicom_parse_until(source, &limits, last_tag, arena, &f, err) || !take_all(&f, &who, &all, err))
         return false;
+    if (!all && last_tag == DICOM_SERIES_UID) {
+        /* It may stand further behind, where tags do not ascend. */
+        struct pixl_error e = { 0 };
+        if (!(dicom_parse(source, &limits, arena, &f, &e) && take_all(&f, &who, &all, &e)) &&
+            !is_about_content(e.code)) {
+            *err = e;
+            return false;
+        }
+    }
     *out = who;
     return true;
 }
@@ -43,11 +71,6 @@ static bool read_magic(const struct dicom_source *source, bool *is_dicom, struct
         return false;
     *is_dicom = memcmp(head + 128, "DICM", 4) == 0;
     return true;
-}
-
-static bool is_about_content(enum pixl_code code)
-{
-    return code == PIXL_E_CORRUPT || code == PIXL_E_UNSUPPORTED || code == PIXL_E_LIMIT;
 }
 
 /* The header breaks before the series UID. */

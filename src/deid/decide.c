@@ -193,6 +193,7 @@ static bool decide_sequence(struct instance *in, uint32_t i, enum inherited inhe
         uint64_t bytes = 0;
         if (!decide_level(in, k, k + 1, item->end, inherited, &item_changed, &bytes, err))
             return false;
+        item_changed = item_changed || (item->flags & DICOM_IS_UNORDERED); /* it is written sorted */
         bytes += (item->value_offset - item->offset) + (item->flags & DICOM_IS_UNDEFINED ? 8 : 0);
         *d = (struct decision){ .what = item_changed ? DECISION_CHANGED : DECISION_KEEP, .bytes = bytes };
         changed = changed || item_changed;
@@ -261,6 +262,14 @@ static bool apply(struct instance *in, uint32_t i, const struct scheme_entry *ru
     return replace_or_empty(in, i, false, err);                      /* delete_or_empty_or_replace_UID */
 }
 
+/* Of two creators of one block nobody knows whose data it is. */
+static bool is_disputed(const struct instance *in, uint32_t i)
+{
+    const uint32_t next = in->f->elements[i].end;
+    return next < in->f->n_elements && in->f->elements[next].tag == in->f->elements[i].tag &&
+           (in->f->elements[next].flags & DICOM_IS_DUPLICATE);
+}
+
 /* A creator element waits, dropped, until data of its block is kept; a rule may keep it by itself, or delete its
  * block. */
 static bool decide_creator(struct instance *in, struct level *lv, uint32_t i)
@@ -269,7 +278,7 @@ static bool decide_creator(struct instance *in, struct level *lv, uint32_t i)
     const struct scheme_entry *rule = scheme_find(in->scheme, e->tag);
     if (rule != NULL && rule->op == PROJECT_OP_DELETE)
         return drop(in, i, REPORT_BY_RULE);
-    if (e->value_bytes == 0 || (e->flags & DICOM_IS_SEQUENCE))
+    if (e->value_bytes == 0 || (e->flags & DICOM_IS_SEQUENCE) || is_disputed(in, i))
         return true;
     lv->creators[e->tag & 0xFF] = i + 1;
     return rule == NULL || keep(in, i, rule);
@@ -333,7 +342,7 @@ static bool decide_element(struct instance *in, struct level *lv, uint32_t i, st
     const struct dicom_element *e = &in->f->elements[i];
     if (DICOM_ELEMENT_OF(e->tag) == 0)
         return drop(in, i, REPORT_GROUP_LENGTH);
-    if (DICOM_GROUP(e->tag) < 0x0008)
+    if (DICOM_GROUP(e->tag) < 0x0008 || (e->flags & DICOM_IS_DUPLICATE))
         return true;
     if (dicom_tag_is_private(e->tag))
         return decide_private(in, lv, i, err);

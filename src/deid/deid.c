@@ -186,15 +186,35 @@ static const uint32_t top_tags[TOP_COUNT] = {
 #undef X
 };
 
+/* Two values of one element that everything depends on: other readers may take the second, which is at i. */
+static bool refuse_two_values(struct instance *in, enum top_element t, uint32_t i, struct pixl_error *err)
+{
+    const struct dicom_file *f = in->f;
+    const uint32_t at = (uint32_t)in->top[t];
+    struct str first, second;
+    bool is_text = t != TOP_PIXELS && ((f->elements[at].flags | f->elements[i].flags) & DICOM_IS_SEQUENCE) == 0;
+    if (is_text && (!dicom_value(in->f, at, &first, err) || !dicom_value(in->f, i, &second, err)))
+        return false;
+    if (!is_text || !str_eq(str_trim(dicom_uid_trim(first)), str_trim(dicom_uid_trim(second))))
+        (void)instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
+    return true;
+}
+
+/* What is refused is noted only: another patient's instance is one first of all. */
 static bool find_top(struct instance *in, struct pixl_error *err)
 {
     for (size_t t = 0; t < TOP_COUNT; t++)
         in->top[t] = -1;
     for (uint32_t i = in->f->meta_end; i < in->f->n_elements; i = in->f->elements[i].end) {
         uint32_t tag = in->f->elements[i].tag;
-        for (size_t t = 0; t < TOP_COUNT; t++)
-            if (top_tags[t] == tag)
+        for (size_t t = 0; t < TOP_COUNT; t++) {
+            if (top_tags[t] != tag)
+                continue;
+            if (in->top[t] < 0)
                 in->top[t] = i;
+            else if (!refuse_two_values(in, (enum top_element)t, i, err))
+                return false;
+        }
     }
     struct dicom_charset set = dicom_charset_parse((struct str){ 0 });
     for (size_t t = 0; t < TOP_COUNT; t++) {
@@ -426,6 +446,10 @@ static bool decide_instance(struct instance *in, struct deid_result *res, struct
         return false;
     if (!check_identity(in, res))
         return true;
+    if (in->is_refused) {
+        refused(in, res);
+        return true;
+    }
     res->why = STUDY_WHY_NONE;
     if (!filter(in, &res->why, err))
         return false;

@@ -116,7 +116,7 @@ bool charset_stack_see(struct charset_stack *c, struct instance *in, uint32_t in
     if ((e->flags & DICOM_IS_ITEM) && e->depth > 0)
         c->at[e->depth] = c->at[e->depth - 1];
     struct str value;
-    if (e->tag != DICOM_SPECIFIC_CHARACTER_SET)
+    if (e->tag != DICOM_SPECIFIC_CHARACTER_SET || (e->flags & DICOM_IS_DUPLICATE))
         return true;
     if (!dicom_value(in->f, index, &value, err))
         return false;

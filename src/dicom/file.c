@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "deflate.h"
+#include "order.h"
 #include "window.h"
 
 enum {
@@ -20,8 +21,6 @@ enum {
     SKIP_BYTES = 8 * 1024,   /* a longer value that lies beyond what is read already is not read */
     FIRST_ELEMENTS = 256,
     PADDING_MAX = 64 * 1024,    /* zeros that are let pass behind the last element */
-    STRAYS_MAX = 256,           /* group lengths, which are retired, that stand where they like */
-    LINEAR_MAX = 64,            /* children that dicom_find() looks at before it halves what is left */
     FIRST_INFLATED = 64 * 1024, /* of a deflated data set, when it is parsed up to some tag only */
     PREAMBLE_BYTES = 128,
     ITEM_HEADER_BYTES = 8,
@@ -36,12 +35,12 @@ struct parser {
     uint64_t pos, limit;            /* limit: end of the innermost open sequence or item, or of the source */
     uint32_t cap;
     uint32_t open;                  /* innermost open sequence or item; DICOM_NO_PARENT */
-    uint32_t last_tag;              /* in the innermost data set, stray group lengths aside */
-    uint32_t n_strays;
+    uint32_t last_tag;              /* the highest so far in the innermost data set */
     uint32_t n_hidden; /* open sequences that may turn out to be bytes */
     uint32_t until;
     uint16_t depth;
     bool in_meta;
+    bool is_unordered;              /* the main data set or the file meta */
     bool in_sequence;               /* items are expected, not elements */
     bool is_implicit;
     bool is_big_endian;
@@ -204,7 +203,7 @@ static void resume(struct parser *p)
 }
 
 /* Closes the innermost sequence or item: its value ends at pos, delimiter_bytes follow. */
-static void close_one(struct parser *p, uint32_t delimiter_bytes)
+static bool close_one(struct parser *p, uint32_t delimiter_bytes, struct pixl_error *err)
 {
     struct dicom_file *f = p->f;
     struct dicom_element *e = &f->elements[p->open];
@@ -217,8 +216,11 @@ static void close_one(struct parser *p, uint32_t delimiter_bytes)
         p->last_tag = e->tag;
     }
     p->n_hidden -= (e->flags & DICOM_IS_HIDDEN) != 0;
+    if ((e->flags & DICOM_IS_UNORDERED) && !dicom_order(f, p->open + 1, f->n_elements, err))
+        return false;
     p->open = e->parent;
     resume(p);
+    return true;
 }
 
 /* What was found is an error only where it is no hidden sequence that it was found in: the innermost of those is bytes. */
@@ -254,8 +256,7 @@ static bool parse_item(struct parser *p, const uint8_t *b, struct pixl_error *er
     if (tag == DICOM_TAG_SEQUENCE_END) {
         if (!is_undefined(p) || length != 0)
             return corrupt(p, "a sequence delimiter where none belongs", err);
-        close_one(p, ITEM_HEADER_BYTES);
-        return true;
+        return close_one(p, ITEM_HEADER_BYTES, err);
     }
     if (tag != DICOM_TAG_ITEM)
         return corrupt(p, "no item where one must be", err);
@@ -383,20 +384,28 @@ static bool parse_header(struct parser *p, uint32_t tag, const uint8_t *b, enum 
 
 /* Does a value of unknown meaning begin with an item?  Then it may be a sequence whose length hides it, which is implicit
  * little endian (PS3.5 section 6.2.2). */
-static bool may_be_hidden(struct parser *p, uint32_t tag, enum dicom_vr vr, uint32_t header_bytes, uint32_t length,
-                          bool *may_be, struct pixl_error *err)
+static bool may_be_hidden(struct parser *p, uint32_t tag, uint32_t header_bytes, uint32_t length, bool *may_be,
+                          struct pixl_error *err)
 {
     static const uint8_t item[] = { 0xFE, 0xFF, 0x00, 0xE0 };
-    const bool has_long_length = p->is_implicit || header_bytes == LONG_HEADER_BYTES;
     uint8_t b[ITEM_HEADER_BYTES];
     *may_be = false;
-    if ((vr != DICOM_VR_UN && !(vr == DICOM_VR_OB && p->is_implicit)) || length < sizeof b || !has_long_length ||
-        p->in_meta || DICOM_GROUP(tag) == 0x7FE0 || p->depth >= p->f->limits.max_depth)
+    if (length < sizeof b || p->in_meta || DICOM_GROUP(tag) == 0x7FE0 || p->depth >= p->f->limits.max_depth)
         return true;
     if (!peek(p, p->pos + header_bytes, b, err))
         return false;
     *may_be = memcmp(b, item, sizeof item) == 0;
     return true;
+}
+
+/* Looks at an element that is no sequence by its VR and has a 32-bit length. */
+static bool look_at_long(struct parser *p, uint32_t tag, enum dicom_vr vr, uint32_t header_bytes, uint32_t length,
+                         bool *is_hidden, struct pixl_error *err)
+{
+    if (tag == DICOM_PIXEL_DATA && p->depth == 0 && p->f->syntax->is_encapsulated) /* icons may be native */
+        return corrupt(p, "pixel data of defined length in an encapsulated syntax", err);
+    return (vr != DICOM_VR_UN && !(vr == DICOM_VR_OB && p->is_implicit)) ||
+           may_be_hidden(p, tag, header_bytes, length, is_hidden, err);
 }
 
 static bool parse_element(struct parser *p, const uint8_t *b, struct pixl_error *err)
@@ -407,15 +416,16 @@ static bool parse_element(struct parser *p, const uint8_t *b, struct pixl_error 
         bool is_end = tag == DICOM_TAG_ITEM_END && u32(b + 4) == 0 && is_undefined(p);
         if (!is_end)
             return corrupt(p, "an item or delimiter where none belongs", err);
-        close_one(p, ITEM_HEADER_BYTES);
-        return true;
+        return close_one(p, ITEM_HEADER_BYTES, err);
     }
     if (DICOM_GROUP(tag) == 0 || (DICOM_GROUP(tag) == 0x0002 && !p->in_meta))
         return corrupt(p, "an element of a group that belongs into no data set", err);
     if (tag > p->last_tag)
         p->last_tag = tag;
-    else if (DICOM_ELEMENT_OF(tag) != 0 || p->n_strays++ == STRAYS_MAX)
-        return corrupt(p, "elements out of order", err);
+    else if (p->open != DICOM_NO_PARENT)
+        p->f->elements[p->open].flags |= DICOM_IS_UNORDERED;
+    else
+        p->is_unordered = true;
     if (!parse_header(p, tag, b, &vr, &header_bytes, &length, err))
         return false;
     if (DICOM_ELEMENT_OF(tag) == 0 && (vr == DICOM_VR_SQ || length == DICOM_UNDEFINED_LENGTH))
@@ -427,10 +437,9 @@ static bool parse_element(struct parser *p, const uint8_t *b, struct pixl_error 
         return corrupt(p, "a value longer than what is left", err);
     if (vr == DICOM_VR_SQ)
         return open_one(p, tag, vr, flags | DICOM_IS_SEQUENCE, header_bytes, length, err);
-    if (tag == DICOM_PIXEL_DATA && p->depth == 0 && p->f->syntax->is_encapsulated) /* icons may be native */
-        return corrupt(p, "pixel data of defined length in an encapsulated syntax", err);
     bool is_hidden = false;
-    if (!may_be_hidden(p, tag, vr, header_bytes, length, &is_hidden, err))
+    if ((header_bytes == LONG_HEADER_BYTES || p->is_implicit) &&
+        !look_at_long(p, tag, vr, header_bytes, length, &is_hidden, err))
         return false;
     if (is_hidden)
         return open_one(p, tag, vr, DICOM_IS_SEQUENCE | DICOM_IS_IMPLICIT | DICOM_IS_HIDDEN, header_bytes, length, err);
@@ -459,12 +468,20 @@ static bool skip_padding(struct parser *p, bool *skipped, struct pixl_error *err
     return true;
 }
 
+/* Is all known of what was asked for, when tags up to this one were seen?  In a data set without order the last element
+ * may be the one. */
+static bool is_far_enough(const struct parser *p, uint32_t tag)
+{
+    return tag >= p->until && !p->is_unordered;
+}
+
 static bool parse_elements(struct parser *p, struct pixl_error *err)
 {
     for (;;) {
         while (p->pos == p->limit && p->open != DICOM_NO_PARENT && !is_undefined(p))
-            close_one(p, 0);
-        if (p->open == DICOM_NO_PARENT && (p->pos == p->limit || (p->has_until && p->last_tag >= p->until)))
+            if (!close_one(p, 0, err))
+                return false;
+        if (p->open == DICOM_NO_PARENT && (p->pos == p->limit || (p->has_until && is_far_enough(p, p->last_tag))))
             return true;
         const uint8_t *b = NULL;
         uint8_t swapped[ITEM_HEADER_BYTES];
@@ -488,7 +505,8 @@ static bool parse_elements(struct parser *p, struct pixl_error *err)
                 return true;
             return corrupt(p, b ? "an element of tag (0000,0000)" : "a truncated element or a missing delimiter", err);
         }
-        if (p->has_until && p->open == DICOM_NO_PARENT && read_tag(b) > p->until)
+        if (p->has_until && p->open == DICOM_NO_PARENT && read_tag(b) > p->last_tag &&
+            is_far_enough(p, read_tag(b) - 1))
             return true;
         if (!parse_element(p, b, err))
             return false;
@@ -500,7 +518,7 @@ static bool parse_data_set(struct parser *p, struct pixl_error *err)
     while (!parse_elements(p, err))
         if (!take_for_bytes(p, err))
             return false;
-    return true;
+    return !p->is_unordered || dicom_order(p->f, p->f->meta_end, p->f->n_elements, err);
 }
 
 /* File meta: group 0002 at pos, always explicit little endian (PS3.10 section 7.1).  It ends with its group, not where
@@ -523,6 +541,9 @@ static bool parse_meta(struct parser *p, struct pixl_error *err)
     p->in_meta = false;
     p->f->meta_end = p->f->n_elements;
     p->f->has_meta = p->f->n_elements > 0;
+    if (p->is_unordered && !dicom_order(p->f, 0, p->f->meta_end, err))
+        return false;
+    p->is_unordered = false;
     p->last_tag = 0;
     return true;
 }
@@ -549,13 +570,16 @@ static bool guess_syntax(struct parser *p, struct pixl_error *err)
 
 static bool find_syntax(struct parser *p, struct pixl_error *err)
 {
-    struct str uid;
+    struct str uid, other;
     int64_t i = dicom_find(p->f, DICOM_NO_PARENT, DICOM_META_TRANSFER_SYNTAX);
     if (i < 0)
         return guess_syntax(p, err);
     if (!dicom_value(p->f, (uint32_t)i, &uid, err))
         return false;
     uid = dicom_uid_trim(uid);
+    for (uint32_t k = (uint32_t)i + 1; k < p->f->meta_end && p->f->elements[k].tag == DICOM_META_TRANSFER_SYNTAX; k++)
+        if (!dicom_value(p->f, k, &other, err) || !str_eq(dicom_uid_trim(other), uid))
+            return err->code != PIXL_OK ? false : pixl_fail(err, PIXL_E_CORRUPT, 0, "two transfer syntaxes");
     const struct dicom_syntax *s = dicom_syntax_find(uid);
     if (s == NULL && !dicom_uid_is_plausible(uid))
         return pixl_fail(err, PIXL_E_CORRUPT, 0, "transfer syntax is not a UID");
@@ -581,6 +605,7 @@ static bool enter_inflated(struct parser *p, uint64_t want, enum dicom_inflate_e
     p->depth = 0;
     p->last_tag = 0;
     p->in_sequence = false;
+    p->is_unordered = false;
     p->n_hidden = 0;
     set_coding(p, !f->syntax->is_explicit);
     return true;
@@ -596,7 +621,7 @@ static bool parse_inflated(struct parser *p, struct pixl_error *err)
         if (end == DICOM_INFLATE_CUT && !p->has_until)
             return pixl_fail(err, PIXL_E_CORRUPT, 0, "a deflated data set that is damaged or cut off");
         bool ok = parse_data_set(p, err);
-        if (end != DICOM_INFLATE_MORE || (ok && (p->pos < p->limit || p->last_tag >= p->until)) ||
+        if (end != DICOM_INFLATE_MORE || (ok && (p->pos < p->limit || is_far_enough(p, p->last_tag))) ||
             (!ok && err->code != PIXL_E_CORRUPT))
             return ok;
         pixl_error_clear(err);
@@ -658,100 +683,4 @@ bool dicom_parse_until(const struct dicom_source *source, const struct dicom_lim
                        struct arena *arena, struct dicom_file *out, struct pixl_error *err)
 {
     return parse(source, limits, true, last_tag, arena, out, err);
-}
-
-/* Halves [at, end), which holds whole children of parent: from any entry its parents lead up to a child.  A loop over
- * a million siblings that looks for one at each step thus stays a short one. */
-static int64_t find_by_halves(const struct dicom_file *f, uint32_t parent, uint32_t at, uint32_t end, uint32_t tag)
-{
-    const struct dicom_element *e = f->elements;
-    while (at < end) {
-        uint32_t child = at + (end - at) / 2;
-        while (e[child].parent != parent)
-            child = e[child].parent;
-        uint32_t i = child;
-        while (i < end && DICOM_ELEMENT_OF(e[i].tag) == 0)      /* perhaps a stray; there are few */
-            i = e[i].end;
-        if (i < end && e[i].tag == tag)
-            return i;
-        if (i < end && e[i].tag < tag)
-            at = e[i].end;
-        else
-            end = child;
-    }
-    return -1;
-}
-
-int64_t dicom_find(const struct dicom_file *f, uint32_t item, uint32_t tag)
-{
-    uint32_t i, end;
-    if (item != DICOM_NO_PARENT) {
-        assert(item < f->n_elements);
-        i = item + 1;
-        end = f->elements[item].end;
-    } else if (DICOM_GROUP(tag) == 0x0002) {
-        i = 0;
-        end = f->meta_end;
-    } else {
-        i = f->meta_end;
-        end = f->n_elements;
-    }
-    /* Tags ascend, group lengths aside, which may stand anywhere. */
-    bool is_sorted = DICOM_ELEMENT_OF(tag) != 0;
-    uint32_t seen = 0;
-    for (; i < end && (seen < LINEAR_MAX || !is_sorted); i = f->elements[i].end, seen++) {
-        uint32_t t = f->elements[i].tag;
-        if (t == tag)
-            return i;
-        if (t > tag && is_sorted && DICOM_ELEMENT_OF(t) != 0)
-            return -1;
-    }
-    return i < end ? find_by_halves(f, item, i, end, tag) : -1;
-}
-
-bool dicom_value(struct dicom_file *f, uint32_t index, struct str *out, struct pixl_error *err)
-{
-    assert(index < f->n_elements);
-    const struct dicom_element *e = &f->elements[index];
-    if (e->value_bytes == 0) {
-        *out = (struct str){ "", 0 };
-        return true;
-    }
-    const uint8_t *p = dicom_window_find(f->window_, e->value_offset, e->value_bytes);
-    if (p == NULL) {
-        struct dicom_block b;
-        if (e->value_bytes > f->limits.max_value_bytes)
-            return pixl_fail(err, PIXL_E_LIMIT, 0, "a value of %" PRIu64 " bytes is too long", e->value_bytes);
-        if (!dicom_window_load(f->window_, e->value_offset, e->value_bytes, &b, err))
-            return false;
-        p = b.bytes;
-    }
-    *out = (struct str){ (const char *)p, (size_t)e->value_bytes };
-    return true;
-}
-
-const uint8_t *dicom_bytes_read(const struct dicom_file *f, uint64_t offset, uint64_t n)
-{
-    return dicom_window_find(f->window_, offset, n);
-}
-
-bool dicom_text(struct dicom_file *f, uint32_t tag, struct str *out, bool *found, struct pixl_error *err)
-{
-    struct str s = { "", 0 };
-    int64_t i = dicom_find(f, DICOM_NO_PARENT, tag);
-    if (i >= 0 && !dicom_value(f, (uint32_t)i, &s, err))
-        return false;
-    *out = dicom_uid_trim(s);
-    *found = i >= 0;
-    return true;
-}
-
-int64_t dicom_private_creator(const struct dicom_file *f, uint32_t index)
-{
-    assert(index < f->n_elements);
-    const struct dicom_element *e = &f->elements[index];
-    uint32_t block = DICOM_ELEMENT_OF(e->tag) >> 8;
-    if (!dicom_tag_is_private(e->tag) || block < 0x10)
-        return -1;
-    return dicom_find(f, e->parent, DICOM_TAG(DICOM_GROUP(e->tag), block));
 }

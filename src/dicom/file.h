@@ -1,7 +1,7 @@
 /* file.h - reads the structure of a DICOM instance (PS3.10, PS3.5 section 7) without holding its pixels.
  *
- * A parse is one pass with pread over a source: it gives a flat list of elements in file order, each with where it
- * stands; sequences and items are entries whose descendants follow them.  Values stay in the file until asked for.
+ * A parse is one pass with pread over a source: it gives a flat list of elements, each with where it stands; sequences
+ * and items are entries whose descendants follow them.  In each data set tags ascend, as in the file or sorted.  Values stay in the file until asked for.
  *
  *   (0008,0060)            parent=-, end=1
  *   (0008,1140) SQ         parent=-, end=6         end: index of the first entry that is not inside
@@ -61,6 +61,8 @@ enum dicom_element_flags {
                                          * (PS3.5 section 6.2.2) */
     DICOM_IS_HIDDEN = 1u << 5,       /* a sequence that was written as a value of defined length: UN, or OB where no VR
                                          * is written.  Its bytes are items from the first to the last */
+    DICOM_IS_DUPLICATE = 1u << 6,    /* its tag was there before in the same data set: not what a reader looks at */
+    DICOM_IS_UNORDERED = 1u << 7,    /* of an item: its tags do not ascend in the file, or one is there twice */
 };
 
 #define DICOM_NO_PARENT 0xFFFFFFFFu
@@ -103,20 +105,22 @@ struct dicom_file {
  *   Two characters that are no VR are read as DCMTK reads them: capital letters before a length of 32 bits, others that
  *   can be printed before one of 16; an element without VR in an explicit syntax is CORRUPT.  Odd lengths are read as they
  *   are.
- *   Tags ascend within each data set; group lengths, which are retired, may stand anywhere (256 of them).
+ *   A data set whose tags do not ascend is sorted; of elements that are there twice the first counts and the others are
+ *   marked.
  *   Up to 64 KiB of zeros behind the last element are let pass.
  * Fails: CORRUPT (not DICOM, or a structure that does not fit, with the byte offset, never a value), UNSUPPORTED
  * (transfer syntax that is none: its UID is named), LIMIT, NOMEM, IO. */
 PIXL_MUST_CHECK bool dicom_parse(const struct dicom_source *source, const struct dicom_limits *limits,
                                  struct arena *arena, struct dicom_file *out, struct pixl_error *err);
 
-/* Only what an index needs: parses elements of the main data set up to and including last_tag, then stops; what stands
+/* Only what an index needs: parses elements of the main data set up to and including last_tag, or all when one was out of
+ * order by then, and stops; what stands
  * behind is neither read nor checked, nor inflated but for a little. */
 PIXL_MUST_CHECK bool dicom_parse_until(const struct dicom_source *source, const struct dicom_limits *limits,
                                        uint32_t last_tag, struct arena *arena, struct dicom_file *out,
                                        struct pixl_error *err);
 
-/* Index of a tag among the children of `item` (DICOM_NO_PARENT: the main data set; file meta is found by its group),
+/* Index of a tag, of several the first in the file, among the children of `item` (DICOM_NO_PARENT: the main data set; file meta is found by its group),
  * or -1. */
 int64_t dicom_find(const struct dicom_file *f, uint32_t item, uint32_t tag);
 

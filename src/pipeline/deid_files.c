@@ -74,6 +74,14 @@ static bool copy_text(struct job *j, struct dicom_file *f, uint32_t tag, struct 
     return out->p != NULL && out->n > 0;
 }
 
+/* The UIDs of one file, and how many frames it has. */
+static bool take_uids(struct job *j, struct dicom_file *f, struct input *in)
+{
+    struct pixl_error ignored = { 0 };
+    return copy_text(j, f, DICOM_STUDY_UID, &in->study) && copy_text(j, f, DICOM_SERIES_UID, &in->series) &&
+           copy_text(j, f, DICOM_SOP_INSTANCE_UID, &in->sop) && dicom_count_frames(f, &in->frames, &ignored);
+}
+
 /* Reads the UIDs of one file.  What is no DICOM is counted and passed over. */
 static bool look_at(struct job *j, const char *path, struct pixl_error *err)
 {
@@ -91,8 +99,8 @@ static bool look_at(struct job *j, const char *path, struct pixl_error *err)
     arena_reset(&j->instance);
     bool read = dicom_source_fd(fd, &source, &e) &&
                 dicom_parse_until(&source, &limits, DICOM_SERIES_UID, &j->instance, &f, &e) &&
-                copy_text(j, &f, DICOM_STUDY_UID, &in.study) && copy_text(j, &f, DICOM_SERIES_UID, &in.series) &&
-                copy_text(j, &f, DICOM_SOP_INSTANCE_UID, &in.sop) && dicom_count_frames(&f, &in.frames, &e);
+                (take_uids(j, &f, &in) || /* one may stand further behind, where tags do not ascend */
+                 (dicom_parse(&source, &limits, &j->instance, &f, &e) && take_uids(j, &f, &in)));
     char magic[4] = { 0 };
     bool is_dicom = pread(fd, magic, 4, 128) == 4 && memcmp(magic, "DICM", 4) == 0;
     (void)close(fd);

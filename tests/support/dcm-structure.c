@@ -1,5 +1,5 @@
 /* dcm-structure [--text] FILE... - prints what the reader sees, a line for each element: tag, VR, depth, length,
- * offset.
+ * offset, and "duplicate" of one that does not count.
  *   (0008,0060) CS 0 2 350
  * Items are lines of tag (FFFE,E000) and VR "--"; an undefined length is "u", and an "h" stands before that of a sequence
  * written as a value of defined length.  A file that is refused gives "error <code> <text>".  With --text: tag, depth and
@@ -25,7 +25,7 @@ static void print_file(const struct dicom_file *f)
             printf("u");
         else
             printf("%s%" PRIu64, e->flags & DICOM_IS_HIDDEN ? "h" : "", e->value_bytes);
-        printf(" %" PRIu64 "\n", e->offset);
+        printf(" %" PRIu64 "%s\n", e->offset, e->flags & DICOM_IS_DUPLICATE ? " duplicate" : "");
     }
 }
 

@@ -1,5 +1,7 @@
 #include "dicom_check.h"
 
+#include <stdlib.h>
+
 static uint64_t end_of_value(const struct dicom_element *e)
 {
     return e->value_offset + e->value_bytes;
@@ -19,7 +21,7 @@ static bool close_ended(const struct dicom_file *f, uint32_t i, uint64_t *at)
     return true;
 }
 
-const char *dcm_check_structure(const struct dicom_file *f)
+static const char *check_in_file_order(const struct dicom_file *f)
 {
     uint64_t at = f->n_elements ? f->elements[0].offset : 0;
     if (at != (f->has_preamble ? 132u : 0u))
@@ -57,6 +59,77 @@ const char *dcm_check_structure(const struct dicom_file *f)
     return has_data && f->data_offset != f->elements[f->meta_end].offset ? "data_offset is wrong" : NULL;
 }
 
+static const struct dicom_element *sorted_elements;
+static int by_offset(const void *left, const void *right)
+{
+    uint64_t l = sorted_elements[*(const uint32_t *)left].offset, r = sorted_elements[*(const uint32_t *)right].offset;
+    return l < r ? -1 : l > r;
+}
+
+/* The same entries as they stand in the file; false: no memory. */
+static bool in_file_order(const struct dicom_file *f, struct dicom_file *out)
+{
+    uint32_t *order = calloc(f->n_elements + 1, sizeof *order), *rank = calloc(f->n_elements + 1, sizeof *rank);
+    struct dicom_element *e = calloc(f->n_elements + 1, sizeof *e);
+    bool ok = order != NULL && rank != NULL && e != NULL;
+    *out = *f;
+    out->elements = e;
+    for (uint32_t i = 0; ok && i < f->n_elements; i++)
+        order[i] = i;
+    sorted_elements = f->elements;
+    if (ok)
+        qsort(order, f->n_elements, sizeof *order, by_offset);
+    for (uint32_t i = 0; ok && i < f->n_elements; i++)
+        rank[order[i]] = i;
+    for (uint32_t i = 0; ok && i < f->n_elements; i++) {
+        e[i] = f->elements[order[i]];
+        e[i].end = i + (e[i].end - order[i]);
+        if (e[i].parent != DICOM_NO_PARENT)
+            e[i].parent = rank[e[i].parent];
+    }
+    free(order);
+    free(rank);
+    return ok;
+}
+
+/* Tags of a data set ascend; what is there twice is marked, and an item in which anything had to be sorted or marked is. */
+static const char *check_order(const struct dicom_file *f, uint32_t item, uint32_t first, uint32_t end)
+{
+    bool is_unordered = false, has_before = false;
+    uint32_t before = 0;
+    uint64_t offset = 0;
+    for (uint32_t i = first; i < end; i = f->elements[i].end) {
+        const struct dicom_element *e = &f->elements[i];
+        bool is_duplicate = has_before && e->tag == before;
+        if (has_before && e->tag < before)
+            return "tags do not ascend";
+        if (is_duplicate != ((e->flags & DICOM_IS_DUPLICATE) != 0) || (is_duplicate && e->offset < offset))
+            return "a duplicate is not marked, or what is none is";
+        is_unordered = is_unordered || is_duplicate || e->offset < offset;
+        offset = e->offset;
+        before = e->tag;
+        has_before = true;
+    }
+    if (item != DICOM_NO_PARENT && is_unordered != ((f->elements[item].flags & DICOM_IS_UNORDERED) != 0))
+        return "an item without order is not marked, or one in order is";
+    return NULL;
+}
+
+const char *dcm_check_structure(const struct dicom_file *f)
+{
+    struct dicom_file in_file;
+    const char *wrong = in_file_order(f, &in_file) ? check_in_file_order(&in_file) : "no memory";
+    free(in_file.elements);
+    if (wrong == NULL)
+        wrong = check_order(f, DICOM_NO_PARENT, 0, f->meta_end);
+    if (wrong == NULL)
+        wrong = check_order(f, DICOM_NO_PARENT, f->meta_end, f->n_elements);
+    for (uint32_t i = f->meta_end; wrong == NULL && i < f->n_elements; i++)
+        if (f->elements[i].flags & DICOM_IS_ITEM)
+            wrong = check_order(f, i, i + 1, f->elements[i].end);
+    return wrong;
+}
+
 /* A sequence is closed in the coding of what is inside, an item in that of its own header. */
 static bool plan_end(const struct dicom_file *f, struct dicom_plan *p, uint32_t i, struct pixl_error *err)
 {
@@ -83,7 +156,7 @@ static bool plan_header(const struct dicom_file *f, struct dicom_plan *p, uint32
                              e->flags & DICOM_IS_UNDEFINED ? DICOM_UNDEFINED_LENGTH : e->value_bytes, err);
 }
 
-bool dcm_plan_again(const struct dicom_file *f, struct dicom_plan *p, struct pixl_error *err)
+static bool plan_in_file_order(const struct dicom_file *f, struct dicom_plan *p, struct pixl_error *err)
 {
     uint64_t at = f->n_elements ? f->elements[0].offset : 0;
     if (!dicom_plan_range(p, 0, at, err))
@@ -106,6 +179,15 @@ bool dcm_plan_again(const struct dicom_file *f, struct dicom_plan *p, struct pix
         }
     }
     return dicom_plan_range(p, at, f->source.size_bytes - at, err);
+}
+
+bool dcm_plan_again(const struct dicom_file *f, struct dicom_plan *p, struct pixl_error *err)
+{
+    struct dicom_file in_file;
+    bool ok = in_file_order(f, &in_file) ? plan_in_file_order(&in_file, p, err)
+                                         : pixl_fail(err, PIXL_E_NOMEM, 0, "no memory");
+    free(in_file.elements);
+    return ok;
 }
 
 static bool collect(void *ctx, const void *bytes, size_t n, struct pixl_error *err)

@@ -7,6 +7,8 @@ import subprocess
 
 import pydicom
 import pytest
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_data_element
 from hospital import MARK, ROOT, Hospital, canaries
 
 RLE = "1.2.840.10008.1.2.5"
@@ -65,6 +67,46 @@ def test_names_syntaxes_and_pixels(hospital, tmp_path):
     assert plain_before.returncode == 0
     assert pydicom.dcmread(tmp_path / "plain").PixelData == pydicom.dcmread(tmp_path / "plain-before").PixelData
     assert canaries(out) == []
+
+
+def reverse_elements(path):
+    """The same instance with the elements of its data set, and of each item, from the last to the first."""
+    ds = pydicom.dcmread(path)
+    body = DicomBytesIO()
+    body.is_little_endian, body.is_implicit_VR = True, False
+    for element in reversed(list(ds)):
+        write_data_element(body, element)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:144 + ds.file_meta.FileMetaInformationGroupLength] + body.getvalue())
+
+
+def test_every_coding_stays_what_it_was(hospital, tmp_path):
+    h, out = hospital, tmp_path / "out"
+    for study, option in ((1, "+tb"), (2, "+td"), (3, None)):
+        h.add_study(study, instances=1)
+        path = h.files[study, 1, 1]
+        if option:
+            subprocess.run(["dcmconv", option, path, tmp_path / "converted"], check=True)
+            shutil.move(tmp_path / "converted", path)
+        else:
+            reverse_elements(path)
+    originals = {study: pydicom.dcmread(h.files[study, 1, 1]) for study in (1, 2, 3)}
+    assert "3 files: 3 written" in deid(h, out).stdout
+    files = read(out)
+    assert sorted(ds.file_meta.TransferSyntaxUID for ds in files.values()) == [
+        "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"]
+    for path, ds in files.items():
+        before = next(o for o in originals.values() if o.file_meta.TransferSyntaxUID == ds.file_meta.TransferSyntaxUID)
+        assert ds.PixelData == before.PixelData and (ds.Rows, ds.BitsStored) == (before.Rows, before.BitsStored)
+        assert ds.PatientName == "ANONYMIZED" and ds.PatientIdentityRemoved == "YES"
+        assert [e.tag for e in ds] == sorted(e.tag for e in ds)
+        assert ds.ReferencedImageSequence[0].ReferencedSOPInstanceUID.startswith("2.25.")
+        assert (out / path).stat().st_size % 2 == 0
+        dump = subprocess.run(["dcmdump", "-q", "+E", out / path], capture_output=True)
+        assert dump.returncode == 0 and not dump.stderr, dump.stderr[:2000]
+        (tmp_path / "plain").mkdir(exist_ok=True)
+        subprocess.run(["dcmconv", "+te", out / path, tmp_path / "plain" / path.name], check=True)
+    assert canaries(out) == [] and canaries(tmp_path / "plain") == []
 
 
 def test_what_is_left_out(hospital, tmp_path):

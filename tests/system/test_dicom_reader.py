@@ -46,8 +46,9 @@ def ours(path):
         return lines[-1].split()[1], []
     rows = []
     for line in lines:
-        tag, vr, depth, length, _offset = line.split(" ")
-        rows.append((int(tag[1:5] + tag[6:10], 16), vr, int(depth), length))
+        tag, vr, depth, length, _offset, *duplicate = line.split(" ")
+        if not duplicate:
+            rows.append((int(tag[1:5] + tag[6:10], 16), vr, int(depth), length))
     return None, rows
 
 

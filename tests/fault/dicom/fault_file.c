@@ -34,10 +34,13 @@ static void sweep(const char *syntax)
     for (int i = 0; i < 300; i++) {             /* the element list and the list of pieces grow */
         dcm_item_begin(&d, true);
         dcm_fill(&d, 0x00091010, DICOM_VR_OB, (size_t)(20 + (i % 12) * 1000));
+        if (i == 100) /* this item is sorted, and the data set */
+            dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
         dcm_item_end(&d);
     }
     dcm_seq_end(&d);
     dcm_pixels_native(&d, 100 * 1000);
+    dcm_text(&d, DICOM_PATIENT_ID, DICOM_VR_LO, "4711");
     if (strcmp(syntax, DCM_DEFLATED_LE) == 0)
         dcm_deflate(&d);
     dcm_save(&d, test_path("in"));

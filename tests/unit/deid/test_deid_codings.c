@@ -141,6 +141,182 @@ static void test_deid_codings__strange_vrs(void)
     dcm_done(&d);
 }
 
+/* --- tags without order, and twice --- */
+
+/* Writes the instance that every test has, elements from the last to the first. */
+static void build_backwards(struct dcm *d, const char *syntax)
+{
+    dcm_begin_syntax(d, syntax, DCM_CT_IMAGE_STORAGE, RIG_SOP);
+    dcm_pixels_native(d, 8);
+    dcm_seq_begin(d, 0x0040A730, true);
+    dcm_item_begin(d, false);
+    dcm_text(d, 0x0040A160, DICOM_VR_UT, "kept text");
+    dcm_text(d, 0x00080060, DICOM_VR_CS, "MR");
+    dcm_text(d, 0x0040A160, DICOM_VR_UT, "another text, twice");
+    dcm_item_end(d);
+    dcm_seq_end(d);
+    dcm_text(d, DICOM_SERIES_UID, DICOM_VR_UI, RIG_SERIES);
+    dcm_text(d, DICOM_STUDY_UID, DICOM_VR_UI, RIG_STUDY);
+    dcm_text(d, DICOM_PATIENT_ID, DICOM_VR_LO, RIG_MRN);
+    dcm_text(d, DICOM_PATIENT_NAME, DICOM_VR_PN, "Zimmermann^Aloysia^Q");
+    dcm_text(d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+    dcm_text(d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+    dcm_text(d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+    dcm_text(d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+}
+
+static void test_deid_codings__what_is_written_is_in_order(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(syntaxes); i++) {
+        test_row("%s", syntaxes[i]);
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        rig_start(&r);
+        struct dcm d;
+        build_backwards(&d, syntaxes[i]);
+        if (i == 3)
+            dcm_deflate(&d);
+        REQUIRE(rig_run(&r, dcm_str(&d)) == DEID_EMIT);
+        uint64_t offset = 0;
+        for (uint32_t k = 0; k < r.out.n_elements; k++) {
+            CHECK((r.out.elements[k].flags & (DICOM_IS_DUPLICATE | DICOM_IS_UNORDERED)) == 0);
+            CHECK(r.out.elements[k].offset >= offset);
+            offset = r.out.elements[k].offset;
+        }
+        CHECK_STR(TEXT(&r, 0x0040A730, 0x0040A160), "kept text");
+        CHECK_STR(TEXT(&r, 0x0040A730, 0x00080060), "MR");
+        CHECK(memmem(r.out.source.bytes, r.out.source.size_bytes, "another", 7) == NULL);
+        CHECK_INT(VALUE(&r, DICOM_PIXEL_DATA).n, 8);
+        dcm_done(&d);
+    }
+}
+
+static void test_deid_codings__a_second_identity_is_refused(void)
+{
+    static const struct {
+        uint32_t tag;
+        enum dicom_vr vr;
+        const char *same, *other;
+    } rows[] = {
+        { DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE, "1.2.840.10008.5.1.4.1.1.4" },
+        { DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP, "1.2.826.0.1.9.1.1.2" },
+        { DICOM_MODALITY, DICOM_VR_CS, "CT", "MR" },
+        { DICOM_MANUFACTURER, DICOM_VR_LO, "ACME", "" },
+        { DICOM_PATIENT_ID, DICOM_VR_LO, RIG_MRN " ", "MRN-4712-08" },
+        { DICOM_STUDY_UID, DICOM_VR_UI, RIG_STUDY, RIG_SERIES },
+        { DICOM_SERIES_UID, DICOM_VR_UI, RIG_SERIES, "1.2.3" },
+        { DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_CS, "ISO_IR 100", "ISO_IR 144" },
+        { DICOM_SERIES_DESCRIPTION, DICOM_VR_LO, "localizer", "axial" },
+        { DICOM_SERIES_NUMBER, DICOM_VR_IS, "3", "4" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (int differs = 0; differs < 2; differs++) {
+            char where[DEID_WHERE_SIZE];
+            (void)snprintf(where, sizeof where, "(%04X,%04X)", DICOM_GROUP(rows[i].tag), DICOM_ELEMENT_OF(rows[i].tag));
+            test_row("%s %s", where, differs ? "differs" : "is the same");
+            rig_auto r;
+            rig_init(&r, rules, ARRAY_LEN(rules));
+            rig_start(&r);
+            struct dcm d;
+            rig_begin(&d, true);
+            rig_patient(&d);
+            rig_uids(&d);
+            dcm_text(&d, rows[i].tag, rows[i].vr, rows[i].same);
+            dcm_text(&d, rows[i].tag, rows[i].vr, differs ? rows[i].other : rows[i].same);
+            CHECK_INT(rig_run(&r, dcm_str(&d)), differs ? DEID_REFUSED : DEID_EMIT);
+            CHECK_INT(r.res.why, differs ? STUDY_WHY_UNSUPPORTED_VALUE : STUDY_WHY_NONE);
+            CHECK_STR(str_of(r.res.where), differs ? where : "");
+            dcm_done(&d);
+        }
+}
+
+/* Pixels are not compared, and a sequence is no value to compare. */
+static void test_deid_codings__a_second_image_is_refused(void)
+{
+    for (int is_sequence = 0; is_sequence < 2; is_sequence++) {
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        rig_start(&r);
+        struct dcm d;
+        rig_begin(&d, true);
+        rig_patient(&d);
+        rig_uids(&d);
+        dcm_pixels_native(&d, 8);
+        if (is_sequence) {
+            dcm_seq_begin(&d, DICOM_PATIENT_ID, true);
+            dcm_seq_end(&d);
+        } else {
+            dcm_pixels_native(&d, 8);
+        }
+        CHECK_INT(rig_run(&r, dcm_str(&d)), DEID_REFUSED);
+        CHECK_STR(str_of(r.res.where), is_sequence ? "(0010,0020)" : "(7FE0,0010)");
+        dcm_done(&d);
+    }
+}
+
+/* A patient who is not the one asked for is that, whatever else the instance says. */
+static void test_deid_codings__another_patient_comes_first(void)
+{
+    rig_auto r;
+    rig_init(&r, rules, ARRAY_LEN(rules));
+    rig_start(&r);
+    struct dcm d;
+    rig_begin(&d, true);
+    dcm_text(&d, DICOM_PATIENT_ID, DICOM_VR_LO, "MRN-4712-08");
+    dcm_text(&d, DICOM_PATIENT_ID, DICOM_VR_LO, RIG_MRN);
+    rig_uids(&d);
+    CHECK_INT(rig_run(&r, dcm_str(&d)), DEID_MISMATCH);
+    dcm_done(&d);
+}
+
+/* The copies of a name that are not written are names all the same. */
+static void test_deid_codings__every_copy_of_a_name_is_searched_for(void)
+{
+    static const char *const texts[] = { "for Zimmermann", "for Kirchgessner", "for somebody" };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        test_row("%s", texts[i]);
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        rig_start(&r);
+        struct dcm d;
+        rig_begin(&d, true);
+        rig_patient(&d);
+        dcm_text(&d, DICOM_PATIENT_NAME, DICOM_VR_PN, "Kirchgessner^Aloysia");
+        rig_uids(&d);
+        dcm_seq_begin(&d, 0x0040A730, false);
+        dcm_item_begin(&d, false);
+        dcm_text(&d, 0x0040A160, DICOM_VR_UT, texts[i]);
+        dcm_item_end(&d);
+        dcm_seq_end(&d);
+        CHECK_INT(rig_run(&r, dcm_str(&d)), i < 2 ? DEID_RESIDUE : DEID_EMIT);
+        CHECK(i < 2 || memmem(r.bytes.p, r.bytes.n, "Kirchgessner", 12) == NULL);
+        dcm_done(&d);
+    }
+}
+
+/* Of a block that two creators claim nothing is kept. */
+static void test_deid_codings__a_disputed_block_is_dropped(void)
+{
+    static const struct project_tag_rule private_rules[] = { USUAL, RULE_OF("ACME A", 0x0009, 0x01, KEEP) };
+    for (int is_disputed = 0; is_disputed < 2; is_disputed++) {
+        test_row("disputed %d", is_disputed);
+        rig_auto r;
+        rig_init(&r, private_rules, ARRAY_LEN(private_rules));
+        rig_start(&r);
+        struct dcm d;
+        rig_begin(&d, true);
+        dcm_text(&d, 0x00090010, DICOM_VR_LO, "ACME A");
+        if (is_disputed)
+            dcm_text(&d, 0x00090010, DICOM_VR_LO, "ACME B");
+        dcm_text(&d, 0x00091001, DICOM_VR_LO, "private");
+        rig_patient(&d);
+        rig_uids(&d);
+        REQUIRE(rig_run(&r, dcm_str(&d)) == DEID_EMIT);
+        CHECK_STR(TEXT(&r, 0x00091001), is_disputed ? "<none>" : "private");
+        dcm_done(&d);
+    }
+}
+
 /* --- encapsulated pixel data --- */
 
 static void add_fragment(struct dcm *d, const char *bytes, size_t n)
@@ -252,6 +428,12 @@ int main(int argc, char **argv)
         TEST(test_deid_codings__headers_and_lengths_are_those_of_the_syntax),
         TEST(test_deid_codings__hidden_sequences_go_by_the_rules),
         TEST(test_deid_codings__strange_vrs),
+        TEST(test_deid_codings__what_is_written_is_in_order),
+        TEST(test_deid_codings__a_second_identity_is_refused),
+        TEST(test_deid_codings__a_second_image_is_refused),
+        TEST(test_deid_codings__another_patient_comes_first),
+        TEST(test_deid_codings__every_copy_of_a_name_is_searched_for),
+        TEST(test_deid_codings__a_disputed_block_is_dropped),
         TEST(test_deid_codings__fragments_and_their_tables_pass_as_they_are),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));

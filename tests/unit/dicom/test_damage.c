@@ -28,35 +28,6 @@ static void bad_only_padding(struct dcm *d)
     dcm_begin(d, true);
     dcm_raw(d, "\0\0\0\0\0\0\0\0\0\0", 10);
 }
-static void bad_order(struct dcm *d)
-{
-    dcm_begin(d, true);
-    dcm_text(d, DICOM_PATIENT_ID, DICOM_VR_LO, "1");
-    dcm_text(d, DICOM_MODALITY, DICOM_VR_CS, "CT");
-}
-static void bad_duplicate(struct dcm *d)
-{
-    dcm_begin(d, true);
-    dcm_text(d, DICOM_PATIENT_ID, DICOM_VR_LO, "1");
-    dcm_text(d, DICOM_PATIENT_ID, DICOM_VR_LO, "2");
-}
-static void bad_order_in_item(struct dcm *d)
-{
-    dcm_begin(d, true);
-    dcm_seq_begin(d, 0x00081140, true);
-    dcm_item_begin(d, true);
-    dcm_text(d, 0x00081155, DICOM_VR_UI, "1.2");
-    dcm_text(d, 0x00081150, DICOM_VR_UI, "1.2");
-    dcm_item_end(d);
-    dcm_seq_end(d);
-}
-static void bad_order_behind_sequence(struct dcm *d)
-{
-    dcm_begin(d, true);
-    dcm_seq_begin(d, 0x00081140, true);
-    dcm_seq_end(d);
-    dcm_text(d, DICOM_MODALITY, DICOM_VR_CS, "CT");
-}
 static void bad_vr(struct dcm *d)
 {
     dcm_begin(d, true);
@@ -266,7 +237,13 @@ static void bad_group_length_sequence(struct dcm *d)
 static void bad_meta_behind(struct dcm *d)
 {
     ok_rich_implicit(d);
-    dcm_u32(d, DICOM_META_GROUP_LENGTH, 0); /* group lengths stand where they like, but not this one */
+    dcm_u32(d, DICOM_META_GROUP_LENGTH, 0);
+}
+static void bad_two_syntaxes(struct dcm *d)
+{
+    dcm_begin(d, true);
+    dcm_text(d, DICOM_META_TRANSFER_SYNTAX, DICOM_VR_UI, DCM_EXPLICIT_BE);
+    build_rich(d, true);
 }
 static void bad_meta_in_item(struct dcm *d)
 {
@@ -276,13 +253,6 @@ static void bad_meta_in_item(struct dcm *d)
     dcm_text(d, DICOM_META_TRANSFER_SYNTAX, DICOM_VR_UI, DCM_EXPLICIT_BE);
     dcm_item_end(d);
     dcm_seq_end(d);
-}
-static void bad_many_strays(struct dcm *d)
-{
-    dcm_begin(d, true);
-    dcm_text(d, DICOM_MODALITY, DICOM_VR_CS, "CT");
-    for (int i = 0; i < 257; i++)
-        dcm_u32(d, 0x00080000, 0);
 }
 static void bad_syntax_text(struct dcm *d)
 {
@@ -299,10 +269,6 @@ static const struct {
     { "zeros", bad_zeros },
     { "no data set", bad_no_data_set },
     { "only padding", bad_only_padding },
-    { "out of order", bad_order },
-    { "duplicate", bad_duplicate },
-    { "out of order in item", bad_order_in_item },
-    { "out of order behind SQ", bad_order_behind_sequence },
     { "unknown VR", bad_vr },
     { "VR of NULs", bad_vr_null },
     { "undefined length of unknown VR", bad_vr_undefined },
@@ -336,8 +302,8 @@ static const struct {
     { "SQ in meta", bad_meta_sequence },
     { "meta behind the data set", bad_meta_behind },
     { "meta in an item", bad_meta_in_item },
+    { "two syntaxes", bad_two_syntaxes },
     { "group length as SQ", bad_group_length_sequence },
-    { "many group lengths", bad_many_strays },
     { "syntax is no UID", bad_syntax_text },
 };
 
