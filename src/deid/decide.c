@@ -342,7 +342,9 @@ static bool decide_element(struct instance *in, struct level *lv, uint32_t i, st
     const struct dicom_element *e = &in->f->elements[i];
     if (DICOM_ELEMENT_OF(e->tag) == 0)
         return drop(in, i, REPORT_GROUP_LENGTH);
-    if (DICOM_GROUP(e->tag) < 0x0008 || (e->flags & DICOM_IS_DUPLICATE))
+    if (e->flags & DICOM_IS_DUPLICATE)
+        return drop(in, i, REPORT_DUPLICATE);
+    if (DICOM_GROUP(e->tag) < 0x0008)
         return true;
     if (dicom_tag_is_private(e->tag))
         return decide_private(in, lv, i, err);

@@ -35,6 +35,7 @@
     X(WITH_SEQUENCE, "removed-with-sequence", "removed with the sequence that it was in")                            \
     X(NO_CREATOR, "removed-without-creator", "removed: private, and its creator is absent or was removed by a rule") \
     X(GROUP_LENGTH, "removed-group-length", "removed: a group length, which is retired")                             \
+    X(DUPLICATE, "removed-duplicate", "removed: the same tag stands before it, and that one counts")                 \
     X(OLD_MARKER, "removed-marker", "removed: an older statement of de-identification")                              \
     X(META, "file-meta", "file meta: none is passed on, what is needed is made anew")                                \
     X(MARKER, "marker", "added: states what was done")

@@ -162,6 +162,7 @@ static bool cut_plan(struct dicom_plan *p, uint64_t from, struct dicom_plan *res
     size_t i = 0;
     for (uint64_t left = from; left > 0;) {
         struct dicom_piece *piece = &old.pieces[i];
+        assert(piece->mask == NULL);
         uint64_t n = piece->n < left ? piece->n : left;
         if (!(piece->bytes != NULL ? dicom_plan_borrowed(p, piece->bytes, n, err)
                                    : dicom_plan_range(p, piece->offset, n, err)))

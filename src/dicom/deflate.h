@@ -23,7 +23,7 @@ PIXL_MUST_CHECK bool dicom_inflate(const struct dicom_source *source, uint64_t d
                                    struct arena *arena, struct dicom_source *out, enum dicom_inflate_end *end,
                                    struct pixl_error *err);
 
-/* Puts in the place of all that the plan holds behind its first `from` bytes the same deflated, padded to even length.
+/* Puts in the place of all that the plan holds behind its first `from` bytes the same deflated, padded to even length; masked pixels are behind.
  * Fails: NOMEM, as source->read. */
 PIXL_MUST_CHECK bool dicom_plan_deflate(struct dicom_plan *p, uint64_t from, const struct dicom_source *source,
                                         struct pixl_error *err);

@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "deid-report.md"
-REMOVALS = {"removed-no-rule", "removed-by-rule", "removed-with-sequence", "removed-without-creator", "removed-group-length", "removed-marker"}
+REMOVALS = {"removed-no-rule", "removed-by-rule", "removed-with-sequence", "removed-without-creator", "removed-group-length",
+            "removed-duplicate", "removed-marker"}
 CHANGES = {"changed-inside", "uid-mapped", "hashed", "replaced", "emptied", "pixels-cleaned"}
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 

@@ -422,6 +422,49 @@ static void test_deid_codings__fragments_and_their_tables_pass_as_they_are(void)
         }
 }
 
+/* --- what is kept is kept byte for byte --- */
+
+/* Odd lengths, reserved bytes that are used, more or fewer pixels than rows and columns say, group lengths anywhere. */
+static void test_deid_codings__kept_elements_pass_byte_for_byte(void)
+{
+    static const struct project_tag_rule kept[] = { USUAL, RULE(0x0018, 0x0015, KEEP), RULE(0x0042, 0x0011, KEEP),
+                                                    RULE(0x0028, 0x0011, KEEP) };
+    static const size_t pixel_bytes[] = { 0, 7, 131072, 524288 };
+    static const uint32_t tags[] = { 0x00180015, 0x00280010, 0x00280011, 0x0040A730, 0x00420011, DICOM_PIXEL_DATA };
+    for (size_t i = 0; i < ARRAY_LEN(pixel_bytes); i++)
+        for (int is_big_endian = 0; is_big_endian < 2; is_big_endian++) {
+            test_row("%zu bytes of pixels, big endian %d", pixel_bytes[i], is_big_endian);
+            rig_auto r;
+            rig_init(&r, kept, ARRAY_LEN(kept));
+            rig_start(&r);
+            struct dcm d;
+            rig_begin_syntax(&d, is_big_endian ? DCM_EXPLICIT_BE : DCM_EXPLICIT_LE);
+            rig_patient(&d);
+            dcm_u32(&d, 0x00180000, 4);
+            dcm_header(&d, 0x00180015, DICOM_VR_CS, 3);
+            dcm_raw(&d, "HIP", 3);
+            rig_uids(&d);
+            dcm_u16(&d, 0x00280010, 256);
+            dcm_u16(&d, 0x00280011, 256);
+            dcm_u32(&d, 0x00100000, 4);
+            dcm_seq_begin(&d, 0x0040A730, false);
+            dcm_item_begin(&d, true);
+            dcm_header(&d, 0x0040A160, DICOM_VR_UT, 5);
+            dcm_raw(&d, "words", 5);
+            dcm_item_end(&d);
+            dcm_seq_end(&d);
+            dcm_raw(&d, is_big_endian ? "\0\x42\0\x11OB\x20\x20\0\0\0\2\1\2" : "\x42\0\x11\0OB\x20\x20\2\0\0\0\1\2",
+                    14);
+            dcm_pixels_native(&d, pixel_bytes[i]);
+            REQUIRE(rig_run(&r, dcm_str(&d)) == DEID_EMIT);
+            for (size_t t = 0; t < ARRAY_LEN(tags); t++) {
+                CHECK(dicom_find(&r.out, DICOM_NO_PARENT, tags[t]) > 0);
+                CHECK(str_eq(element_bytes(&r.in, tags[t]), element_bytes(&r.out, tags[t])));
+            }
+            dcm_done(&d);
+        }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -435,6 +478,7 @@ int main(int argc, char **argv)
         TEST(test_deid_codings__every_copy_of_a_name_is_searched_for),
         TEST(test_deid_codings__a_disputed_block_is_dropped),
         TEST(test_deid_codings__fragments_and_their_tables_pass_as_they_are),
+        TEST(test_deid_codings__kept_elements_pass_byte_for_byte),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }

@@ -2,6 +2,8 @@
 #include "deid/deid.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "deid_rig.h"
@@ -147,11 +149,73 @@ static void test_source__what_was_checked_is_what_is_written(void)
     }
 }
 
+struct shrinker {
+    int fd;
+    off_t size;
+    atomic_bool is_over;
+    const char *bytes;
+};
+
+/* Cuts the file to all lengths, from long to short, and writes it again. */
+static void *shrink(void *ctx)
+{
+    struct shrinker *s = ctx;
+    for (off_t n = s->size; !atomic_load(&s->is_over); n = n > 200 ? n - 97 : s->size) {
+        if (ftruncate(s->fd, n) != 0 || pwrite(s->fd, s->bytes, (size_t)s->size, 0) != (ssize_t)s->size)
+            break;
+    }
+    return NULL;
+}
+
+/* A file that another thread cuts and writes again all the while, of every coding: a clean error or a plan that writes what
+ * it says it writes, and nothing is mapped that could vanish. */
+static void test_source__a_file_may_shrink_at_any_moment(void)
+{
+    static const char *const syntaxes[] = { DCM_EXPLICIT_LE, DCM_EXPLICIT_BE, DCM_DEFLATED_LE };
+    enum { ROUNDS = 400 };
+    for (size_t i = 0; i < ARRAY_LEN(syntaxes); i++) {
+        test_row("%s", syntaxes[i]);
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        rig_start(&r);
+        struct dcm d;
+        rig_begin_syntax(&d, syntaxes[i]);
+        rig_patient(&d);
+        rig_uids(&d);
+        dcm_fill(&d, 0x00291010, DICOM_VR_OB, 50000);
+        dcm_pixels_native(&d, 200000);
+        if (i == 2)
+            dcm_deflate(&d);
+        int fd = file_of(dcm_str(&d)), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        REQUIRE(null >= 0);
+        struct shrinker s = { .fd = fd, .size = (off_t)dcm_size(&d), .bytes = dcm_bytes_of(&d) };
+        pthread_t thread;
+        REQUIRE(pthread_create(&thread, NULL, shrink, &s) == 0);
+        for (int round = 0; round < ROUNDS; round++) {
+            struct pixl_error err = { 0 };
+            struct dicom_source source;
+            arena_reset(&r.in_arena);
+            bool ok = dicom_source_fd(fd, &source, &err) &&
+                      dicom_parse(&source, &DICOM_LIMITS_DEFAULT, &r.in_arena, &r.in, &err) &&
+                      deid_instance(r.study, &r.in, &r.in_arena, &r.res, &err);
+            if (ok && r.res.verdict == DEID_EMIT)
+                ok = dicom_plan_write_fd(&r.res.plan, &r.in.source, null, &err);
+            CHECK(ok || err.code == PIXL_E_CORRUPT);
+        }
+        atomic_store(&s.is_over, true);
+        REQUIRE(pthread_join(thread, NULL) == 0);
+        (void)close(fd);
+        (void)close(null);
+        dcm_done(&d);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_source__an_error_does_not_lose_what_was_found),
         TEST(test_source__what_was_checked_is_what_is_written),
+        TEST(test_source__a_file_may_shrink_at_any_moment),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }

@@ -49,6 +49,7 @@ static void instance(struct dcm *d, const char *patient_name)
     dcm_text(d, DICOM_PATIENT_NAME, DICOM_VR_PN, patient_name);
     dcm_text(d, DICOM_PATIENT_ID, DICOM_VR_LO, RIG_MRN);
     dcm_text(d, 0x00100040, DICOM_VR_CS, "F");
+    dcm_text(d, 0x00100040, DICOM_VR_CS, "M");
     dcm_text(d, DICOM_PATIENT_IDENTITY_REMOVED, DICOM_VR_CS, "NO");
     dcm_text(d, 0x00190010, DICOM_VR_LO, "ACME KEPT");
     dcm_text(d, 0x00191001, DICOM_VR_LO, "words");
@@ -88,6 +89,7 @@ static const struct expected {
     { "(0010,0010)", "", REPORT_REPLACED, 1 },
     { "(0010,0020)", "", REPORT_HASHED, 1 },
     { "(0010,0040)", "", REPORT_KEPT, 1 },
+    { "(0010,0040)", "", REPORT_DUPLICATE, 1 },
     { "(0012,0062)", "", REPORT_OLD_MARKER, 1 },
     { "(0012,0062)", "", REPORT_MARKER, 1 },
     { "(0012,0063)", "", REPORT_MARKER, 1 },
