@@ -134,6 +134,8 @@ static void make(struct dcm *d, const struct image *i)
         i->instead_of_pixels(d);
     else
         add_pixels(d, i);
+    if (strcmp(i->syntax, DCM_DEFLATED_LE) == 0)
+        dcm_deflate(d);
 }
 
 #define PLAIN                                                                                                  \
@@ -179,18 +181,19 @@ static void test_regions__every_layout_is_cleaned(void)
         { "MONOCHROME1", 1 }, { "MONOCHROME2", 1 }, { "PALETTE COLOR", 1 }, { "RGB", 3 }, { "YBR_FULL", 3 },
     };
     static const char *const frames[] = { NULL, "1", "3", " 2 " };
-    static const char *const syntaxes[] = { DCM_EXPLICIT_LE, DCM_IMPLICIT_LE };
+    static const char *const syntaxes[] = { DCM_EXPLICIT_LE, DCM_IMPLICIT_LE, DCM_EXPLICIT_BE, DCM_DEFLATED_LE };
     rig_auto r;
     start(&r, usual, ARRAY_LEN(usual));
     for (size_t c = 0; c < ARRAY_LEN(colours); c++)
-        for (int k = 0; k < 64; k++) {
+        for (int k = 0; k < 128; k++) {
             struct image i = { PLAIN, .frames = frames[k & 3] };
             i.photometric = colours[c].photometric;
             i.samples = colours[c].samples;
             i.bits = k & 4 ? 16 : 8;
             i.planar = k & 8 ? 1 : 0;
             i.syntax = syntaxes[k >> 5];
-            i.vr = k & 4 || k & 16 ? DICOM_VR_OW : DICOM_VR_OB;
+            bool is_big_endian = k >> 5 == 2; /* there words of 8-bit pixels are refused */
+            i.vr = k & 4 || (k & 16 && !is_big_endian) ? DICOM_VR_OW : DICOM_VR_OB;
             i.rows = k & 16 ? 5 : 6; /* some are odd, and padded */
             i.columns = k & 16 ? 7 : 8;
             test_row("%s, %u bits, planar %u, frames %s, %s", i.photometric, i.bits, i.planar, i.frames, i.syntax);
