@@ -1,7 +1,8 @@
 /* file.h - reads the structure of a DICOM instance (PS3.10, PS3.5 section 7) without holding its pixels.
  *
  * A parse is one pass with pread over a source: it gives a flat list of elements, each with where it stands; sequences
- * and items are entries whose descendants follow them.  In each data set tags ascend, as in the file or sorted.  Values stay in the file until asked for.
+ * and items are entries whose descendants follow them.  In each data set tags ascend, as in the file or sorted.  Values
+ * stay in the file until asked for.
  *
  *   (0008,0060)            parent=-, end=1
  *   (0008,1140) SQ         parent=-, end=6         end: index of the first entry that is not inside
@@ -51,25 +52,25 @@ struct dicom_limits {
 #define DICOM_LIMITS_DEFAULT ((struct dicom_limits){ 2000000, 32, 16u << 20, 64u << 20 })
 
 enum dicom_element_flags {
-    DICOM_IS_ITEM = 1u << 0,         /* an item of a sequence (tag DICOM_TAG_ITEM) */
-    DICOM_IS_SEQUENCE = 1u << 1,     /* its items follow as entries */
-    DICOM_IS_UNDEFINED = 1u << 2,    /* length was undefined in the file; a delimiter ends it */
-    DICOM_IS_ENCAPSULATED = 1u << 3, /* pixel data in fragments: value_offset..+value_bytes spans all fragment items,
+    DICOM_IS_ITEM         = 1u << 0,    /* an item of a sequence (tag DICOM_TAG_ITEM) */
+    DICOM_IS_SEQUENCE     = 1u << 1,    /* its items follow as entries */
+    DICOM_IS_UNDEFINED    = 1u << 2,    /* length was undefined in the file; a delimiter ends it */
+    DICOM_IS_ENCAPSULATED = 1u << 3,    /* pixel data in fragments: value_offset..+value_bytes spans all fragment items,
                                          * without the closing delimiter */
-    DICOM_IS_IMPLICIT = 1u << 4,     /* it and what is inside is coded implicit LE.  A sequence written as UN in an
+    DICOM_IS_IMPLICIT     = 1u << 4,    /* it and what is inside is coded implicit LE.  A sequence written as UN in an
                                          * explicit syntax has it too, for what is inside: its own header is explicit
-                                         * (PS3.5 section 6.2.2) */
-    DICOM_IS_HIDDEN = 1u << 5,       /* a sequence that was written as a value of defined length: UN, or OB where no VR
+                                         * (PS3.5 section 6.2.2); dicom_coding_at() tells */
+    DICOM_IS_HIDDEN       = 1u << 5,    /* a sequence that was written as a value of defined length: UN, or OB where no VR
                                          * is written.  Its bytes are items from the first to the last */
-    DICOM_IS_DUPLICATE = 1u << 6,    /* its tag was there before in the same data set: not what a reader looks at */
-    DICOM_IS_UNORDERED = 1u << 7,    /* of an item: its tags do not ascend in the file, or one is there twice */
+    DICOM_IS_DUPLICATE    = 1u << 6,    /* its tag was there before in the same data set: not what a reader looks at */
+    DICOM_IS_UNORDERED    = 1u << 7,    /* of an item: its tags do not ascend in the file, or one is there twice */
 };
 
 #define DICOM_NO_PARENT 0xFFFFFFFFu
 
 struct dicom_element {
     uint32_t tag;
-    uint8_t vr; /* enum dicom_vr: as written, or the dictionary's when implicit; UN for two characters
+    uint8_t vr;                  /* enum dicom_vr: as written, or the dictionary's when implicit; UN for two characters
                                   * that are no VR */
     uint8_t flags;
     uint16_t depth;              /* sequences around it; 0: main data set or file meta.  An item and what it holds are
@@ -114,14 +115,13 @@ PIXL_MUST_CHECK bool dicom_parse(const struct dicom_source *source, const struct
                                  struct arena *arena, struct dicom_file *out, struct pixl_error *err);
 
 /* Only what an index needs: parses elements of the main data set up to and including last_tag, or all when one was out of
- * order by then, and stops; what stands
- * behind is neither read nor checked, nor inflated but for a little. */
+ * order by then, and stops; what stands behind is neither read nor checked, nor inflated but for a little. */
 PIXL_MUST_CHECK bool dicom_parse_until(const struct dicom_source *source, const struct dicom_limits *limits,
                                        uint32_t last_tag, struct arena *arena, struct dicom_file *out,
                                        struct pixl_error *err);
 
-/* Index of a tag, of several the first in the file, among the children of `item` (DICOM_NO_PARENT: the main data set; file meta is found by its group),
- * or -1. */
+/* Index of a tag among the children of `item` (DICOM_NO_PARENT: the main data set; file meta is found by its group), of
+ * several the one that is no duplicate, or -1. */
 int64_t dicom_find(const struct dicom_file *f, uint32_t item, uint32_t tag);
 
 /* The bytes of a value, loaded when they are not yet: borrowed from the arena, or from a source of bytes.

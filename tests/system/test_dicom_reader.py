@@ -5,6 +5,7 @@ import re
 import struct
 import subprocess
 import warnings
+import zlib
 from pathlib import Path
 
 import pydicom
@@ -156,17 +157,33 @@ def element(tag, vr, value, is_long=None):
     return head + (b"\0\0" + struct.pack("<I", len(value)) if is_long else struct.pack("<H", len(value))) + value
 
 
-def instance(*elements):
-    meta = element(0x00020010, "UI", b"1.2.840.10008.1.2.1\0")
+def deflated(data):
+    z = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return z.compress(data) + z.flush()
+
+
+def instance(*elements, syntax=b"1.2.840.10008.1.2.1\0"):
+    meta = element(0x00020010, "UI", syntax)
     return b"\0" * 128 + b"DICM" + element(0x00020000, "UL", struct.pack("<I", len(meta))) + meta + b"".join(elements)
 
 
+FRAGMENTS = struct.pack("<HHIHHI4sHHI", 0xFFFE, 0xE000, 0, 0xFFFE, 0xE000, 4, b"abcd", 0xFFFE, 0xE0DD, 0)
 MODALITY, NUMBER = element(0x00080060, "CS", b"CT"), element(0x00200011, "IS", b"3 ")
 STRANGE_VRS = ["  ", "??", "UK", "lo", "ZZ", "OX", "ox", "L ", "Lo", "xs", "lt", "up", "NN", "A1", "~~"]
 MADE = {
     **{f"VR {vr!r}, {'long' if is_long else 'short'} header":
        instance(MODALITY, element(0x00100020, vr, b"ABCD", is_long), NUMBER)
        for vr in STRANGE_VRS for is_long in (False, True)},
+    "tags out of order": instance(NUMBER, MODALITY, element(0x00100000, "UL", b"abcd")),
+    "tags twice": instance(MODALITY, NUMBER, element(0x00080060, "CS", b"MR"), NUMBER),
+    "deflated": instance(deflated(MODALITY + NUMBER), syntax=b"1.2.840.10008.1.2.1.99"),
+    "deflated, and more behind": instance(deflated(MODALITY + NUMBER), b"garbage", syntax=b"1.2.840.10008.1.2.1.99"),
+    "deflated, cut off": instance(deflated(MODALITY + NUMBER)[:-4], syntax=b"1.2.840.10008.1.2.1.99"),
+    "zlib's header": instance(zlib.compress(MODALITY + NUMBER), syntax=b"1.2.840.10008.1.2.1.99"),
+    "compressed pixels of defined length": instance(MODALITY, element(0x7FE00010, "OB", b"abcdefgh"),
+                                                    syntax=b"1.2.840.10008.1.2.4.50"),
+    "compressed pixels as UN": instance(MODALITY, struct.pack("<HH2s6s", 0x7FE0, 0x0010, b"UN", b"\0\0" + b"\xff" * 4),
+                                        FRAGMENTS, syntax=b"1.2.840.10008.1.2.4.50"),
     "odd length": instance(MODALITY, element(0x00100020, "LO", b"ABC"), NUMBER),
     "OB with a short header": instance(MODALITY, element(0x00420011, "OB", b"abcd", False)),
     "reserved bytes that are used": instance(element(0x00420011, "OB", b"abcd").replace(b"OB\0\0", b"OB\x20\x20")),
@@ -177,7 +194,6 @@ MADE = {
     "fewer pixels than rows and columns": instance(element(0x00280010, "US", b"\0\1"), element(0x00280011, "US", b"\0\1"),
                                                    element(0x7FE00010, "OW", b"abcdefgh")),
 }
-FRAGMENTS = struct.pack("<HHIHHI4sHHI", 0xFFFE, 0xE000, 0, 0xFFFE, 0xE000, 4, b"abcd", 0xFFFE, 0xE0DD, 0)
 # Read by DCMTK, and refused here.
 STRICTER = {
     "VR of NULs": instance(MODALITY, element(0x00100020, "\0\0", b"ABCD"), NUMBER),      # or a length of 32 bits
