@@ -77,7 +77,9 @@ static void find_factors(const struct dicom_file *f, uint32_t i, const struct ex
     uint32_t k = i, n = 0;
     for (size_t j = 0; j < FACTORS_MAX && x->by[j].tag != 0; j++) {
         const uint32_t tag = x->by[j].tag + group;
-        while (k > first && n < NEAR && (f->elements[k].parent != parent || f->elements[k].tag > tag)) {
+        while (k > first && n < NEAR &&
+               (f->elements[k].parent != parent || f->elements[k].tag > tag ||
+                (f->elements[k].flags & DICOM_IS_DUPLICATE))) {
             k--;
             n++;
         }
@@ -103,9 +105,13 @@ static bool number_of(struct instance *in, int64_t at, unsigned otherwise, uint6
         if (!str_to_u64(one, out))
             *out = 0;
     } else {
+        const size_t n = value.n < 4 ? value.n : 4;
+        const bool is_big_endian = dicom_coding_at(in->f, (uint32_t)at).is_big_endian;
         *out = 0;
-        for (size_t k = value.n < 4 ? value.n : 4; k-- > 0;)
-            *out = *out << 8 | p[k];
+        if (is_big_endian && in->f->elements[at].vr == DICOM_VR_UN)
+            return true; /* nobody says which byte order it has */
+        for (size_t k = 0; k < n; k++)
+            *out = *out << 8 | p[is_big_endian ? k : n - 1 - k];
     }
     return true;
 }

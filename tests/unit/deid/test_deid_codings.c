@@ -422,6 +422,38 @@ static void test_deid_codings__fragments_and_their_tables_pass_as_they_are(void)
         }
 }
 
+/* What stands behind the samples is searched in every byte order, and by the first of two numbers. */
+static void test_deid_codings__where_an_image_ends_is_read_in_its_byte_order(void)
+{
+    static const struct project_tag_rule kept[] = { USUAL, RULE(0x0028, 0x0011, KEEP), RULE(0x0028, 0x0100, KEEP) };
+    for (size_t i = 0; i < ARRAY_LEN(syntaxes); i++)
+        for (int is_twice = 0; is_twice < 2; is_twice++)
+            for (uint16_t columns = 1; columns <= 256; columns += 255) {
+                test_row("%s, %d columns, twice %d", syntaxes[i], columns, is_twice);
+                rig_auto r;
+                rig_init(&r, kept, ARRAY_LEN(kept));
+                rig_start(&r);
+                struct dcm d;
+                char pixels[256 + 16] = { 0 };
+                memset(pixels, 0x7F, sizeof pixels);
+                memcpy(pixels + columns, " Zimmermann ", 12);
+                rig_begin_syntax(&d, syntaxes[i]);
+                rig_patient(&d);
+                rig_uids(&d);
+                dcm_u16(&d, 0x00280010, 1);
+                dcm_u16(&d, 0x00280011, columns);
+                if (is_twice)
+                    dcm_u16(&d, 0x00280011, 512);
+                dcm_u16(&d, 0x00280100, 8);
+                dcm_bytes(&d, DICOM_PIXEL_DATA, DICOM_VR_OW, pixels, columns + 13u);
+                if (i == 3)
+                    dcm_deflate(&d);
+                CHECK_INT(rig_run(&r, dcm_str(&d)), DEID_RESIDUE);
+                CHECK_STR(str_of(r.res.where), "(7FE0,0010)");
+                dcm_done(&d);
+            }
+}
+
 /* --- what is kept is kept byte for byte --- */
 
 /* Odd lengths, reserved bytes that are used, more or fewer pixels than rows and columns say, group lengths anywhere. */
@@ -478,6 +510,7 @@ int main(int argc, char **argv)
         TEST(test_deid_codings__every_copy_of_a_name_is_searched_for),
         TEST(test_deid_codings__a_disputed_block_is_dropped),
         TEST(test_deid_codings__fragments_and_their_tables_pass_as_they_are),
+        TEST(test_deid_codings__where_an_image_ends_is_read_in_its_byte_order),
         TEST(test_deid_codings__kept_elements_pass_byte_for_byte),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
