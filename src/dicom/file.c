@@ -29,7 +29,6 @@ enum {
 
 struct parser {
     struct dicom_file *f;
-    const struct dicom_source *given; /* f->source is another one when the data set is deflated */
     struct dicom_window *w;
     struct dicom_block block;       /* what is looked at now */
     uint64_t pos, limit;            /* limit: end of the innermost open sequence or item, or of the source */
@@ -593,7 +592,7 @@ static bool find_syntax(struct parser *p, struct pixl_error *err)
 static bool enter_inflated(struct parser *p, uint64_t want, enum dicom_inflate_end *end, struct pixl_error *err)
 {
     struct dicom_file *f = p->f;
-    if (!dicom_inflate(p->given, f->data_offset, want, f->limits.max_inflated_bytes, f->arena, &f->source, end, err) ||
+    if (!dicom_inflate(&f->given, f->data_offset, want, f->limits.max_inflated_bytes, f->arena, &f->source, end, err) ||
         !dicom_window_new(&f->source, f->arena, &p->w, err))
         return false;
     f->window_ = p->w;
@@ -655,15 +654,12 @@ static bool parse_all(struct parser *p, struct pixl_error *err)
 static bool parse(const struct dicom_source *source, const struct dicom_limits *limits, bool has_until, uint32_t until,
                   struct arena *arena, struct dicom_file *out, struct pixl_error *err)
 {
-    struct dicom_file f = { .source = *source, .arena = arena, .limits = *limits };
+    struct dicom_file f = { .source = *source, .given = *source, .arena = arena, .limits = *limits };
     if (f.limits.max_depth > UINT16_MAX - 1)
         f.limits.max_depth = UINT16_MAX - 1;
-    struct parser p = { .f = &f,
-                        .given = source,
-                        .limit = source->size_bytes,
-                        .open = DICOM_NO_PARENT,
-                        .has_until = has_until,
-                        .until = until };
+    struct parser p = {
+        .f = &f, .limit = source->size_bytes, .open = DICOM_NO_PARENT, .has_until = has_until, .until = until
+    };
     if (!dicom_window_new(source, arena, &p.w, err))
         return false;
     f.window_ = p.w;

@@ -86,6 +86,7 @@ struct dicom_element {
 struct dicom_file {
     struct dicom_source source; /* the one given, or the inflated bytes of a deflated data set behind a copy of what
                                       * stands before it: what all offsets mean, and what a plan of f is written from */
+    struct dicom_source given;  /* to parse it again */
     struct arena *arena;
     struct dicom_limits limits;
     const struct dicom_syntax *syntax;

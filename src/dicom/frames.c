@@ -61,7 +61,7 @@ static bool count(struct dicom_file *f, uint32_t *out, struct pixl_error *err)
         *out = 1;
         return true;
     }
-    if (!dicom_parse_until(&f->source, &f->limits, DICOM_NUMBER_OF_FRAMES, f->arena, &further, err) ||
+    if (!dicom_parse_until(&f->given, &f->limits, DICOM_NUMBER_OF_FRAMES, f->arena, &further, err) ||
         !dicom_text(&further, DICOM_NUMBER_OF_FRAMES, &number, &found, err))
         return false;
     *out = believed(number);

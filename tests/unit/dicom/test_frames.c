@@ -138,6 +138,22 @@ static void test_frames__class_of_the_file_meta_counts_when_there_is_no_other(vo
 }
 
 /* What breaks behind the series UID is found when the instance is read; here it has one frame. */
+static void test_frames__of_a_deflated_instance_are_counted(void)
+{
+    struct pixl_error err = { 0 };
+    struct dcm d;
+    uint32_t frames = 0;
+    dcm_begin_syntax(&d, DCM_DEFLATED_LE, ENHANCED_CT, "1.2.3.4");
+    dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, ENHANCED_CT);
+    dcm_text(&d, DICOM_SERIES_UID, DICOM_VR_UI, "1.2.3.1");
+    dcm_fill(&d, 0x00211001, DICOM_VR_OB, 200000);
+    dcm_text(&d, DICOM_NUMBER_OF_FRAMES, DICOM_VR_IS, "12");
+    dcm_deflate(&d);
+    CHECK(CHECK_OK(count_in(dcm_str(&d), &frames, &err), err));
+    CHECK_INT(frames, 12);
+    dcm_done(&d);
+}
+
 static void test_frames__a_broken_header_has_one(void)
 {
     struct pixl_error err = { 0 };
@@ -182,6 +198,7 @@ int main(int argc, char **argv)
         TEST(test_frames__are_counted_where_the_class_may_have_them),
         TEST(test_frames__of_one_frame_classes_cost_no_reading),
         TEST(test_frames__class_of_the_file_meta_counts_when_there_is_no_other),
+        TEST(test_frames__of_a_deflated_instance_are_counted),
         TEST(test_frames__a_broken_header_has_one),
         TEST(test_frames__a_disk_error_is_one),
     };
