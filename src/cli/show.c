@@ -264,7 +264,7 @@ void show_summary(const struct run_summary *r, const struct settings *set, bool 
                (long long)p->rows, (long long)p->refused, (long long)p->new_studies, (long long)(p->new_requests - p->new_studies),
                (long long)p->known);
     if (p->too_late > 0)
-        printf("  %lld rows ask for further series of studies that are delivered already: they were NOT taken in\n", (long long)p->too_late);
+        printf("  %lld rows ask for further series of studies that are delivered already: they are NOT delivered (delivered-before)\n", (long long)p->too_late);
     if (p->participant_differs > 0)
         printf("  %lld rows name another participant_id than the study has; it was not changed\n", (long long)p->participant_differs);
     if (r->archive.unreadable + r->archive.damaged > 0)

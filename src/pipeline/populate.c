@@ -136,7 +136,7 @@ static bool add_rows(const struct populate_options *o, struct cohort *c, struct 
             return pixl_wrap(err, "row at line %llu", (unsigned long long)row.line);
         count(n, what, differs);
         if (what == STORE_TOO_LATE && o->refused != NULL)
-            o->refused(o->ctx, row.line, "series_uid: the study is delivered already without these series; nothing was changed");
+            o->refused(o->ctx, row.line, "series_uid: the study is delivered already without these series; OUTCOMES says so");
     }
 }
 

@@ -37,7 +37,7 @@ enum store_added {
     STORE_ADDED_REQUEST,         /* a new request for a study that is there */
     STORE_KNOWN,                 /* this very request is there already */
     STORE_REVIVED,               /* the study was held or adopted and is queued again */
-    STORE_TOO_LATE,              /* it asks for more series of a study that is delivered; not stored */
+    STORE_TOO_LATE,              /* it asks for more series of a study that is delivered: stored, told by its outcome */
 };
 struct store_populate;
 /* Rows go in by transactions of some thousands; after a crash the same cohort is simply populated again.  While a
@@ -171,7 +171,9 @@ PIXL_MUST_CHECK bool store_retry(struct store *s, const struct store_filter *f, 
 
 /* --- what is exported ------------------------------------------------------------------------------------------ */
 
-/* One request and one of its studies; a request without any image does not exist. */
+/* One request and one of its studies; a request without any image does not exist.  A request whose series its study does
+ * not hold came too late for one that is delivered: it is told as skipped, delivered-before, with no pseudo UID and no
+ * instances. */
 struct store_outcome {
     int64_t procedure_occurrence_id;
     enum study_state state;

@@ -306,13 +306,13 @@ static bool raise_priority(struct populate *p, int64_t image, int priority, stru
     return sqlite_run(q, err);
 }
 
-static bool meet_image(struct populate *p, const struct study_request *r, int64_t image, int64_t now_us, bool only_look,
+static bool meet_image(struct populate *p, const struct study_request *r, int64_t image, int64_t now_us,
                        struct meeting *m, struct pixl_error *err)
 {
     stmt_auto *q = NULL;
     bool got;
-    if (!sqlite_db_prepare(p->s->db, "SELECT series_uids, pseudo_patient_id, priority, state IN ('held', 'adopted'),"
-                           " state IN ('delivering', 'exported', 'kept') FROM image WHERE image_id = ?1", &q, err))
+    if (!sqlite_db_prepare(p->s->db, "SELECT series_uids, pseudo_patient_id, priority, state IN ('held', 'adopted')"
+                           " FROM image WHERE image_id = ?1", &q, err))
         return false;
     sqlite_bind_i64(q, 1, image);
     if (!sqlite_step(q, &got, err))
@@ -321,10 +321,6 @@ static bool meet_image(struct populate *p, const struct study_request *r, int64_
         return pixl_fail(err, PIXL_E_CORRUPT, 0, "store: a request names an image that is not there");
     bool covers = series_covers(sqlite_col_str(q, 0), buf_str(&p->series));
     m->differs |= !str_eq(sqlite_col_str(q, 1), r->participant_id);
-    if (only_look) {
-        m->too_late |= !covers && sqlite_col_i64(q, 4) != 0;
-        return true;
-    }
     if (sqlite_col_i64(q, 2) < r->priority && !raise_priority(p, image, r->priority, err))
         return false;
     if (covers && sqlite_col_i64(q, 3) == 0)
@@ -333,7 +329,7 @@ static bool meet_image(struct populate *p, const struct study_request *r, int64_
     enum store_widened what;
     if (!store_sqlite_widen(p->s, image, &w, &what, err))
         return false;
-    assert(what != STORE_WIDEN_TOO_LATE);       /* all were looked at first, in this transaction */
+    m->too_late |= what == STORE_WIDEN_TOO_LATE;
     m->revived |= what == STORE_WIDEN_REVIVED;
     return true;
 }
@@ -341,10 +337,9 @@ static bool meet_image(struct populate *p, const struct study_request *r, int64_
 static bool meet_images(struct populate *p, const struct study_request *r, int64_t now_us, struct meeting *m,
                         struct pixl_error *err)
 {
-    for (int look = 1; look >= 0 && !m->too_late; look--)
-        for (size_t i = 0; i < p->n_ids; i++)
-            if (!meet_image(p, r, p->ids[i], now_us, look, m, err))
-                return false;
+    for (size_t i = 0; i < p->n_ids; i++)
+        if (!meet_image(p, r, p->ids[i], now_us, m, err))
+            return false;
     return true;
 }
 
@@ -385,7 +380,7 @@ static bool add_row(struct populate *p, const struct study_request *r, int64_t n
     *differs = m.differs;
     *what = is_new ? STORE_ADDED_IMAGE : m.too_late ? STORE_TOO_LATE : m.revived ? STORE_REVIVED
           : request != 0 ? STORE_KNOWN : STORE_ADDED_REQUEST;
-    if (request != 0 || m.too_late)
+    if (request != 0)
         return true;
     if (!insert_request(p, r, request_hash, now_us, &request, err))
         return false;

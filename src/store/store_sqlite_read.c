@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/series.h"
+
 /* --- images ---------------------------------------------------------------------------------------------------- */
 
 #define IMAGE_COLUMNS \
@@ -381,6 +383,12 @@ bool store_sqlite_extract_times(struct store *s, struct str project, struct aren
     return collect_texts(q, a, out, n, err);
 }
 
+/* A study holds the series of all requests that reached it in time: one that it does not hold came too late. */
+static bool is_too_late(const struct store_outcome *o, struct str series_held, struct str series_asked)
+{
+    return (o->state == STUDY_EXPORTED || o->state == STUDY_KEPT) && !series_covers(series_held, series_asked);
+}
+
 /* In order of requests, so that an export made twice is the same twice; CROSS JOIN keeps the planner to that order. */
 bool store_sqlite_each_outcome(struct store *s, struct str project, struct str extract_time,
                                bool (*each)(void *ctx, const struct store_outcome *o), void *ctx,
@@ -390,9 +398,10 @@ bool store_sqlite_each_outcome(struct store *s, struct str project, struct str e
     if (!sqlite_db_prepare(
             store_sqlite_of(s)->db,
             "SELECT r.procedure_occurrence_id, i.state, i.reason, i.pseudo_study_uid, i.instances_found,"
-            " i.instances_delivered, i.instances_skipped FROM request r CROSS JOIN request_image l USING (request_id)"
-            " CROSS JOIN image i USING (image_id) WHERE r.extract_time_id = (SELECT t.extract_time_id"
-            " FROM extract_time t JOIN extract x USING (extract_id) WHERE x.slug = ?1 AND t.extract_time = ?2)"
+            " i.instances_delivered, i.instances_skipped, i.series_uids, r.series_uids"
+            " FROM request r CROSS JOIN request_image l USING (request_id) CROSS JOIN image i USING (image_id)"
+            " WHERE r.extract_time_id = (SELECT t.extract_time_id FROM extract_time t JOIN extract x USING (extract_id)"
+            " WHERE x.slug = ?1 AND t.extract_time = ?2)"
             " ORDER BY r.request_id, l.image_id",
             &q, err))
         return false;
@@ -412,6 +421,9 @@ bool store_sqlite_each_outcome(struct store *s, struct str project, struct str e
         if (!store_sqlite_parse_state(sqlite_col_str(q, 1), &o.state, err) ||
             !store_sqlite_parse_reason(sqlite_col_str(q, 2), &o.reason, err))
             return false;
+        if (is_too_late(&o, sqlite_col_str(q, 7), sqlite_col_str(q, 8)))
+            o = (struct store_outcome){ .procedure_occurrence_id = o.procedure_occurrence_id,
+                                        .state = STUDY_SKIPPED, .reason = STUDY_WHY_DELIVERED_BEFORE };
         if (!each(ctx, &o))
             return pixl_fail(err, PIXL_E_CANCELLED, 0, "store: reading the outcomes was ended by its caller");
     }

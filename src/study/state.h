@@ -81,6 +81,7 @@ enum study_outcome study_outcome_of(enum pixl_code code);
     X(PIXELS_NOT_CLEANED,   "pixels-not-cleaned",    "the project cleans pixels, and the instance has none that can be cleaned") \
     X(RESIDUE,              "residue",               "a trace of the patient's identity was left")           \
     X(SAME_STUDY,           "same-study",            "another row stands for the same study and delivers it") \
+    X(DELIVERED_BEFORE,     "delivered-before",      "the study was delivered before these of its series were asked for")  \
     X(ARCHIVE_ERROR,        "archive-error",         "the archive failed for this study")                    \
     X(DEIDENTIFY_ERROR,     "deidentify-error",      "de-identification failed")                             \
     X(SPOOL_ERROR,          "spool-error",           "the zip could not be written or read back")            \

@@ -156,6 +156,60 @@ static void test_outcomes__one_for_each_request_and_study(void)
     store_close(s);
 }
 
+static bool add_why(void *ctx, const struct store_outcome *o)
+{
+    struct buf *b = ctx;
+    return buf_addf(b, "%lld:%s/%s/%.*s/%lld,%lld,%lld ", (long long)o->procedure_occurrence_id,
+                    study_state_name(o->state), study_reason_name(o->reason), STR_ARG(o->pseudo_study_uid),
+                    (long long)o->instances_found, (long long)o->instances_delivered, (long long)o->instances_skipped);
+}
+
+static void check_whys(struct store *s, const char *want)
+{
+    struct pixl_error err = { 0 };
+    buf_auto b;
+    buf_init(&b, 1 << 16);
+    CHECK_OK(store_each_outcome(s, STR("p"), STR(TIME_1), add_why, &b, &err), err);
+    CHECK_STR(buf_str(&b), want);
+}
+
+static void test_outcomes__a_request_that_came_too_late_has_its_outcome(void)
+{
+    const struct ask first = { .mrn = "1", .uid = "1.2", .series = "1.5", .procedure = 1 };
+    const struct ask late = { .mrn = "1", .uid = "1.2", .series = "1.6", .procedure = 2 };
+    struct store *s = open_store();
+    add(s, first);
+    bring(s, 1, STUDY_DELIVERING);
+    CHECK_INT(add_differs(s, late, true, NULL), STORE_TOO_LATE);
+    CHECK_INT(count_of(s).requests, 1);          /* a dry run stores nothing */
+    CHECK_INT(add(s, late), STORE_TOO_LATE);
+    check_whys(s, "1:delivering//2.25.1/3,2,1 2:delivering//2.25.1/3,2,1 ");
+    move_to(s, 1, STUDY_EXPORTED);
+    for (int again = 0; again < 2; again++) {
+        CHECK_INT(add(s, first), STORE_KNOWN);
+        CHECK_INT(add(s, late), STORE_TOO_LATE);
+        CHECK_INT(count_of(s).requests, 2);
+        check_whys(s, "1:exported//2.25.1/3,2,1 2:skipped/delivered-before//0,0,0 ");
+    }
+    store_close(s);
+}
+
+/* What was too late for a delivery that then failed is in time after all. */
+static void test_outcomes__too_late_ends_with_the_delivery_that_failed(void)
+{
+    const struct ask late = { .mrn = "1", .uid = "1.2", .series = "1.6", .procedure = 2 };
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "1", .uid = "1.2", .series = "1.5", .procedure = 1 });
+    bring(s, 1, STUDY_DELIVERING);
+    CHECK_INT(add(s, late), STORE_TOO_LATE);
+    move_to(s, 1, STUDY_FAILED);
+    CHECK_INT(add(s, late), STORE_KNOWN);
+    CHECK_STR(phi_reveal(image_of(s, 1).series_uids), "1.5\\1.6");
+    bring(s, 1, STUDY_EXPORTED);
+    check_whys(s, "1:exported//2.25.1/3,2,1 2:exported//2.25.1/3,2,1 ");
+    store_close(s);
+}
+
 static bool add_full_event(void *ctx, const struct store_event *e)
 {
     struct buf *b = ctx;
@@ -249,6 +303,8 @@ int main(int argc, char **argv)
         TEST(test_count__adds_up),
         TEST(test_lists__are_sorted),
         TEST(test_outcomes__one_for_each_request_and_study),
+        TEST(test_outcomes__a_request_that_came_too_late_has_its_outcome),
+        TEST(test_outcomes__too_late_ends_with_the_delivery_that_failed),
         TEST(test_events__tell_the_whole_life),
         TEST(test_bucket__is_changed_or_left),
         TEST(test_meta__the_first_one_stays),
