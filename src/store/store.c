@@ -238,6 +238,62 @@ bool store_extract_times(struct store *s, struct str project, struct arena *a, s
     return leave(s, s->ops->extract_times(s, project, a, out, n, err), err);
 }
 
+bool store_read_extract(struct store *s, struct str project, struct str extract_time,
+                        const struct store_extract_reader *r, struct pixl_error *err)
+{
+    enter(s, err);
+    if (!s->ops->read_begin(s, err))
+        return leave(s, false, err);
+    bool ok = s->ops->each_outcome(s, project, extract_time, r->outcome, r->ctx, err) &&
+              (r->report == NULL || s->ops->each_report(s, project, extract_time, r->report, r->ctx, err));
+    s->ops->read_end(s);
+    return leave(s, ok, err);
+}
+
+bool store_reports_begin(struct store *s, bool dry, struct store_report_load **out, struct pixl_error *err)
+{
+    enter(s, err);
+    bool ok = s->ops->reports_begin(s, dry, out, err);
+    if (!ok)
+        return leave(s, ok, err);
+    assert(err->code == PIXL_OK && (*out)->store == s);
+    return true; /* the lock stays with this thread until the end */
+}
+
+bool store_reports_enter(struct store_report_load *l, struct str project, struct str extract_time, bool *got,
+                         struct pixl_error *err)
+{
+    assert(err->code == PIXL_OK);
+    bool ok = l->store->ops->reports_enter(l, project, extract_time, got, err);
+    assert(ok == (err->code == PIXL_OK));
+    return ok;
+}
+
+bool store_reports_subject(struct store_report_load *l, int64_t procedure_occurrence_id, struct arena *a,
+                           struct store_subject *out, struct pixl_error *err)
+{
+    assert(err->code == PIXL_OK);
+    bool ok = l->store->ops->reports_subject(l, procedure_occurrence_id, a, out, err);
+    assert(ok == (err->code == PIXL_OK));
+    return ok;
+}
+
+bool store_reports_put(struct store_report_load *l, const struct store_report *r, int64_t now_us,
+                       enum store_report_put *what, struct pixl_error *err)
+{
+    assert(err->code == PIXL_OK && (!r->is_withheld || r->text.n == 0));
+    bool ok = l->store->ops->reports_put(l, r, now_us, what, err);
+    assert(ok == (err->code == PIXL_OK));
+    return ok;
+}
+
+bool store_reports_end(struct store_report_load *l, struct pixl_error *err)
+{
+    assert(err->code == PIXL_OK);
+    struct store *s = l->store;
+    return leave(s, s->ops->reports_end(l, err), err);
+}
+
 bool store_change_bucket(struct store *s, const char *name, bool (*change)(void *ctx, struct store_bucket *b),
                          void *ctx, struct pixl_error *err)
 {

@@ -186,6 +186,65 @@ PIXL_MUST_CHECK bool store_each_outcome(struct store *s, struct str project, str
 /* The distinct extract times of a project, in the arena, sorted. */
 PIXL_MUST_CHECK bool store_extract_times(struct store *s, struct str project, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
 
+/* The de-identified report of a procedure, as somebody loaded it: a fact that nobody here has judged. */
+struct store_report {
+    int64_t procedure_occurrence_id;
+    struct str image_identifier; /* as loaded, never shown; empty: none */
+    struct str text;             /* empty: withheld; to be put: it is taken away */
+    bool is_withheld;            /* its text is not kept */
+};
+/* What the store knows of a procedure: what its report must not tell, and the studies that it may go with. */
+enum store_needle_kind { STORE_NEEDLE_MRN, STORE_NEEDLE_ACCESSION, STORE_NEEDLE_UID };
+struct store_needle {
+    enum store_needle_kind kind;
+    struct phi_text text;
+};
+struct store_subject {
+    int64_t request;             /* number of the first request for it in this extract; 0: it was never asked for */
+    /* Of its studies as asked for and as found, and of all requests for them; none is empty. */
+    const struct store_needle *needles;
+    size_t n_needles;
+    /* Pseudo UIDs of its studies that are exported or kept and hold the series it asked for; sorted, each once. */
+    const struct str *delivered;
+    size_t n_delivered;
+};
+
+/* Everything of one extract that is written into tables, from one moment: what others change meanwhile is not seen.
+ * outcome: as store_each_outcome(), for each request and study in order of requests.
+ * report:  afterwards, for each report in order of procedures; NULL: not wanted.  All borrowed until it returns.
+ * Neither may call the store; false from one ends with CANCELLED. */
+struct store_extract_reader {
+    bool (*outcome)(void *ctx, const struct store_outcome *o);
+    bool (*report)(void *ctx, const struct store_report *r, const struct store_subject *of);
+    void *ctx;
+};
+PIXL_MUST_CHECK bool store_read_extract(struct store *s, struct str project, struct str extract_time,
+                                        const struct store_extract_reader *r, struct pixl_error *err);
+
+/* Reports come in by transactions of some thousands, as rows do in a populate, and with the same lock. */
+struct store_report_load;
+enum store_report_put {
+    STORE_REPORT_NEW,
+    STORE_REPORT_REPLACED,   /* an earlier one of the procedure */
+    STORE_REPORT_SAME,       /* it is there already */
+    STORE_REPORT_TAKEN_AWAY, /* there was one; this one has no text */
+    STORE_REPORT_NONE,       /* there was none, and this one has no text */
+    STORE_REPORT_TWICE,      /* this load has put one of the procedure before: nothing is changed */
+};
+/* dry: nothing is written; *what tells what would happen. */
+PIXL_MUST_CHECK bool store_reports_begin(struct store *s, bool dry, struct store_report_load **out,
+                                         struct pixl_error *err);
+/* Names the extract for the calls that follow.  *got false: there is none of that project and time. */
+PIXL_MUST_CHECK bool store_reports_enter(struct store_report_load *l, struct str project, struct str extract_time,
+                                         bool *got, struct pixl_error *err);
+/* *out in the arena. */
+PIXL_MUST_CHECK bool store_reports_subject(struct store_report_load *l, int64_t procedure_occurrence_id,
+                                           struct arena *a, struct store_subject *out, struct pixl_error *err);
+PIXL_MUST_CHECK bool store_reports_put(struct store_report_load *l, const struct store_report *r, int64_t now_us,
+                                       enum store_report_put *what, struct pixl_error *err);
+/* Ends it, frees l, also on failure. */
+PIXL_MUST_CHECK bool store_reports_end(struct store_report_load *l, struct pixl_error *err);
+
 /* --- shared odds ------------------------------------------------------------------------------------------------- */
 
 /* A token bucket's row, changed in one transaction: change() gets it (is_new: zeroes) and returns whether to write it back. */

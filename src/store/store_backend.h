@@ -50,6 +50,22 @@ struct store_ops {
     bool (*extract_times)(struct store *s, struct str project, struct arena *a, struct str **out, size_t *n,
                           struct pixl_error *err);
 
+    /* Between both, what is read is of one moment.  read_end cannot fail: nothing was written. */
+    bool (*read_begin)(struct store *s, struct pixl_error *err);
+    void (*read_end)(struct store *s);
+    bool (*each_report)(struct store *s, struct str project, struct str extract_time,
+                        bool (*each)(void *ctx, const struct store_report *r, const struct store_subject *of),
+                        void *ctx, struct pixl_error *err);
+
+    bool (*reports_begin)(struct store *s, bool dry, struct store_report_load **out, struct pixl_error *err);
+    bool (*reports_enter)(struct store_report_load *l, struct str project, struct str extract_time, bool *got,
+                          struct pixl_error *err);
+    bool (*reports_subject)(struct store_report_load *l, int64_t procedure, struct arena *a, struct store_subject *out,
+                            struct pixl_error *err);
+    bool (*reports_put)(struct store_report_load *l, const struct store_report *r, int64_t now_us,
+                        enum store_report_put *what, struct pixl_error *err);
+    bool (*reports_end)(struct store_report_load *l, struct pixl_error *err);
+
     bool (*change_bucket)(struct store *s, const char *name, bool (*change)(void *ctx, struct store_bucket *b),
                           void *ctx, struct pixl_error *err);
     bool (*meta_get)(struct store *s, const char *key, struct arena *a, struct str *out, bool *got,
@@ -63,8 +79,11 @@ struct store {
     const struct store_ops *ops;
     pthread_mutex_t lock;        /* guards all of the backend's object; the front door makes and takes it */
 };
-/* First member of every backend's populate. */
+/* First member of every backend's populate, and of its load of reports. */
 struct store_populate {
+    struct store *store;
+};
+struct store_report_load {
     struct store *store;
 };
 

@@ -93,6 +93,9 @@ PIXL_MUST_CHECK bool store_sqlite_link(struct store_sqlite *s, int64_t request, 
 /* extract_id of a slug; 0: there is none. */
 PIXL_MUST_CHECK bool store_sqlite_find_extract(struct store_sqlite *s, struct str slug, int64_t *id,
                                                struct pixl_error *err);
+/* extract_time_id of a slug and a time; 0: there is none. */
+PIXL_MUST_CHECK bool store_sqlite_find_extract_time(struct store_sqlite *s, struct str slug, struct str time,
+                                                    int64_t *id, struct pixl_error *err);
 
 /* Adds series to those of the row, raises its version when they are more, and queues the row again where that is called
  * for. */
@@ -143,5 +146,18 @@ bool store_sqlite_each_outcome(struct store *s, struct str project, struct str e
                                struct pixl_error *err);
 bool store_sqlite_extract_times(struct store *s, struct str project, struct arena *a, struct str **out, size_t *n,
                                 struct pixl_error *err);
+bool store_sqlite_read_begin(struct store *s, struct pixl_error *err);
+void store_sqlite_read_end(struct store *s);
+bool store_sqlite_each_report(struct store *s, struct str project, struct str extract_time,
+                              bool (*each)(void *ctx, const struct store_report *r, const struct store_subject *of),
+                              void *ctx, struct pixl_error *err);
+bool store_sqlite_reports_begin(struct store *s, bool dry, struct store_report_load **out, struct pixl_error *err);
+bool store_sqlite_reports_enter(struct store_report_load *l, struct str project, struct str extract_time, bool *got,
+                                struct pixl_error *err);
+bool store_sqlite_reports_subject(struct store_report_load *l, int64_t procedure, struct arena *a,
+                                  struct store_subject *out, struct pixl_error *err);
+bool store_sqlite_reports_put(struct store_report_load *l, const struct store_report *r, int64_t now_us,
+                              enum store_report_put *what, struct pixl_error *err);
+bool store_sqlite_reports_end(struct store_report_load *l, struct pixl_error *err);
 
 #endif

@@ -400,7 +400,8 @@ bool store_sqlite_each_outcome(struct store *s, struct str project, struct str e
             "SELECT r.procedure_occurrence_id, i.state, i.reason, i.pseudo_study_uid, i.instances_found,"
             " i.instances_delivered, i.instances_skipped, i.series_uids, r.series_uids"
             " FROM request r CROSS JOIN request_image l USING (request_id) CROSS JOIN image i USING (image_id)"
-            " WHERE r.extract_time_id = (SELECT t.extract_time_id FROM extract_time t JOIN extract x USING (extract_id)"
+            " WHERE +r.extract_time_id = (SELECT t.extract_time_id FROM extract_time t JOIN extract x USING "
+            "(extract_id)"
             " WHERE x.slug = ?1 AND t.extract_time = ?2)"
             " ORDER BY r.request_id, l.image_id",
             &q, err))

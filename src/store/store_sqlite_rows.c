@@ -19,6 +19,24 @@ bool store_sqlite_find_extract(struct store_sqlite *s, struct str slug, int64_t 
     return true;
 }
 
+bool store_sqlite_find_extract_time(struct store_sqlite *s, struct str slug, struct str time, int64_t *id,
+                                    struct pixl_error *err)
+{
+    stmt_auto *q = NULL;
+    bool got;
+    if (!sqlite_db_prepare(s->db,
+                           "SELECT t.extract_time_id FROM extract_time t JOIN extract x USING (extract_id)"
+                           " WHERE x.slug = ?1 AND t.extract_time = ?2",
+                           &q, err))
+        return false;
+    sqlite_bind_str(q, 1, slug);
+    sqlite_bind_str(q, 2, time);
+    if (!sqlite_step(q, &got, err))
+        return false;
+    *id = got ? sqlite_col_i64(q, 0) : 0;
+    return true;
+}
+
 bool store_sqlite_find_found(struct store_sqlite *s, int64_t extract_id, struct phi_text uid, int64_t *id,
                              struct pixl_error *err)
 {

@@ -2,7 +2,7 @@
  * edited.
  *
  *   extract ──< extract_time ──< request >──< request_image >──< image ──< image_event
- *                                                                       └──< instance_skipped
+ *                         └──< report                                 └──< instance_skipped
  *
  * extract and image have the columns of the system that pixl replaces under their names; what we call participant_id
  * is its pseudo_patient_id, and dates are whole numbers (yyyymmdd; microseconds since 1970), 0 or '' where not known.
@@ -144,8 +144,25 @@ static const char *const version_2[] = { "CREATE TABLE instance_skipped ("
                                          ") STRICT, WITHOUT ROWID",
                                          NULL };
 
+/* Reports by procedure, and requests by the same: what is known of a report's patient is asked for each report.  A text
+ * that is withheld is not kept. */
+static const char *const version_3[] = {
+    "CREATE TABLE report ("
+    " report_id INTEGER PRIMARY KEY,"
+    " extract_time_id INTEGER NOT NULL REFERENCES extract_time,"
+    " procedure_occurrence_id INTEGER NOT NULL,"
+    " loaded_us INTEGER NOT NULL,"
+    " is_withheld INTEGER NOT NULL CHECK (is_withheld IN (0, 1)),"
+    " image_identifier TEXT NOT NULL,"
+    " xray_report TEXT NOT NULL,"
+    " UNIQUE (extract_time_id, procedure_occurrence_id),"
+    " CHECK ((is_withheld = 1) = (xray_report = ''))"
+    ") STRICT",
+    "CREATE INDEX request_procedure ON request (extract_time_id, procedure_occurrence_id)", NULL
+};
+
 /* Statement by statement, ended by NULL; migrations[v] leads from version v to v + 1. */
-static const char *const *const migrations[] = { version_1, version_2 };
+static const char *const *const migrations[] = { version_1, version_2, version_3 };
 enum { NEWEST = ARRAY_LEN(migrations), APPLICATION_ID = 0x5069786c };   /* "Pixl" */
 
 static bool read_number(struct sqlite_db *db, const char *sql, int64_t *out, struct pixl_error *err)

@@ -49,6 +49,48 @@ static bool retrieve_one(struct store *s, struct pixl_error *err)
     return store_move(s, &move, &widened, err);
 }
 
+static bool load_report(struct store *s, struct pixl_error *err)
+{
+    struct store_report_load *l = NULL;
+    struct store_subject of;
+    enum store_report_put what;
+    const struct store_report r = { .procedure_occurrence_id = 0, .text = STR("a report") };
+    bool got = false;
+    if (!store_reports_begin(s, false, &l, err))
+        return false;
+    if (store_reports_enter(l, STR("p"), STR(TIME_1), &got, err) && store_reports_subject(l, 0, &arena, &of, err) &&
+        store_reports_put(l, &r, T0, &what, err)) {
+        CHECK(got && of.request == 1 && of.n_needles > 4);
+        return store_reports_end(l, err);
+    }
+    struct pixl_error second = { 0 };
+    CHECK(!store_reports_end(l, &second));
+    CHECK_INT(second.code, err->code);
+    return false;
+}
+
+static bool take_outcome(void *ctx, const struct store_outcome *o)
+{
+    ++*(int *)ctx;
+    return o->state == STUDY_DEIDENTIFIED;
+}
+
+static bool take_report(void *ctx, const struct store_report *r, const struct store_subject *of)
+{
+    *(int *)ctx += 10;
+    return str_eq(r->text, STR("a report")) && of->request == 1;
+}
+
+static bool read_extract(struct store *s, struct pixl_error *err)
+{
+    int n = 0;
+    const struct store_extract_reader reader = { take_outcome, take_report, &n };
+    bool ok = store_read_extract(s, STR("p"), STR(TIME_1), &reader, err);
+    if (ok)
+        CHECK_INT(n, 12); /* two studies of one request, and its report */
+    return ok;
+}
+
 static bool whole_life(const char *url, struct pixl_error *err)
 {
     struct store *s = NULL;
@@ -59,7 +101,7 @@ static bool whole_life(const char *url, struct pixl_error *err)
     struct str *projects, meta;
     bool ok = populate_one(s, err) && retrieve_one(s, err) && retrieve_one(s, err) &&
               store_find_images(s, phi_text(STR("A")), &arena, &ids, &n_ids, err) &&
-              store_projects(s, &arena, &projects, &n_projects, err) &&
+              store_projects(s, &arena, &projects, &n_projects, err) && load_report(s, err) && read_extract(s, err) &&
               store_meta_put_if_absent(s, "k", STR("v"), &arena, &meta, err);
     if (ok)
         CHECK(n_ids == 2 && n_projects == 1 && str_eq(meta, STR("v")));

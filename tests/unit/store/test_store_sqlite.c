@@ -124,7 +124,7 @@ static void test_open__brings_an_older_store_up_to_date(void)
     bring(s, 1, STUDY_EXPORTED);
     add(s, (struct ask){ .mrn = "2", .accession = "B" });
     store_close(s);
-    raw("DROP TABLE instance_skipped; PRAGMA user_version = 1");
+    raw("DROP TABLE instance_skipped; DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 1");
     REQUIRE_OK(store_open(store_url(true), &s, &err), err);
     CHECK_INT(image_of(s, 1).state, STUDY_EXPORTED);
     CHECK_INT(image_of(s, 1).instances_skipped, 1);
@@ -142,6 +142,28 @@ static void test_open__brings_an_older_store_up_to_date(void)
     by[STUDY_WHY_MODALITY] = 77;
     CHECK_FAILS(store_get_skipped(s, m.id, by, &err), err, PIXL_E_CORRUPT);
     CHECK_INT(by[STUDY_WHY_MODALITY], 77);
+    store_close(s);
+}
+
+static void test_open__brings_an_older_store_to_the_newest_version(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 7 });
+    store_close(s);
+    raw("DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 2");
+    REQUIRE_OK(store_open(store_url(true), &s, &err), err);
+    CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 7 }), STORE_KNOWN);
+    struct store_report_load *l = NULL;
+    enum store_report_put what;
+    bool got = false;
+    const struct store_report r = { .procedure_occurrence_id = 7, .text = STR("normal") };
+    REQUIRE_OK(store_reports_begin(s, false, &l, &err), err);
+    CHECK_OK(store_reports_enter(l, STR("p"), STR(TIME_1), &got, &err), err);
+    REQUIRE(got);
+    CHECK_OK(store_reports_put(l, &r, T0, &what, &err), err);
+    CHECK_INT(what, STORE_REPORT_NEW);
+    REQUIRE_OK(store_reports_end(l, &err), err);
     store_close(s);
 }
 
@@ -355,6 +377,7 @@ int main(int argc, char **argv)
         TEST(test_open__refuses_what_it_does_not_know),
         TEST(test_open__keeps_what_was_there),
         TEST(test_open__brings_an_older_store_up_to_date),
+        TEST(test_open__brings_an_older_store_to_the_newest_version),
         TEST(test_schema__refuses_rows_that_make_no_sense),
         TEST(test_adopted__waits_until_it_is_named),
         TEST(test_keys__with_the_same_hash_are_told_apart),
