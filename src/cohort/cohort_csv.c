@@ -1,16 +1,11 @@
 /* The CSV kind: a header in one of two forms, the older one (dates as a spreadsheet shows them) and the present one,
  * which has study UIDs.  Every cell is text: "NA" and "null" are values like others, only blank means not known. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cohort_internal.h"
 #include "base/slug.h"
 #include "config/nearest.h"
-#include "csv.h"
 
 /* Symbol, name in the header, in the older form, in the present one: R required, O optional, N not there. */
 #define COLUMNS(X)                                                       \
@@ -49,7 +44,6 @@ static const int column_needs[2][COL_COUNT] = {
 
 struct cohort_csv {
     struct cohort base;
-    int fd;
     struct csv *csv;
     const char *name;
     bool is_present_form;
@@ -57,19 +51,6 @@ struct cohort_csv {
     size_t at[COL_COUNT];        /* cell of each column; SIZE_MAX: not there */
     char extract_time[ISO_TIME_SIZE];
 };
-
-static bool read_file(void *ctx, char *p, size_t max, size_t *n, struct pixl_error *err)
-{
-    const struct cohort_csv *c = ctx;
-    ssize_t got;
-    do
-        got = read(c->fd, p, max);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return pixl_fail_errno(err, errno, "read");
-    *n = (size_t)got;
-    return true;
-}
 
 static bool read_record(struct cohort_csv *c, bool *got, struct csv_record *out, struct pixl_error *err)
 {
@@ -148,22 +129,29 @@ static const char *strange_separator(const struct csv_record *r)
     return memchr(r->cells[0].p, '\t', r->cells[0].n) != NULL ? "tabs" : NULL;
 }
 
-static bool read_header(struct cohort_csv *c, struct pixl_error *err)
+bool cohort_csv_header(struct csv *csv, const char *name, struct csv_record *out, struct pixl_error *err)
 {
     struct csv_record r;
     bool got = false;
-    if (!read_record(c, &got, &r, err))
-        return false;
+    if (!csv_next(csv, &got, &r, err))
+        return pixl_wrap(err, "%s", name);
     if (!got)
-        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: the file is empty; a header is expected", c->name);
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: the file is empty; a header is expected", name);
     if (r.not_utf8 != 0)
-        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: line %llu: the header is not UTF-8", c->name,
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: line %llu: the header is not UTF-8", name,
                          (unsigned long long)r.line);
     const char *separator = strange_separator(&r);
     if (separator != NULL)
         return pixl_fail(err, PIXL_E_INVALID, 0, "%s: line %llu: the columns are separated by %s; commas are expected",
-                         c->name, (unsigned long long)r.line, separator);
-    return map_header(c, &r, err);
+                         name, (unsigned long long)r.line, separator);
+    *out = r;
+    return true;
+}
+
+static bool read_header(struct cohort_csv *c, struct pixl_error *err)
+{
+    struct csv_record r;
+    return cohort_csv_header(c->csv, c->name, &r, err) && map_header(c, &r, err);
 }
 
 /* --- rows ------------------------------------------------------------------------------------------------------- */
@@ -286,8 +274,6 @@ static void csv_cohort_close(struct cohort *base)
 {
     struct cohort_csv *c = (struct cohort_csv *)base;
     csv_free(c->csv);
-    if (c->fd >= 0)
-        (void)close(c->fd);
     arena_done(&c->base.arena);
     free(c);
 }
@@ -301,18 +287,13 @@ bool cohort_csv_open(const char *path, struct cohort **out, struct pixl_error *e
         return pixl_fail(err, PIXL_E_NOMEM, 0, "open a cohort");
     cohort_auto *base = &c->base;
     c->base.ops = &csv_ops;
-    c->fd = -1;
     arena_init(&c->base.arena, 1 << 16);
     c->name = arena_cstr(&c->base.arena, cohort_base_name(path));
     if (c->name == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "open a cohort");
-    c->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    struct stat st;
-    if (c->fd < 0 || fstat(c->fd, &st) != 0)
-        return pixl_fail_errno(err, errno, "%s", c->name);
-    if (!S_ISREG(st.st_mode))
-        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: not a regular file", c->name);
-    if (!csv_new((struct csv_source){ read_file, c }, &c->csv, err) || !read_header(c, err))
+    if (!csv_open(path, &c->csv, err))
+        return pixl_wrap(err, "%s", c->name);
+    if (!read_header(c, err))
         return false;
     *out = PIXL_STEAL(&base);
     return true;

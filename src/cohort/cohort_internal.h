@@ -3,7 +3,9 @@
 #ifndef PIXL_COHORT_INTERNAL_H
 #define PIXL_COHORT_INTERNAL_H
 
+#include "base/duck.h"
 #include "cohort.h"
+#include "csv.h"
 #include "study/iso_time.h"
 
 struct cohort_ops {
@@ -25,6 +27,20 @@ struct cohort {
 PIXL_MUST_CHECK bool cohort_csv_open(const char *path, struct cohort **out, struct pixl_error *err);
 PIXL_MUST_CHECK bool cohort_omop_open(const char *path, const char *temp_dir, struct cohort **out,
                                       struct pixl_error *err);
+
+/* The first record, which must be a header of our dialect.  name: for errors. */
+PIXL_MUST_CHECK bool cohort_csv_header(struct csv *csv, const char *name, struct csv_record *out,
+                                       struct pixl_error *err);
+
+/* Is this open file parquet, by its ends?  They tell truncated, renamed and empty files apart, for which DuckDB has one
+ * error.  name: for errors. */
+PIXL_MUST_CHECK bool cohort_check_parquet(int fd, const char *name, struct pixl_error *err);
+/* DuckDB's names of types: whole numbers of at most 64 bits; floating point. */
+bool cohort_is_whole_type(struct str type);
+bool cohort_is_real_type(struct str type);
+/* A whole number that came as BIGINT or DOUBLE.  false: it is none, or beyond 2^53 in a floating point value, where
+ * neighbours share one. */
+bool cohort_read_id(const struct duck_value *v, int64_t *out);
 
 /* The part of a path that an error may name. */
 const char *cohort_base_name(const char *path);

@@ -97,31 +97,34 @@ static bool is_there_at(int fd, const char *name)
     return fstatat(fd, name, &st, 0) == 0;
 }
 
-/* Wrong ends tell truncated, renamed and empty files apart, for which DuckDB has one error. */
+bool cohort_check_parquet(int fd, const char *name, struct pixl_error *err)
+{
+    struct stat st;
+    char head[4] = "", tail[4] = "";
+    if (fstat(fd, &st) != 0)
+        return pixl_fail_errno(err, errno, "%s", name);
+    if (!S_ISREG(st.st_mode))
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: not a regular file", name);
+    if (st.st_size == 0)
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "%s: the file is empty", name);
+    bool has_ends = st.st_size >= 12 && pread(fd, head, 4, 0) == 4 && pread(fd, tail, 4, st.st_size - 4) == 4;
+    if (!has_ends || memcmp(head, "PAR1", 4) != 0)
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "%s: this is no parquet file", name);
+    if (memcmp(tail, "PAR1", 4) != 0)
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "%s: the parquet file is cut short", name);
+    return true;
+}
+
 static bool check_parquet(const struct table_files *t, const char *name, struct pixl_error *err)
 {
+    char shown[512];
+    (void)snprintf(shown, sizeof shown, "%s/%s", t->dir, name);
     int fd = openat(t->fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        int e = errno;
-        if (fd >= 0)
-            (void)close(fd);
-        return pixl_fail_errno(err, e, "%s/%s", t->dir, name);
-    }
-    char head[4] = "", tail[4] = "";
-    bool is_file = S_ISREG(st.st_mode);
-    bool has_ends =
-        is_file && st.st_size >= 12 && pread(fd, head, 4, 0) == 4 && pread(fd, tail, 4, st.st_size - 4) == 4;
+    if (fd < 0)
+        return pixl_fail_errno(err, errno, "%s", shown);
+    bool ok = cohort_check_parquet(fd, shown, err);
     (void)close(fd);
-    if (!is_file)
-        return pixl_fail(err, PIXL_E_INVALID, 0, "%s/%s: not a regular file", t->dir, name);
-    if (st.st_size == 0)
-        return pixl_fail(err, PIXL_E_CORRUPT, 0, "%s/%s: the file is empty", t->dir, name);
-    if (!has_ends || memcmp(head, "PAR1", 4) != 0)
-        return pixl_fail(err, PIXL_E_CORRUPT, 0, "%s/%s: this is no parquet file", t->dir, name);
-    if (memcmp(tail, "PAR1", 4) != 0)
-        return pixl_fail(err, PIXL_E_CORRUPT, 0, "%s/%s: the parquet file is cut short", t->dir, name);
-    return true;
+    return ok;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -351,20 +354,25 @@ static bool is_one_of(struct str type, const char *const *names, size_t n)
     return false;
 }
 
-static bool is_real_type(struct str type)
+bool cohort_is_real_type(struct str type)
 {
     static const char *const names[] = { "FLOAT", "DOUBLE" };
     return is_one_of(type, names, ARRAY_LEN(names));
 }
 
+bool cohort_is_whole_type(struct str type)
+{
+    static const char *const names[] = { "TINYINT",  "SMALLINT",  "INTEGER",  "BIGINT",
+                                         "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT" };
+    return is_one_of(type, names, ARRAY_LEN(names));
+}
+
 static bool fits(enum kind kind, struct str type)
 {
-    static const char *const whole[] = { "TINYINT",  "SMALLINT",  "INTEGER",  "BIGINT",
-                                         "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT" };
     static const char *const days[] = { "DATE",         "TIMESTAMP",    "TIMESTAMP_S",
                                         "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE" };
     switch (kind) {
-    case ID: return is_one_of(type, whole, ARRAY_LEN(whole)) || is_real_type(type);
+    case ID: return cohort_is_whole_type(type) || cohort_is_real_type(type);
     case TEXT: return str_eq(type, STR("VARCHAR"));
     case DAY: return is_one_of(type, days, ARRAY_LEN(days));
     }
@@ -393,7 +401,7 @@ static bool check_column(struct cohort_omop *c, const struct part *p, enum colum
     static const char *const wanted[] = { [ID] = "whole numbers are", [TEXT] = "text is", [DAY] = "a date is" };
     if (fits(columns[col].kind, type)) {
         c->is_null[col] = false;
-        c->is_real[col] = c->is_real[col] || is_real_type(type);
+        c->is_real[col] = c->is_real[col] || cohort_is_real_type(type);
         return true;
     }
     bool any = true;
@@ -552,7 +560,7 @@ static struct str text_of(const struct duck_value *v)
 }
 
 /* Beyond 2^53 neighbouring numbers share a floating point value, and rows of two patients would be joined. */
-static bool read_id(const struct duck_value *v, int64_t *out)
+bool cohort_read_id(const struct duck_value *v, int64_t *out)
 {
     if (v->type == DUCK_I64)
         *out = v->i64;
@@ -591,9 +599,9 @@ static bool omop_next(struct cohort *base, bool *got, struct cohort_row *row, st
     q->mrn = phi_text(text_of(&v[1]));
     q->accession_number = phi_text(text_of(&v[2]));
     q->study_uid = phi_text(text_of(&v[3]));
-    if (!read_id(&v[0], &q->procedure_occurrence_id))
+    if (!cohort_read_id(&v[0], &q->procedure_occurrence_id))
         cohort_refuse(row, "procedure_occurrence_id: not a whole number");
-    else if (!read_id(&v[5], &person))
+    else if (!cohort_read_id(&v[5], &person))
         cohort_refuse(row, "person_id: not a whole number");
     else if (!read_day(&v[4], &q->study_date))
         cohort_refuse(row, "procedure_date: not within the years 1 to 9999");

@@ -1,7 +1,11 @@
 #include "csv.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { INPUT_BYTES = 64 * 1024 };
 
@@ -15,6 +19,7 @@ enum where {
 
 struct csv {
     struct csv_source source;
+    int fd; /* of csv_open(); -1 */
     char input[INPUT_BYTES];
     size_t at, end;
     bool started, ended;
@@ -33,9 +38,39 @@ bool csv_new(struct csv_source source, struct csv **out, struct pixl_error *err)
     if (c == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "read a CSV");
     c->source = source;
+    c->fd = -1;
     c->line = 1;
     buf_init(&c->text, CSV_RECORD_BYTES_MAX);
     *out = c;
+    return true;
+}
+
+static bool read_file(void *ctx, char *p, size_t max, size_t *n, struct pixl_error *err)
+{
+    const struct csv *c = ctx;
+    ssize_t got;
+    do
+        got = read(c->fd, p, max);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return pixl_fail_errno(err, errno, "read");
+    *n = (size_t)got;
+    return true;
+}
+
+bool csv_open(const char *path, struct csv **out, struct pixl_error *err)
+{
+    csv_auto *c = NULL;
+    if (!csv_new((struct csv_source){ 0 }, &c, err))
+        return false;
+    c->source = (struct csv_source){ read_file, c };
+    c->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    struct stat st;
+    if (c->fd < 0 || fstat(c->fd, &st) != 0)
+        return pixl_fail_errno(err, errno, "open");
+    if (!S_ISREG(st.st_mode))
+        return pixl_fail(err, PIXL_E_INVALID, 0, "not a regular file");
+    *out = PIXL_STEAL(&c);
     return true;
 }
 
@@ -43,6 +78,8 @@ void csv_free(struct csv *c)
 {
     if (c == NULL)
         return;
+    if (c->fd >= 0)
+        (void)close(c->fd);
     buf_done(&c->text);
     free(c->cell_ends);
     free(c->cells);

@@ -4,7 +4,7 @@
  *   cell   = text without quote, comma, CR, LF   |   '"' text with quotes doubled '"'
  * UTF-8, with or without byte order mark.  Whatever is not so ends the reading with the number of its line: a strayed
  * quote makes the meaning of all that follows doubtful.
- * Owns: its buffers.  Never: guesses a dialect; shows the content of a cell.
+ * Owns: its buffers, and the file that it opened.  Never: guesses a dialect; shows the content of a cell.
  * Threads: one reader belongs to one thread. */
 #ifndef PIXL_COHORT_CSV_H
 #define PIXL_COHORT_CSV_H
@@ -32,6 +32,8 @@ struct csv_record {
 };
 
 PIXL_MUST_CHECK bool csv_new(struct csv_source source, struct csv **out, struct pixl_error *err);
+/* Of a regular file.  Fails: as open(2); INVALID. */
+PIXL_MUST_CHECK bool csv_open(const char *path, struct csv **out, struct pixl_error *err);
 void csv_free(struct csv *c);
 PIXL_DEFINE_CLEANUP(csv, csv_free)
 #define csv_auto PIXL_CLEANUP(csv_freep) struct csv

@@ -6,6 +6,7 @@
 #include "base/duck.h"
 #include "base/fs.h"
 #include "cohort/cohort.h"
+#include "cohort/reports.h"
 #include "fault.h"
 
 /* Opens and reads to the end; *rows counts what came before a failure. */
@@ -30,14 +31,37 @@ static bool read_cohort(const char *path, size_t *rows, struct pixl_error *err)
     }
 }
 
-static void sweep(const char *path, size_t want_rows, long at_least)
+/* The same for reports. */
+static bool read_reports(const char *path, size_t *rows, struct pixl_error *err)
+{
+    reports_auto *f = NULL;
+    *rows = 0;
+    if (!reports_open(path, test_path("spill"), &f, err)) {
+        CHECK(f == NULL);
+        return false;
+    }
+    for (;;) {
+        struct reports_row row = { .line = 4711 };
+        bool got = true;
+        if (!reports_next(f, &got, &row, err)) {
+            CHECK(got && row.line == 4711);
+            return false;
+        }
+        if (!got)
+            return true;
+        ++*rows;
+    }
+}
+
+static void sweep(bool (*read)(const char *path, size_t *rows, struct pixl_error *err), const char *path,
+                  size_t want_rows, long at_least)
 {
     for (long n = 0;; n++) {
         struct pixl_error err = { 0 };
         size_t rows = 0;
         test_row("allocation %ld", n);
         fault_alloc_after(n);
-        bool ok = read_cohort(path, &rows, &err);
+        bool ok = read(path, &rows, &err);
         bool reached = fault_alloc_stop();
         if (!reached) {
             CHECK_OK(ok, err);
@@ -69,7 +93,7 @@ static void test_cohort__csv_without_memory_fails_cleanly(void)
     char path[1024];
     (void)snprintf(path, sizeof path, "%s", test_path("cohort.csv"));
     REQUIRE_OK(fs_write_whole(path, buf_str(&b), 0600, &err), err);
-    sweep(path, 13, 12);
+    sweep(read_cohort, path, 13, 12);
 }
 
 static void write_table(struct duck *d, const char *name, const char *query)
@@ -101,7 +125,24 @@ static void test_cohort__omop_without_memory_fails_cleanly(void)
     duck_close(d);
     char path[1024];
     (void)snprintf(path, sizeof path, "%s", test_path("extract"));
-    sweep(path, 3, 40);
+    sweep(read_cohort, path, 3, 40);
+}
+
+static void test_reports__without_memory_fail_cleanly(void)
+{
+    struct pixl_error err = { 0 };
+    char path[1024];
+    (void)snprintf(path, sizeof path, "%s", test_path("r.csv"));
+    REQUIRE_OK(fs_write_whole(path, STR("procedure_occurrence_id,image_report\n1,\"CANARY\nx\"\n2,y\n"), 0600, &err),
+               err);
+    sweep(read_reports, path, 2, 5);
+    duck_auto *d = NULL;
+    REQUIRE_OK(duck_open(test_path("spill"), 64, &d, &err), err);
+    write_table(d, "r.parquet",
+                "SELECT i AS procedure_occurrence_id, 'CANARY' AS image_report, "
+                "NULL::INTEGER AS image_identifier, TIMESTAMP '2020-05-23' AS extract_datetime FROM range(3) t(i)");
+    (void)snprintf(path, sizeof path, "%s", test_path("r.parquet"));
+    sweep(read_reports, path, 3, 10);
 }
 
 int main(int argc, char **argv)
@@ -109,6 +150,7 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         TEST(test_cohort__csv_without_memory_fails_cleanly),
         TEST(test_cohort__omop_without_memory_fails_cleanly),
+        TEST(test_reports__without_memory_fail_cleanly),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }
