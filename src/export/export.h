@@ -1,7 +1,7 @@
 /* export.h - the tables that go with the images: the tree below the export root.
  *
  *   <root>/<slug>/all_extracts/<time-slug>/omop/public/...        copied from the extract
- *                                         /radiology/IMAGE_LINKER.parquet, OUTCOMES.parquet
+ *                                         /radiology/IMAGE_LINKER.parquet, OUTCOMES.parquet, radiology.parquet
  *   <root>/<slug>/latest -> all_extracts/<newest time-slug>       relative, replaced atomically
  * Owns: nothing between calls.  Never: holds an identifier: what it writes is read from the store's pseudonyms.
  * Threads: one call at a time per project. */
@@ -19,11 +19,21 @@
 PIXL_MUST_CHECK bool export_copy_public(const char *root, struct str slug, struct str time_slug, const char *public_dir, struct str source,
                                         struct pixl_error *err);
 
-struct export_counts { int64_t linked, outcomes; };
-/* Writes both radiology tables of one extract from the store (one snapshot), zstd or snappy, atomically, and moves `latest`.
+enum { EXPORT_WITHHELD_SHOWN = 20 };
+struct export_counts {
+    int64_t linked, outcomes, reports; /* rows of the three tables */
+    int64_t open[STUDY_STATE_COUNT];   /* rows of OUTCOMES whose study is not at an end, by its state */
+    int64_t reports_withheld;
+    struct export_withheld {
+        int64_t request, procedure_occurrence_id;
+    } withheld[EXPORT_WITHHELD_SHOWN]; /* the first of them */
+};
+/* Writes the radiology tables of one extract from the store (one snapshot), snappy, atomically, and moves `latest`.
  *   IMAGE_LINKER: procedure_occurrence_id BIGINT, pseudo_study_uid VARCHAR; exported and kept studies only
  *   OUTCOMES:     procedure_occurrence_id, outcome, reason, pseudo_study_uid (NULL when nothing was delivered), instances_found, instances_delivered,
  *                 instances_skipped; one row per request and study; a withheld study says no more than that
+ *   radiology:    image_identifier VARCHAR (the pseudo study UID), procedure_occurrence_id, image_report; a row for each delivered
+ *                 study of a procedure whose report passes report_check.h; no file when there is none
  * Sorted by procedure and pseudo UID.  Fails: NO_SPACE, DENIED, IO, UNSUPPORTED (no DuckDB). */
 PIXL_MUST_CHECK bool export_write_tables(struct store *s, const char *root, struct str slug, struct str extract_time, struct str time_slug,
                                          const char *temp_dir, struct export_counts *counts, struct pixl_error *err);

@@ -333,7 +333,7 @@ static void check_parquet(const char *name, const char *want)
 static struct export_counts write_tables(struct store *s, const char *time, const char *time_slug)
 {
     struct pixl_error err = { 0 };
-    struct export_counts n = { -1, -1 };
+    struct export_counts n = { .linked = -1, .outcomes = -1 };
     REQUIRE_OK(export_write_tables(s, test_path("exports"), STR("p"), str_of(time), str_of(time_slug),
                                    test_path("spill"), &n, &err),
                err);
@@ -406,7 +406,7 @@ static void test_export__tables_are_replaced_whole(void)
     (void)write_tables(s, TIME1, SLUG1);
     check_parquet(TREE1 "/radiology/OUTCOMES.parquet", OUTCOMES_HEAD "1|missing|not-in-archive|-|0|0|0\n");
     struct pixl_error err = { 0 };
-    struct export_counts n = { -1, -1 };
+    struct export_counts n = { .linked = -1, .outcomes = -1 };
     CHECK_FAILS(export_write_tables(s, test_path("exports"), STR("p"), STR(TIME1), STR("not-a-time"),
                                     test_path("spill"), &n, &err),
                 err, PIXL_E_INVALID);
@@ -424,7 +424,7 @@ static void test_export__root_with_quotes_in_its_name(void)
 {
     store_auto *s = open_store();
     struct pixl_error err = { 0 };
-    struct export_counts n = { -1, -1 };
+    struct export_counts n = { .linked = -1, .outcomes = -1 };
     CHECK_OK(export_write_tables(s, test_path("it's; [a] root"), STR("p"), STR(TIME1), STR(SLUG1), test_path("spill"),
                                  &n, &err),
              err);
