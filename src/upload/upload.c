@@ -92,3 +92,10 @@ bool upload_table(struct upload *u, struct str time_slug, const char *path, cons
         return pixl_fail(err, PIXL_E_INVALID, 0, "a table is delivered under a plain relative path only");
     return kept(u->ops->table(u, time_slug, path, remote, err), err);
 }
+
+bool upload_withdraw_table(struct upload *u, struct str time_slug, const char *remote, struct pixl_error *err)
+{
+    if (!slug_is_valid(time_slug) || !is_remote(remote))
+        return pixl_fail(err, PIXL_E_INVALID, 0, "a table is withdrawn by a plain relative path only");
+    return kept(u->ops->withdraw_table(u, time_slug, remote, err), err);
+}

@@ -51,5 +51,7 @@ struct upload_study {
 PIXL_MUST_CHECK bool upload_study(struct upload *u, const struct upload_study *z, struct pixl_error *err);
 /* One table file; remote as in export.h.  An equal one there is left as it is. */
 PIXL_MUST_CHECK bool upload_table(struct upload *u, struct str time_slug, const char *path, const char *remote, struct pixl_error *err);
+/* Takes a table away that was delivered before and is no more; one that is not there is fine. */
+PIXL_MUST_CHECK bool upload_withdraw_table(struct upload *u, struct str time_slug, const char *remote, struct pixl_error *err);
 
 #endif

@@ -15,6 +15,7 @@ struct upload_ops {
     bool (*check_key)(struct upload *u, struct str check_value, struct pixl_error *err);
     bool (*study)(struct upload *u, const struct upload_study *z, struct pixl_error *err);
     bool (*table)(struct upload *u, struct str time_slug, const char *path, const char *remote, struct pixl_error *err);
+    bool (*withdraw_table)(struct upload *u, struct str time_slug, const char *remote, struct pixl_error *err);
     void (*close)(struct upload *u);
 };
 struct upload { const struct upload_ops *ops; };         /* first member of every backend */

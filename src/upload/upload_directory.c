@@ -481,6 +481,14 @@ static bool directory_study(struct upload *u, const struct upload_study *z, stru
     return send(in, final, suffix, &want, err);
 }
 
+/* NULL: no memory. */
+static const char *table_path(const struct directory *d, struct arena *a, struct str time_slug, const char *remote)
+{
+    const char *slug = arena_str(a, time_slug).p;
+    const char *base = slug ? fs_path3(a, d->folder, slug, "parquet") : NULL;
+    return base ? fs_path(a, base, remote) : NULL;
+}
+
 static bool directory_table(struct upload *u, struct str time_slug, const char *path, const char *remote,
                             struct pixl_error *err)
 {
@@ -490,9 +498,7 @@ static bool directory_table(struct upload *u, struct str time_slug, const char *
     /* One process of a store publishes at a time: what a killed one left is replaced. */
     char suffix[UPLOAD_WRITER_MAX + 16];
     (void)snprintf(suffix, sizeof suffix, "%s.table", d->writer);
-    const char *slug = arena_str(&a, time_slug).p;
-    const char *base = slug ? fs_path3(&a, d->folder, slug, "parquet") : NULL;
-    const char *final = base ? fs_path(&a, base, remote) : NULL;
+    const char *final = table_path(d, &a, time_slug, remote);
     char *folder = final ? arena_cstr(&a, final) : NULL;
     if (folder == NULL)
         return fail_memory(err);
@@ -518,6 +524,17 @@ static bool directory_table(struct upload *u, struct str time_slug, const char *
     return send(in, final, suffix, &want, err);
 }
 
+static bool directory_withdraw_table(struct upload *u, struct str time_slug, const char *remote, struct pixl_error *err)
+{
+    struct directory *d = directory_of(u);
+    arena_auto a;
+    arena_init(&a, PATHS_MAX_BYTES);
+    const char *final = table_path(d, &a, time_slug, remote);
+    if (final == NULL)
+        return fail_memory(err);
+    return ensure_folder(d, &a, err) && (fs_remove(final, err) || blame(err));
+}
+
 const struct upload_ops upload_directory = {
     .word = PROJECT_TO_DIRECTORY,
     .caps = 0,
@@ -527,5 +544,6 @@ const struct upload_ops upload_directory = {
     .check_key = directory_check_key,
     .study = directory_study,
     .table = directory_table,
+    .withdraw_table = directory_withdraw_table,
     .close = directory_close,
 };

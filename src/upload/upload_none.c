@@ -56,6 +56,15 @@ static void none_close(struct upload *u)
     free(u);
 }
 
+static bool none_withdraw_table(struct upload *u, struct str time_slug, const char *remote, struct pixl_error *err)
+{
+    (void)u;
+    (void)time_slug;
+    (void)remote;
+    (void)err;
+    return true;
+}
+
 const struct upload_ops upload_none = {
     .word = PROJECT_TO_NONE,
     .caps = UPLOAD_CAP_KEEPS,
@@ -65,5 +74,6 @@ const struct upload_ops upload_none = {
     .check_key = none_check_key,
     .study = none_study,
     .table = none_table,
+    .withdraw_table = none_withdraw_table,
     .close = none_close,
 };

@@ -468,10 +468,15 @@ static void test_table__goes_below_its_extract(void)
     check_file(TABLE, "more");
     CHECK_INT(count_files("dest/my-project/2023-12-07t14-08-58/parquet/omop/public"), 1);
     CHECK_FAILS(upload_table(u, slug, test_path("none"), "Y.parquet", &err), err, PIXL_E_NOT_FOUND);
+    for (int again = 0; again < 2; again++)
+        CHECK_OK(upload_withdraw_table(u, slug, "omop/public/X.parquet", &err), err);
+    CHECK_INT(count_files("dest/my-project/2023-12-07t14-08-58/parquet/omop/public"), 0);
+    CHECK_OK(upload_withdraw_table(u, STR("2031-01-01"), "omop/public/X.parquet", &err), err);
     static const char *const bad[] = { "", "/x", "../x", "a/../../x", "a//x", "a/", ".x", "a/.x" };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         test_row("'%s'", bad[i]);
         CHECK_FAILS(upload_table(u, slug, test_path("x"), bad[i], &err), err, PIXL_E_INVALID);
+        CHECK_FAILS(upload_withdraw_table(u, slug, bad[i], &err), err, PIXL_E_INVALID);
     }
     CHECK_FAILS(upload_table(u, STR(".."), test_path("x"), "x", &err), err, PIXL_E_INVALID);
     CHECK_FAILS(upload_table(u, STR(""), test_path("x"), "x", &err), err, PIXL_E_INVALID);
@@ -487,6 +492,7 @@ static void test_none__delivers_nothing(void)
     CHECK_OK(upload_check_key(u, STR("key"), &err), err);
     CHECK_OK(upload_study(u, &z, &err), err);
     CHECK_OK(upload_table(u, STR("t"), z.zip_path, "x.parquet", &err), err);
+    CHECK_OK(upload_withdraw_table(u, STR("t"), "x.parquet", &err), err);
     CHECK_INT(count_files(""), 1);
 }
 
