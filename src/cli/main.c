@@ -15,8 +15,8 @@
 extern char **environ;
 
 const struct cli_command *const cli_commands[] = {
-    &cli_demo, &cli_run, &cli_populate, &cli_status, &cli_failed, &cli_retry, &cli_trace, &cli_deid, &cli_config,
-    &cli_check_env, &cli_reference, &cli_completion, &cli_work_one,
+    &cli_demo,   &cli_run,  &cli_populate, &cli_status,    &cli_failed,    &cli_retry,      &cli_trace,    &cli_reports,
+    &cli_export, &cli_deid, &cli_config,   &cli_check_env, &cli_reference, &cli_completion, &cli_work_one,
 };
 const size_t cli_commands_count = ARRAY_LEN(cli_commands);
 
@@ -58,7 +58,7 @@ static void print_help(FILE *to, const struct cli_command *c)
                       "and delivers images and tables to a research environment.\n\ncommands:\n");
     for (size_t i = 0; i < cli_commands_count; i++)
         if (!cli_commands[i]->is_hidden)
-            (void)fprintf(to, "  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+            (void)fprintf(to, "  %-20s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
     (void)fprintf(to, "\n`pixl COMMAND --help` tells more; `pixl --version` the version.\n"
                       "Exit codes: 0 all done, 1 some failed, 2 wrong usage or configuration, 75 work is left (run again).\n");
 }

@@ -64,8 +64,11 @@ static void put_line(struct show_progress *p, const char *text, bool now)
 void show_step(void *ctx, enum run_step step, int64_t done, int64_t of)
 {
     static const char *const words[] = {
-        [RUN_INDEXING] = "reading the archive's index", [RUN_POPULATING] = "reading the cohort", [RUN_WORKING] = "working",
+        [RUN_INDEXING] = "reading the archive's index",
+        [RUN_POPULATING] = "reading the cohort",
+        [RUN_WORKING] = "working",
         [RUN_PUBLISHING] = "writing the tables",
+        [RUN_READING_REPORTS] = "reading the reports",
     };
     struct show_progress *p = ctx;
     char line[160];
@@ -212,15 +215,28 @@ static const char *end_name(enum work_end e)
     return e == WORK_DONE ? "done" : e == WORK_STOPPED ? "stopped" : "gave-up";
 }
 
-static json_t *extracts_json(const struct run_summary *r)
+static json_t *open_json(const struct export_counts *c)
+{
+    json_t *open = json_object();
+    for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
+        if (c->open[i] > 0)
+            (void)json_object_set_new(open, study_state_name((enum study_state)i), json_integer(c->open[i]));
+    return open;
+}
+
+json_t *show_extracts_json(const struct publish_extract *extracts, size_t n)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < r->n_extracts; i++) {
-        const struct publish_extract *e = &r->extracts[i];
-        (void)json_array_append_new(list, json_pack("{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:b, s:o}", "project", text(e->project),
-            "extract", text(e->time_slug), "tables", e->dir ? e->dir : "", "destination", e->place ? json_string(e->place) : json_null(),
-            "linked", (json_int_t)e->counts.linked, "outcomes", (json_int_t)e->counts.outcomes, "files", (json_int_t)e->files,
-            "delivered", e->delivered, "error", e->error.code ? json_string(e->error.msg) : json_null()));
+    for (size_t i = 0; i < n; i++) {
+        const struct publish_extract *e = &extracts[i];
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:b, s:o}", "project", text(e->project),
+                            "extract", text(e->time_slug), "tables", e->dir ? e->dir : "", "destination",
+                            e->place ? json_string(e->place) : json_null(), "linked", (json_int_t)e->counts.linked,
+                            "outcomes", (json_int_t)e->counts.outcomes, "reports", (json_int_t)e->counts.reports,
+                            "reports_withheld", (json_int_t)e->counts.reports_withheld, "open", open_json(&e->counts),
+                            "files", (json_int_t)e->files, "delivered", e->delivered, "error",
+                            e->error.code ? json_string(e->error.msg) : json_null()));
     }
     return list;
 }
@@ -234,17 +250,46 @@ static void summary_json(const struct run_summary *r, const struct settings *set
     json_t *archive = json_pack("{s:I, s:I}", "unreadable", (json_int_t)r->archive.unreadable, "damaged",
                                 (json_int_t)r->archive.damaged);
     json_t *left_alone = r->left_alone ? json_string(r->left_alone) : json_null();
-    show_json(json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "end", end_name(r->end), "state_dir", set->state_dir,
-                        "cohort", cohort, "archive", archive, "counts", show_counts_json(&r->counts), "extracts",
-                        extracts_json(r), "left_alone", left_alone, "left", (json_int_t)r->left));
+    show_json(json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "end", end_name(r->end), "state_dir",
+                        set->state_dir, "cohort", cohort, "archive", archive, "counts", show_counts_json(&r->counts),
+                        "extracts", show_extracts_json(r->extracts, r->n_extracts), "left_alone", left_alone, "left",
+                        (json_int_t)r->left));
 }
 
-static void summary_extracts(const struct run_summary *r)
+static void show_open(const struct export_counts *c)
 {
-    for (size_t i = 0; i < r->n_extracts; i++) {
-        const struct publish_extract *e = &r->extracts[i];
-        printf("tables of %.*s, extract %.*s: %lld linked, %lld outcomes, in %s\n", STR_ARG(e->project), STR_ARG(e->time_slug),
-               (long long)e->counts.linked, (long long)e->counts.outcomes, e->dir ? e->dir : "");
+    int64_t n = 0;
+    for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
+        n += c->open[i];
+    if (n == 0)
+        return;
+    printf("  %lld of these outcomes are still open:", (long long)n);
+    for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
+        if (c->open[i] > 0)
+            printf(" %lld %s", (long long)c->open[i], study_state_name((enum study_state)i));
+    printf("\n");
+}
+
+static void show_withheld(const struct export_counts *c)
+{
+    if (c->reports_withheld == 0)
+        return;
+    printf("  %lld reports are withheld, as they hold an identity:", (long long)c->reports_withheld);
+    for (int64_t i = 0; i < c->reports_withheld && i < EXPORT_WITHHELD_SHOWN; i++)
+        printf("%s procedure %lld (request %lld)", i ? "," : "", (long long)c->withheld[i].procedure_occurrence_id,
+               (long long)c->withheld[i].request);
+    printf("%s\n", c->reports_withheld > EXPORT_WITHHELD_SHOWN ? ", ..." : "");
+}
+
+void show_extracts(const struct publish_extract *extracts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct publish_extract *e = &extracts[i];
+        printf("tables of %.*s, extract %.*s: %lld linked, %lld outcomes, %lld reports, in %s\n", STR_ARG(e->project),
+               STR_ARG(e->time_slug), (long long)e->counts.linked, (long long)e->counts.outcomes,
+               (long long)e->counts.reports, e->dir ? e->dir : "");
+        show_open(&e->counts);
+        show_withheld(&e->counts);
         if (!e->delivered)
             printf("  NOT delivered: %s\n", e->error.msg);
         else if (e->place != NULL)
@@ -273,7 +318,7 @@ void show_summary(const struct run_summary *r, const struct settings *set, bool 
                (unsigned long long)r->archive.unreadable, (unsigned long long)r->archive.damaged);
     printf("studies:\n");
     show_counts(stdout, &r->counts);
-    summary_extracts(r);
+    show_extracts(r->extracts, r->n_extracts);
     if (r->left_alone != NULL)
         printf("left alone, as their configuration cannot be used:\n%s\n", r->left_alone);
     if (r->left > 0)

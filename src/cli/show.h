@@ -35,6 +35,10 @@ void show_image(FILE *to, const struct store_image *i);
 /* Prints and frees. */
 void show_json(json_t *j);
 
+/* Tables that were written, what is open in them, what was withheld, and where they went. */
+void show_extracts(const struct publish_extract *e, size_t n);
+json_t *show_extracts_json(const struct publish_extract *e, size_t n); /* given */
+
 /* The end of a run, for a person or as JSON. */
 void show_summary(const struct run_summary *r, const struct settings *set, bool json);
 

@@ -38,6 +38,9 @@ struct export_counts {
 PIXL_MUST_CHECK bool export_write_tables(struct store *s, const char *root, struct str slug, struct str extract_time, struct str time_slug,
                                          const char *temp_dir, struct export_counts *counts, struct pixl_error *err);
 
+/* The table that can be gone again, by its path at the destination. */
+#define EXPORT_REPORTS_REMOTE "radiology/radiology.parquet"
+
 /* The files of one extract that are to be uploaded, with their path below <time-slug>/parquet/ at the destination
  * ("omop/public/PROCEDURE_OCCURRENCE.parquet", "radiology/OUTCOMES.parquet"), sorted; in the arena. */
 struct export_file { const char *path; const char *remote; };

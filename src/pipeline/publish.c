@@ -1,17 +1,40 @@
 #include "publish.h"
 
-#include <stdio.h>
+#include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "cohort/cohort.h"
 
-/* Brings the files of one extract to the destination; what is there already and equal is left as it is. */
+enum { LOCK_WAIT_S = 60, LOCK_POLL_MS = 100 };
+
+/* Held while one extract is written and delivered: tables of two moments never meet, here or at the destination. */
+static bool take_lock(struct site *s, struct arena *a, int *fd, struct pixl_error *err)
+{
+    const int64_t until = clock_mono_us() + INT64_C(1000000) * LOCK_WAIT_S;
+    const char *path = fs_path(a, site_settings(s)->state_dir, "publish.lock");
+    if (path == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "lock of the tables");
+    while (!fs_lock(path, fd, err)) {
+        if (err->code != PIXL_E_BUSY || clock_mono_us() >= until)
+            return pixl_wrap(err, "another pixl writes the tables");
+        pixl_error_clear(err);
+        (void)poll(NULL, 0, LOCK_POLL_MS);
+    }
+    return true;
+}
+
+/* Brings the files of one extract to the destination; what is there already and equal is left as it is.  Reports that may
+ * not leave any more go first. */
 static bool deliver_files(struct site_project *p, const char *root, struct publish_extract *e, struct arena *a, struct pixl_error *err)
 {
     struct export_file *files;
     size_t n;
+    if (e->counts.reports == 0 && !upload_withdraw_table(p->tables, e->time_slug, EXPORT_REPORTS_REMOTE, err))
+        return pixl_wrap(err, "%s", EXPORT_REPORTS_REMOTE);
     if (!export_list_files(root, e->project, e->time_slug, a, &files, &n, err))
         return false;
     for (size_t i = 0; i < n; i++) {
@@ -26,9 +49,8 @@ static bool write_and_deliver(struct site *s, struct str project, struct str ext
 {
     const struct settings *set = site_settings(s);
     struct site_project *p;
-    e->project = project;
-    if (!cohort_time_slug(a, extract_time, &e->time_slug, &e->error) ||
-        !export_write_tables(site_store(s), set->export_root_dir, project, extract_time, e->time_slug, set->temp_dir, &e->counts, &e->error))
+    if (!export_write_tables(site_store(s), set->export_root_dir, project, extract_time, e->time_slug, set->temp_dir,
+                             &e->counts, &e->error))
         return false;
     buf_auto dir;
     buf_init(&dir, 8192);
@@ -46,7 +68,15 @@ static bool write_and_deliver(struct site *s, struct str project, struct str ext
 
 static void publish_one(struct site *s, struct str project, struct str extract_time, struct arena *a, struct publish_extract *e)
 {
-    e->delivered = write_and_deliver(s, project, extract_time, a, e);
+    int lock = -1;
+    e->project = project;
+    e->delivered = cohort_time_slug(a, extract_time, &e->time_slug, &e->error) && take_lock(s, a, &lock, &e->error) &&
+                   write_and_deliver(s, project, extract_time, a, e);
+    if (lock >= 0)
+        (void)close(lock);
+    if (e->counts.reports_withheld > 0)
+        log_event(LOG_WARN, "reports.withheld", "project=%.*s extract=%.*s n=%lld", STR_ARG(project),
+                  STR_ARG(e->time_slug), (long long)e->counts.reports_withheld);
     if (!e->delivered)
         log_event(LOG_WARN, "tables.not_delivered", "project=%.*s extract=%.*s code=%s error=%s", STR_ARG(project), STR_ARG(e->time_slug),
                   pixl_code_name(e->error.code), e->error.msg);
@@ -90,5 +120,55 @@ bool publish_extracts(struct site *s, const struct str *projects, size_t n, stru
     }
     *out = list;
     *n_out = filled;
+    return true;
+}
+
+static bool is_asked_for(struct site *s, struct str project, struct str extract_time, struct arena *a, bool *out,
+                         struct pixl_error *err)
+{
+    struct str *times;
+    size_t n;
+    if (!store_extract_times(site_store(s), project, a, &times, &n, err))
+        return false;
+    *out = false;
+    for (size_t i = 0; i < n; i++)
+        *out = *out || str_eq(times[i], extract_time);
+    return true;
+}
+
+/* The folder's own texts end with it. */
+static bool enter_folder(struct site *s, const struct cohort *c, struct str wanted, struct arena *a,
+                         struct str *project, struct str *extract_time, struct pixl_error *err)
+{
+    bool is_there;
+    *project = arena_str(a, cohort_project(c));
+    *extract_time = arena_str(a, cohort_extract_time(c));
+    if (project->p == NULL || extract_time->p == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "extract");
+    if (wanted.n > 0 && !str_eq(wanted, *project))
+        return pixl_fail(err, PIXL_E_INVALID, 0, "the extract is of project '%.*s'", STR_ARG(*project));
+    if (!is_asked_for(s, *project, *extract_time, a, &is_there, err))
+        return false;
+    return is_there || pixl_fail(err, PIXL_E_NOT_FOUND, 0,
+                                 "no study was asked for in the extract of %.*s of project '%.*s': populate it first",
+                                 STR_ARG(*extract_time), STR_ARG(*project));
+}
+
+bool publish_folder(struct site *s, const char *folder, struct str project, struct arena *a,
+                    struct publish_extract *out, struct pixl_error *err)
+{
+    const struct settings *set = site_settings(s);
+    cohort_auto *c = NULL;
+    struct publish_extract e = { .delivered = false };
+    struct str slug, extract_time, time_slug;
+    if (!fs_is_dir(folder))
+        return pixl_fail(err, PIXL_E_INVALID, 0,
+                         "%s is no folder of an OMOP ES extract (for the cohort of a CSV give --project SLUG)", folder);
+    if (!cohort_open(folder, set->temp_dir, &c, err) || !enter_folder(s, c, project, a, &slug, &extract_time, err) ||
+        !cohort_time_slug(a, extract_time, &time_slug, err) ||
+        !export_copy_public(set->export_root_dir, slug, time_slug, cohort_public_dir(c), cohort_fingerprint(c), err))
+        return false;
+    publish_one(s, slug, extract_time, a, &e);
+    *out = e;
     return true;
 }

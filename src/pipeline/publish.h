@@ -1,4 +1,5 @@
 /* publish.h - writes the tables of every extract in the store and brings them, with the public files, to the research environment.
+ * May be called at any time, also beside a run: of several processes one at a time publishes, the others wait a minute for it.
  * Owns: nothing.  Threads: one call at a time per site. */
 #ifndef PIXL_PIPELINE_PUBLISH_H
 #define PIXL_PIPELINE_PUBLISH_H
@@ -19,5 +20,11 @@ struct publish_extract {
  * What goes wrong with one extract is told there, and the others go on.  Fails: when the store cannot be read. */
 PIXL_MUST_CHECK bool publish_extracts(struct site *s, const struct str *projects, size_t n, struct arena *a, struct publish_extract **out,
                                       size_t *n_out, struct pixl_error *err);
+
+/* The extract of an OMOP ES folder, whose public files are copied first, should they not be there.
+ * project: the slug that it must have; empty: any.  Fails: INVALID (no OMOP ES extract, another project), NOT_FOUND when nothing was
+ * asked for in that extract, as cohort_open() and export_copy_public(). */
+PIXL_MUST_CHECK bool publish_folder(struct site *s, const char *folder, struct str project, struct arena *a,
+                                    struct publish_extract *out, struct pixl_error *err);
 
 #endif

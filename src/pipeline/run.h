@@ -7,7 +7,7 @@
 #include "pipeline/publish.h"
 #include "pipeline/work.h"
 
-enum run_step { RUN_INDEXING, RUN_POPULATING, RUN_WORKING, RUN_PUBLISHING };
+enum run_step { RUN_INDEXING, RUN_POPULATING, RUN_WORKING, RUN_PUBLISHING, RUN_READING_REPORTS };
 
 struct run_options {
     const char *cohort;              /* NULL: go on with what the store holds */
