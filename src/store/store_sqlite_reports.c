@@ -11,7 +11,7 @@
 
 #include "store/series.h"
 
-enum { BATCH = 5000, BATCH_BYTES = 32 << 20, SUBJECT_BYTES_MAX = 64 << 20 };
+enum { BATCH = 10000, BATCH_BYTES = 32 << 20, SUBJECT_BYTES_MAX = 64 << 20 };
 
 /* --- what is known of a procedure ------------------------------------------------------------------------------ */
 
@@ -265,8 +265,8 @@ bool store_sqlite_reports_begin(struct store *store, bool dry, struct store_repo
     arena_init(&l->known.arena, SUBJECT_BYTES_MAX);
     if (!sqlite_db_exec(s->db,
                         "CREATE TEMP TABLE IF NOT EXISTS report_put (extract_time_id INTEGER, procedure INTEGER,"
-                        " PRIMARY KEY (extract_time_id, procedure)) WITHOUT ROWID;"
-                        " DELETE FROM temp.report_put",
+                        " PRIMARY KEY (extract_time_id, procedure)) WITHOUT ROWID; DELETE FROM temp.report_put;"
+                        " PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16000",
                         err)) {
         free(l);
         return false;
@@ -449,7 +449,10 @@ bool store_sqlite_reports_end(struct store_report_load *base, struct pixl_error 
     free(l);
     /* What is committed is committed: a table of ours that stays until the next load is not the caller's failure. */
     struct pixl_error ignored = { 0 };
-    if (!sqlite_db_exec(s->db, "DELETE FROM temp.report_put; PRAGMA shrink_memory", &ignored))
+    if (!sqlite_db_exec(s->db,
+                        "DELETE FROM temp.report_put; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 1000; "
+                        "PRAGMA shrink_memory",
+                        &ignored))
         pixl_error_clear(&ignored);
     return ok;
 }
