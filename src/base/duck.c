@@ -5,16 +5,22 @@
 #include "duck.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <duckdb.h>
 
 #include "fs.h"
+#include "hash.h"
 
 /* Every function used; what is not in this list does not exist for pixl. */
 #define DUCK_FUNCTIONS(X)                                                                                   \
@@ -46,6 +52,8 @@ static enum load_state load_state;
 struct duck {
     duckdb_database db;
     duckdb_connection con;
+    char spill[PATH_BYTES]; /* its folder; "" when there is none */
+    int spill_fd;           /* holds the lock that says that the folder is in use */
 };
 
 /* How a cell of one column becomes a duck_value. */
@@ -188,6 +196,82 @@ static bool fail_result(struct pixl_error *err, duckdb_result *r, const char *wh
     return fail_duck(err, api.result_error_type(r), api.result_error(r), what);
 }
 
+/* --- where it spills -------------------------------------------------------------------------------------------- */
+
+#define SPILL_PREFIX "duckdb-"
+
+/* The folder, locked; -1 when it is another's, or was removed between its making and its locking.
+ * is_own: one that we just made; on a file system without such locks (NFS) it is ours without, and nobody removes it. */
+static int lock_spill(const char *path, bool is_own)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    bool is_locked = flock(fd, LOCK_EX | LOCK_NB) == 0 || (is_own && errno != EWOULDBLOCK);
+    if (is_locked && fstat(fd, &st) == 0 && st.st_nlink > 0 && st.st_uid == geteuid())
+        return fd;
+    (void)close(fd);
+    return -1;
+}
+
+/* What is locked by nobody was left by a process that was killed.  Best effort. */
+static void remove_stale_spills(const char *temp_dir)
+{
+    DIR *dir = opendir(temp_dir);
+    if (dir == NULL)
+        return;
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        char path[PATH_BYTES];
+        int n = snprintf(path, sizeof path, "%s/%s", temp_dir, e->d_name);
+        if (strncmp(e->d_name, SPILL_PREFIX, strlen(SPILL_PREFIX)) != 0 || n < 0 || (size_t)n >= sizeof path)
+            continue;
+        int fd = lock_spill(path, false);
+        struct pixl_error ignored = { 0 };
+        if (fd >= 0 && !fs_remove_tree(path, &ignored))
+            pixl_error_clear(&ignored);
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    (void)closedir(dir);
+}
+
+static bool make_spill(struct duck *d, const char *temp_dir, struct pixl_error *err)
+{
+    enum { TRIES = 20 };
+    if (!fs_make_dirs(temp_dir, 0700, err))
+        return pixl_wrap(err, "folder for DuckDB's temporary files");
+    remove_stale_spills(temp_dir);
+    for (int i = 0; i < TRIES; i++) {
+        uint8_t random[8];
+        char hex[17], path[PATH_BYTES];
+        if (!hash_random(random, sizeof random, err))
+            return false;
+        hash_hex(random, sizeof random, hex);
+        int n = snprintf(path, sizeof path, "%s/" SPILL_PREFIX "%s", temp_dir, hex);
+        if (n < 0 || (size_t)n >= sizeof path)
+            return pixl_fail(err, PIXL_E_INVALID, 0, "folder for DuckDB's temporary files: its name is too long");
+        if (mkdir(path, 0700) != 0)
+            return pixl_fail_errno(err, errno, "folder for DuckDB's temporary files");
+        d->spill_fd = lock_spill(path, true);
+        if (d->spill_fd >= 0) {
+            (void)memcpy(d->spill, path, sizeof path);
+            return true;
+        }
+    }
+    return pixl_fail(err, PIXL_E_IO, 0, "folder for DuckDB's temporary files: it cannot be locked");
+}
+
+static void remove_spill(struct duck *d)
+{
+    struct pixl_error ignored = { 0 };
+    if (d->spill_fd < 0)
+        return;
+    if (!fs_remove_tree(d->spill, &ignored))
+        pixl_error_clear(&ignored);
+    (void)close(d->spill_fd);
+}
+
 /* --- a database ------------------------------------------------------------------------------------------------- */
 
 static bool set_options(duckdb_config config, const char *temp_dir, int memory_mib, struct pixl_error *err)
@@ -215,15 +299,16 @@ bool duck_open(const char *temp_dir, int memory_mib, struct duck **out, struct p
 {
     if (!load_library(err))
         return false;
-    if (!fs_make_dirs(temp_dir, 0700, err))
-        return pixl_wrap(err, "folder for DuckDB's temporary files");
     duck_auto *d = calloc(1, sizeof *d);
     if (d == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "open DuckDB");
+    d->spill_fd = -1;
+    if (!make_spill(d, temp_dir, err))
+        return false;
     duckdb_config config = NULL;
     if (api.create_config(&config) != DuckDBSuccess)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "open DuckDB");
-    if (!set_options(config, temp_dir, memory_mib, err)) {
+    if (!set_options(config, d->spill, memory_mib, err)) {
         api.destroy_config(&config);
         return false;
     }
@@ -245,6 +330,7 @@ void duck_close(struct duck *d)
         api.disconnect(&d->con);
     if (d->db != NULL)
         api.close(&d->db);
+    remove_spill(d);
     free(d);
 }
 

@@ -16,7 +16,8 @@ struct duck;
 struct duck_rows;
 
 /* Looks for libduckdb.so in $PIXL_DUCKDB_LIB, beside the program (../lib, ../third/duckdb), then in the system's paths.
- * temp_dir: where DuckDB may spill (made when missing, 0700).  memory_mib: its ceiling.
+ * temp_dir: where DuckDB may spill (made when missing, 0700), in a folder of its own: two that share one overwrite each other's
+ * pages.  What a killed process left there is removed.  memory_mib: its ceiling.
  * Fails: UNSUPPORTED when the library is not there or has another version than 1.4. */
 PIXL_MUST_CHECK bool duck_open(const char *temp_dir, int memory_mib, struct duck **out, struct pixl_error *err);
 void duck_close(struct duck *d);

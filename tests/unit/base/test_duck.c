@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/duck.h"
@@ -326,6 +327,55 @@ static void test_duck__memory_limit_holds_by_spilling(void)
     CHECK(got);
 }
 
+/* Sorts more than fits into its memory; true when each row is still what it was. */
+static bool sorts_well(void)
+{
+    struct pixl_error err = { 0 };
+    duck_auto *d = NULL;
+    duck_rows_auto *r = NULL;
+    struct duck_value v[2];
+    int64_t n = 0;
+    bool got = true;
+    if (!duck_open(test_path("temp"), 128, &d, &err) ||
+        !duck_query(
+            d, "SELECT i, md5(i::VARCHAR) || repeat(md5((i * 7)::VARCHAR), 8) AS s FROM range(600000) t(i) ORDER BY s",
+            NULL, 0, &r, &err))
+        return false;
+    while (duck_rows_next(r, v, &got, &err) && got) {
+        n++;
+        if (v[1].str.n != 9 * 32)
+            return false;
+    }
+    return n == 600000;
+}
+
+/* As pixl does beside a pixl. */
+static void test_duck__several_that_spill_into_one_folder_do_not_meet(void)
+{
+    enum { N = 3 };
+    struct pixl_error err = { 0 };
+    pid_t child[N];
+    REQUIRE_OK(fs_make_dirs(test_path("temp/duckdb-0123456789abcdef"), 0700, &err), err);
+    REQUIRE_OK(
+        fs_write_whole(test_path("temp/duckdb-0123456789abcdef/left.tmp"), STR("by one that was killed"), 0600, &err),
+        err);
+    REQUIRE_OK(fs_write_whole(test_path("temp/other"), STR("of somebody else"), 0600, &err), err);
+    for (int i = 0; i < N; i++) {
+        child[i] = fork();
+        REQUIRE(child[i] >= 0);
+        if (child[i] == 0)
+            _exit(sorts_well() ? 0 : 1);
+    }
+    for (int i = 0; i < N; i++) {
+        int status = -1;
+        CHECK(waitpid(child[i], &status, 0) == child[i]);
+        CHECK_INT(status, 0);
+    }
+    CHECK(!fs_exists(test_path("temp/duckdb-0123456789abcdef")));
+    CHECK(fs_exists(test_path("temp/other")) && fs_remove(test_path("temp/other"), &err));
+    CHECK(rmdir(test_path("temp")) == 0); /* nothing is left there */
+}
+
 static void test_duck__extensions_are_never_loaded(void)
 {
     duck_auto *d = open_duck();
@@ -378,6 +428,7 @@ int main(int argc, char **argv)
         TEST(test_duck__appending_what_does_not_fit_fails),
         TEST(test_duck__quote_doubles_quotes),
         TEST(test_duck__memory_limit_holds_by_spilling),
+        TEST(test_duck__several_that_spill_into_one_folder_do_not_meet),
         TEST(test_duck__extensions_are_never_loaded),
         TEST(test_duck__library_that_is_not_there_is_unsupported),
         TEST(test_duck__another_library_under_its_name_is_unsupported),
