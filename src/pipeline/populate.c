@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cohort/cohort.h"
-#include "export/export.h"
+#include "pipeline/publish.h"
 
 /* The projects that a cohort names, each looked at once. */
 struct named_project {
@@ -140,18 +140,6 @@ static bool add_rows(const struct populate_options *o, struct cohort *c, struct 
     }
 }
 
-/* The extract's public files go into the export tree before its studies are asked for: a resumed cohort finds them there. */
-static bool copy_public(struct site *s, struct cohort *c, struct pixl_error *err)
-{
-    struct arena a;
-    struct str slug;
-    arena_init(&a, 1 << 20);
-    bool ok = cohort_time_slug(&a, cohort_extract_time(c), &slug, err) &&
-              export_copy_public(site_settings(s)->export_root_dir, cohort_project(c), slug, cohort_public_dir(c), cohort_fingerprint(c), err);
-    arena_done(&a);
-    return ok;
-}
-
 static bool second_pass(struct site *s, const struct populate_options *o, struct named_projects *all, struct populate_counts *n,
                         struct pixl_error *err)
 {
@@ -159,7 +147,8 @@ static bool second_pass(struct site *s, const struct populate_options *o, struct
     struct store_populate *into = NULL;
     if (!cohort_open(o->path, site_settings(s)->temp_dir, &c, err))
         return false;
-    if (!o->dry_run && cohort_kind(c) == COHORT_OMOP && all->p[0].usable && !copy_public(s, c, err))
+    /* They go into the export tree before its studies are asked for: a resumed cohort finds them there. */
+    if (!o->dry_run && cohort_kind(c) == COHORT_OMOP && all->p[0].usable && !publish_public_files(s, c, err))
         return pixl_wrap(err, "public files of the extract");
     if (!store_populate_begin(site_store(s), o->dry_run, &into, err))
         return false;

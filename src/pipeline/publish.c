@@ -11,16 +11,17 @@
 
 enum { LOCK_WAIT_S = 60, LOCK_POLL_MS = 100 };
 
-/* Held while one extract is written and delivered: tables of two moments never meet, here or at the destination. */
-static bool take_lock(struct site *s, struct arena *a, int *fd, struct pixl_error *err)
+/* Held while one extract is copied, or written and delivered: tables of two moments never meet, here or at the destination. */
+static bool take_lock(struct site *s, int *fd, struct pixl_error *err)
 {
     const int64_t until = clock_mono_us() + INT64_C(1000000) * LOCK_WAIT_S;
-    const char *path = fs_path(a, site_settings(s)->state_dir, "publish.lock");
-    if (path == NULL)
+    buf_auto path;
+    buf_init(&path, 8192);
+    if (!buf_addf(&path, "%s/publish.lock", site_settings(s)->state_dir))
         return pixl_fail(err, PIXL_E_NOMEM, 0, "lock of the tables");
-    while (!fs_lock(path, fd, err)) {
+    while (!fs_lock(buf_cstr(&path), fd, err)) {
         if (err->code != PIXL_E_BUSY || clock_mono_us() >= until)
-            return pixl_wrap(err, "another pixl writes the tables");
+            return pixl_wrap(err, err->code == PIXL_E_BUSY ? "another pixl writes the tables" : "lock of the tables");
         pixl_error_clear(err);
         (void)poll(NULL, 0, LOCK_POLL_MS);
     }
@@ -70,7 +71,7 @@ static void publish_one(struct site *s, struct str project, struct str extract_t
 {
     int lock = -1;
     e->project = project;
-    e->delivered = cohort_time_slug(a, extract_time, &e->time_slug, &e->error) && take_lock(s, a, &lock, &e->error) &&
+    e->delivered = cohort_time_slug(a, extract_time, &e->time_slug, &e->error) && take_lock(s, &lock, &e->error) &&
                    write_and_deliver(s, project, extract_time, a, e);
     if (lock >= 0)
         (void)close(lock);
@@ -154,20 +155,34 @@ static bool enter_folder(struct site *s, const struct cohort *c, struct str want
                                  STR_ARG(*extract_time), STR_ARG(*project));
 }
 
+bool publish_public_files(struct site *s, const struct cohort *c, struct pixl_error *err)
+{
+    struct arena a;
+    struct str slug;
+    int lock = -1;
+    arena_init(&a, 1 << 20);
+    bool ok = cohort_time_slug(&a, cohort_extract_time(c), &slug, err) && take_lock(s, &lock, err) &&
+              export_copy_public(site_settings(s)->export_root_dir, cohort_project(c), slug, cohort_public_dir(c),
+                                 cohort_fingerprint(c), err);
+    if (lock >= 0)
+        (void)close(lock);
+    arena_done(&a);
+    return ok;
+}
+
 bool publish_folder(struct site *s, const char *folder, struct str project, struct arena *a,
                     struct publish_extract *out, struct pixl_error *err)
 {
-    const struct settings *set = site_settings(s);
     cohort_auto *c = NULL;
     struct publish_extract e = { .delivered = false };
-    struct str slug, extract_time, time_slug;
+    struct str slug, extract_time;
     if (!fs_is_dir(folder))
         return pixl_fail(err, PIXL_E_INVALID, 0,
                          "%s is no folder of an OMOP ES extract (for the cohort of a CSV give --project SLUG)", folder);
-    if (!cohort_open(folder, set->temp_dir, &c, err) || !enter_folder(s, c, project, a, &slug, &extract_time, err) ||
-        !cohort_time_slug(a, extract_time, &time_slug, err) ||
-        !export_copy_public(set->export_root_dir, slug, time_slug, cohort_public_dir(c), cohort_fingerprint(c), err))
+    if (!cohort_open(folder, site_settings(s)->temp_dir, &c, err) ||
+        !enter_folder(s, c, project, a, &slug, &extract_time, err) || !publish_public_files(s, c, err))
         return false;
+    cohort_close(PIXL_STEAL(&c));
     publish_one(s, slug, extract_time, a, &e);
     *out = e;
     return true;

@@ -4,6 +4,7 @@
 #ifndef PIXL_PIPELINE_PUBLISH_H
 #define PIXL_PIPELINE_PUBLISH_H
 
+#include "cohort/cohort.h"
 #include "export/export.h"
 #include "pipeline/site.h"
 
@@ -21,9 +22,12 @@ struct publish_extract {
 PIXL_MUST_CHECK bool publish_extracts(struct site *s, const struct str *projects, size_t n, struct arena *a, struct publish_extract **out,
                                       size_t *n_out, struct pixl_error *err);
 
+/* Copies the public files of an OMOP ES extract into the export tree.  Fails: BUSY, as export_copy_public(). */
+PIXL_MUST_CHECK bool publish_public_files(struct site *s, const struct cohort *c, struct pixl_error *err);
+
 /* The extract of an OMOP ES folder, whose public files are copied first, should they not be there.
  * project: the slug that it must have; empty: any.  Fails: INVALID (no OMOP ES extract, another project), NOT_FOUND when nothing was
- * asked for in that extract, as cohort_open() and export_copy_public(). */
+ * asked for in that extract, as cohort_open() and publish_public_files(). */
 PIXL_MUST_CHECK bool publish_folder(struct site *s, const char *folder, struct str project, struct arena *a,
                                     struct publish_extract *out, struct pixl_error *err);
 

@@ -232,6 +232,10 @@ def test_open_rows_are_said(hospital):
     assert {o[0] for o in outcomes(h).values()} == {"exported"}
 
 
+def which_files(h):
+    return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in extract_folder(h).glob("*.parquet")}
+
+
 def test_tables_can_be_written_while_a_run_is_on(hospital):
     h = hospital
     for study in range(1, 25):
@@ -246,12 +250,15 @@ def test_tables_can_be_written_while_a_run_is_on(hospital):
             time.sleep(0.05)
             continue
         r = h.pixl("export-patient-data", "--project", h.project, ok=(0, 75))
+        before = which_files(h)
         told, linked, reports = outcomes(h), linker(h), radiology(h) or []
+        if which_files(h) != before:                              # the run ended and wrote its own
+            continue
         assert len(told) == 24
         done = sorted(p for p, o in told.items() if o[0] == "exported")
         assert done == sorted(p for p, _ in linked) == sorted(p for _, p, _ in reports)      # of one moment
         assert {uid for uid, *_ in reports} == {uid for _, uid in linked}
-        assert (r.returncode == 75) == (len(done) < 24)
+        assert r.returncode == 75 or len(done) == 24
         seen.append(len(done))
     assert run.wait(60) == 0, run.stderr.read()
     assert seen == sorted(seen) and any(0 < n < 24 for n in seen)
@@ -325,3 +332,25 @@ def test_a_destination_that_is_away_is_tried_again(hospital):
     (h.base / "away").rename(h.haven)
     h.pixl("export-patient-data", "--project", h.project)
     assert at_destination(h).exists()
+
+
+def test_several_may_write_at_once(hospital):
+    h = hospital
+    for study in range(1, 6):
+        h.add_study(study, instances=1, ask=False)
+    folder = omop_extract(h, "extract", "2024-05-01 10:00:00", range(1, 6))
+    (folder / "public" / "notes").mkdir()
+    for n in range(40):
+        (folder / "public" / "notes" / f"{n}.txt").write_text("x" * 1000)
+    h.pixl("populate", folder)
+    load(h, report_csv(h, [(500 + s, f"report {s}") for s in range(1, 6)]))
+    h.pixl("run")
+    many = [subprocess.Popen(h.command("export-patient-data", folder), env=h.environment, cwd=h.base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             text=True) for _ in range(5)]
+    many.append(subprocess.Popen(h.command("populate", folder), env=h.environment, cwd=h.base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    for p in many:
+        out, _ = p.communicate(timeout=120)
+        assert p.returncode == 0, out
+    slug = "2024-05-01t10-00-00"
+    assert len(radiology(h, slug)) == len(linker(h, slug)) == 5
+    assert not [p for p in h.base.rglob("*.part")] and len(list((h.exports / h.project / "all_extracts" / slug).rglob("*.txt"))) == 40
