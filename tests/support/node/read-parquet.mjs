@@ -1,5 +1,5 @@
 // read-parquet.mjs FILE...: what hyparquet makes of parquet files, as JSON: rows, columns with their types, compression.
-// A 64-bit integer is written as a string, for JSON's numbers do not hold it.  tools/get-hyparquet installs the reader.
+// A 64-bit integer is written as a string, for JSON's numbers do not hold it.  tools/get-node-packages installs the reader.
 import { createRequire } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
