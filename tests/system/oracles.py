@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pydicom
+from dicom_bytes import swapped
 from pydicom.datadict import DicomDictionary, dictionary_VR
 from pydicom.dataelem import RawDataElement
 
@@ -109,14 +110,6 @@ def syntax_of(ds):
 
 # --- values as bytes ---
 
-UNITS = {"US": 2, "SS": 2, "OW": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4, "OF": 4, "OL": 4, "FD": 8, "OD": 8, "OV": 8, "SV": 8, "UV": 8}
-
-
-def swapped(vr, value):
-    n = UNITS.get(vr, 1)
-    return value if n == 1 else b"".join(value[i:i + n][::-1] for i in range(0, len(value), n))
-
-
 def vr_of(raw):
     if raw.VR not in (None, "UN"):
         return raw.VR
@@ -139,7 +132,8 @@ def tree(ds):
             elif isinstance(e, RawDataElement):
                 out[int(tag)] = (vr, (e.value or b"") if e.is_little_endian else swapped(vr, e.value or b""))
             else:                            # what pydicom has turned into values already
-                out[int(tag)] = (vr, e.value if isinstance(e.value, bytes) else str(e.value).encode())
+                value = b"" if e.value is None else e.value
+                out[int(tag)] = (vr, value if isinstance(value, bytes) else str(value).encode())
     return out
 
 
