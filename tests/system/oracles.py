@@ -132,7 +132,7 @@ def tree(ds):
             elif isinstance(e, RawDataElement):
                 out[int(tag)] = (vr, (e.value or b"") if e.is_little_endian else swapped(vr, e.value or b""))
             else:                            # what pydicom has turned into values already
-                value = b"" if e.value is None else e.value
+                value = b"" if e.value is None else "\\".join(e.value) if e.VM > 1 else e.value
                 out[int(tag)] = (vr, value if isinstance(value, bytes) else str(value).encode())
     return out
 

