@@ -20,7 +20,7 @@ class El:
     vr: str
     value: object = b""          # bytes, list of Item, or Fragments
     undefined: bool = False      # of a sequence: its length
-    as_un: bool = False          # a sequence written as UN of undefined length, implicit inside (PS3.5 section 6.2.2)
+    as_un: bool = False          # a sequence written as UN, implicit inside (PS3.5 section 6.2.2)
 
 
 @dataclass
@@ -88,10 +88,10 @@ def _encode_one(e, coding):
             body += _header(inner, 0xFFFEE000, None, UNDEFINED) + content + _header(inner, 0xFFFEE00D, None, 0)
         else:
             body += _header(inner, 0xFFFEE000, None, len(content)) + content
-    if e.undefined or e.as_un:
-        vr = "UN" if e.as_un and coding.explicit else "SQ"
+    vr = "UN" if e.as_un else e.vr
+    if e.undefined:
         return _header(coding, e.tag, vr, UNDEFINED) + body + _header(inner, 0xFFFEE0DD, None, 0)
-    return _header(coding, e.tag, "SQ", len(body)) + body
+    return _header(coding, e.tag, vr, len(body)) + body
 
 
 def encode(elements, coding):

@@ -8,7 +8,7 @@ import re
 import unicodedata
 
 from dicom_bytes import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, El, Item, file_bytes, padded
-from oracles import NOT_YET, Uids, deid_studies, pseudonym, read, tree, write_project
+from oracles import HIDDEN, NOT_YET, Uids, deid_studies, pseudonym, read, tree, write_project
 
 FIRST_SEED = int(os.environ.get("PIXL_TEST_SEED", "1"))
 N_SEEDS = 42
@@ -108,7 +108,7 @@ TEXT_VRS = {0x72005E: "AE", 0x72005F: "AS", 0x720061: "DA", 0x720062: "CS", 0x72
             0x720066: "LO", 0x720068: "LT", 0x72006A: "PN", 0x72006B: "TM", 0x72006C: "SH", 0x72006D: "UN", 0x72006E: "ST",
             0x72006F: "UC", 0x720070: "UT", 0x720071: "UR", 0x720072: "DS", 0x72007F: "UI"}
 PLACES = {0x00720000 | t & 0xFF: vr for t, vr in TEXT_VRS.items()}       # named by no rule
-CONTENT, HIDDEN, REFERENCED, REFERENCED_SERIES = 0x0040A730, 0x00400275, 0x00081140, 0x00081115
+CONTENT, DROPPED, REFERENCED, REFERENCED_SERIES = 0x0040A730, 0x00400275, 0x00081140, 0x00081115
 GROUP, KEEPER = 0x0019, "PIXL CANARIES"
 
 NEEDED = {"00080005": "keep", "00080016": "keep", "00080018": "replace_UID", "00080060": "keep", "00080070": "keep",
@@ -196,10 +196,15 @@ class Instance:
             items = []
             for i in range(2):
                 items.append(Item(sorted(self.level(f"{at(path, CONTENT)}[{i}].", depth - 1), key=lambda e: e.tag), r.random() < 0.5))
-            out.append(El(CONTENT, "SQ", items, r.random() < 0.5, r.random() < 0.2 and self.coding.explicit))
-            self.key[at(path, HIDDEN)] = ("removed", b"")
-            out.append(El(HIDDEN, "SQ", [Item(sorted(Plain(self).level("", 0), key=lambda e: e.tag))], r.random() < 0.5))
+            out.append(El(CONTENT, "SQ", items, *self.lengths()))
+            self.key[at(path, DROPPED)] = ("removed", b"")
+            out.append(El(DROPPED, "SQ", [Item(sorted(Plain(self).level("", 0), key=lambda e: e.tag))], r.random() < 0.5))
         return out
+
+    def lengths(self):
+        """Of a sequence: is its length undefined, and is it written as UN?  pydicom reads no UN in big endian."""
+        as_un = self.rnd.random() < 0.2 and self.coding.explicit and not self.coding.big
+        return self.rnd.random() < 0.5 or (as_un and HIDDEN in NOT_YET), as_un
 
     def private(self, path):
         """One block that is partly kept, one of a stranger, one whose creator is a person, elements without a creator."""
@@ -224,7 +229,7 @@ class Plain:
     def __init__(self, instance):
         self.p, self.rnd, self.coding, self.key = instance.p, instance.rnd, instance.coding, {}
         self.kept = instance.kept
-    el, anything, hashed, level = Instance.el, Instance.anything, Instance.hashed, Instance.level
+    el, anything, hashed, level, lengths = Instance.el, Instance.anything, Instance.hashed, Instance.level, Instance.lengths
 
 
 def place(found, path):
@@ -284,7 +289,7 @@ def test_of_what_is_removed_nothing_is_left(tmp_path):
                 left = holds(data, needles)
                 assert not left, f"left: {left[:3]}"
                 check_key(instance, out, uids)
-            except AssertionError as e:
+            except Exception as e:
                 bad.append(f"PIXL_TEST_SEED={person.seed} {person.script} {source.name}: {str(e).splitlines()[0]}")
     assert not bad, f"{len(bad)}:\n" + "\n".join(bad[:40])
     fates = {f for some in instances for i in some for f, _ in i.key.values()}
@@ -307,7 +312,7 @@ def test_what_a_rule_keeps_by_name_is_kept(tmp_path):
         try:
             assert words == ["emit"], " ".join(words)
             check_key(instance, out, uids)
-        except AssertionError as e:
+        except Exception as e:
             bad.append(f"PIXL_TEST_SEED={instance.p.seed} {instance.p.script}: {str(e).splitlines()[0]}")
     assert not bad, f"{len(bad)}:\n" + "\n".join(bad[:40])
 
@@ -431,7 +436,7 @@ def test_a_kept_text_that_holds_somebody_withholds_the_study(tmp_path):
             assert words == want, f"{' '.join(words)}, not {' '.join(want)}"
             if name == "nobody":
                 check_key(instance, out, uids)
-        except AssertionError as e:
+        except Exception as e:
             bad.append(f"PIXL_TEST_SEED={instance.p.seed} {instance.p.script} {instance.coding.uid}: {name}: {str(e).splitlines()[0]}")
     assert not bad, f"{len(bad)} of {len(wanted)}:\n" + "\n".join(bad[:60])
     assert len(wanted) > 30 * N_SEEDS

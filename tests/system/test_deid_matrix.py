@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from dicom_bytes import (ALL_VRS, BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, JPEG_BASELINE, LONG, RLE, UNITS, El, Fragments, Item, encode,
                          file_bytes, padded)
-from oracles import MARKERS, NOT_YET, Uids, deid, many, pseudonym, read, text, tree, write_project
+from oracles import HIDDEN, MARKERS, NOT_YET, UNORDERED, Uids, deid, many, pseudonym, read, text, tree, write_project
 
 SEED = int(os.environ.get("PIXL_TEST_SEED", "1"))
 
@@ -80,18 +80,21 @@ class Values:
 
 
 SIZES = ["empty", "even", "odd", "odd-length", "multi"]
+# Lengths of sequences undefined, of items, and sequences written as UN.
 STRUCTURES = [*itertools.product((False, True), (False, True), (False,)), (True, False, True), (True, True, True)]
+if HIDDEN not in NOT_YET:
+    STRUCTURES += [(False, False, True), (False, True, True)]
 BLOCKS = [0x10, 0x11, 0x42, 0xFF]
 
 
-def private(values, block, size, coding, inside):
-    """A block that a rule keeps and, lower, one that none names, each with a sequence."""
+def private(values, block, size, coding, inside, undefined):
+    """A block that a rule keeps and one that none names, each with a sequence."""
     other = block - 1 if block > 0x10 else block + 1
     out = [El(GROUP << 16 | block, "LO", padded("LO", KEEPER.encode())), El(GROUP << 16 | other, "LO", padded("LO", STRANGER.encode()))]
     for b in (block, other):
         for low, vr in ((1, "LO"), (2, "FD"), (3, "OB"), (4, "UN")):
             out.append(El(GROUP << 16 | b << 8 | low, vr, values.make(vr, size)))
-        out.append(El(GROUP << 16 | b << 8 | 5, "SQ", [Item(inside, True)], undefined=True))
+        out.append(El(GROUP << 16 | b << 8 | 5, "SQ", [Item(inside, True)], undefined or HIDDEN in NOT_YET))
     return sorted(out, key=lambda e: e.tag)
 
 
@@ -108,8 +111,8 @@ def data_set(values, size, structure, depth, block, coding, group_lengths=False)
                      Item([], items_undefined), Item([El(SELECTORS["LO"], "LO", values.make("LO", size))], not items_undefined)]
             out.append(El(tag, "SQ", items, undefined, as_un and coding.explicit))
         else:
-            out.append(El(tag, "SQ", [], undefined, as_un and coding.explicit))
-    return out + private(values, block, size, coding, [El(SELECTORS["SH"], "SH", values.make("SH", size))])
+            out.append(El(tag, "SQ", [], undefined, as_un and undefined and coding.explicit))
+    return out + private(values, block, size, coding, [El(SELECTORS["SH"], "SH", values.make("SH", size))], undefined)
 
 
 def pixels(values, coding, table):
@@ -160,7 +163,22 @@ def matrix():
         add(f"{names[coding]}, max", coding, "max", depth=1, block=next(blocks))
     for coding, table, size in itertools.product((RLE, JPEG_BASELINE), ("none", "basic", "extended"), ("odd", "multi")):
         add(f"{'RLE' if coding == RLE else 'JPEG'}, {size}, offset table {table}", coding, size, STRUCTURES[1], 1, next(blocks), table)
+    if UNORDERED not in NOT_YET:
+        for coding, how in itertools.product(names, ("turned round", "shuffled", "a second value")):
+            elements = instance(f"{names[coding]}, {how}", coding, "multi", STRUCTURES[0], 2, next(blocks))
+            out[f"{names[coding]}, {how}"] = (coding, disordered(elements, how, random.Random(f"{SEED} {how}")))
     return out
+
+
+def disordered(elements, how, rnd):
+    """At every level; of an element that is there twice the first counts."""
+    out = []
+    for e in elements:
+        items = [Item(disordered(i.elements, how, rnd), i.undefined) for i in e.value] if e.vr == "SQ" else e.value
+        out.append(El(e.tag, e.vr, items, e.undefined, e.as_un))
+        if how == "a second value" and e.tag == SELECTORS["LO"]:
+            out.append(El(e.tag, e.vr, b"Zimmermann"))
+    return out[::-1] if how == "turned round" else rnd.sample(out, len(out)) if how == "shuffled" else out
 
 
 # --- what the rules make of it ---
@@ -220,8 +238,11 @@ def expected(elements, rules, private_rules, explicit, inherited=None, level=0):
     """The elements that must come out, values padded; without the markers."""
     keepers = {(e.tag >> 16, e.tag & 0xFF): e.value for e in elements if e.tag >> 16 & 1 and e.tag & 0xFFFF < 0x100}
     names = {(g, low, c): op for g, low, c, op in private_rules}
-    out, used = [], set()
+    out, used, seen = [], set(), set()
     for e in elements:
+        if e.tag in seen:
+            continue
+        seen.add(e.tag)
         group, low = e.tag >> 16, e.tag & 0xFFFF
         op, vr = rules.get(f"{e.tag:08X}"), e.vr
         if group & 1:
@@ -254,6 +275,15 @@ def too_long(elements):
     return next((e for e in elements if e.vr not in LONG and not isinstance(e.value, Mapped) and len(e.value) > 65534), None)
 
 
+def is_bytes_to_others(e, explicit):
+    """A private sequence of defined length in implicit coding, which readers without a dictionary take for a value."""
+    return e.vr == "SQ" and not explicit and e.tag >> 16 & 1 and not e.undefined
+
+
+def body_of(items, coding):
+    return encode([El(NEST, "SQ", items)], coding)[8 if not coding.explicit else 12:]
+
+
 def as_tree(elements, explicit):
     """As oracles.tree(); the VR of what is implicit None."""
     out = {}
@@ -262,6 +292,9 @@ def as_tree(elements, explicit):
             value = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(p)) + p for p in e.value.parts)
         else:
             value = [as_tree(i.elements, explicit and not e.as_un) for i in e.value] if e.vr == "SQ" else e.value
+        if is_bytes_to_others(e, explicit):
+            out[e.tag] = (None, body_of(e.value, IMPLICIT))
+            continue
         out[e.tag] = (e.vr if explicit or e.vr == "SQ" else None, value)
     return out
 
@@ -321,9 +354,10 @@ def rows_of(elements, coding, depth=0):
         elif e.vr != "SQ":
             out.append((depth, e.tag, e.vr if coding.explicit else None, -1 if is_vague(e) else len(e.value)))
         else:
-            undefined = e.undefined or e.as_un
-            out.append((depth, e.tag, "SQ", None if undefined else -1 if is_vague(e) else body_length(e.value, inner)))
-            for i in e.value:
+            is_bytes = is_bytes_to_others(e, coding.explicit) or (e.as_un and not e.undefined)
+            vr = "SQ" if not is_bytes else "UN" if coding.explicit else None
+            out.append((depth, e.tag, vr, None if e.undefined else -1 if is_vague(e) else len(body_of(e.value, inner))))
+            for i in [] if is_bytes else e.value:
                 length = -1 if any(map(is_vague, i.elements)) else len(encode(i.elements, inner))
                 out.append((depth + 1, 0xFFFEE000, "na", None if i.undefined else length))
                 out += rows_of(i.elements, inner, depth + 2)
@@ -334,10 +368,6 @@ def is_vague(e):
     if e.vr == "SQ":
         return any(is_vague(x) for i in e.value for x in i.elements)
     return isinstance(e.value, Mapped) or (isinstance(e.value, bytes) and len(e.value) % 2 == 1)
-
-
-def body_length(items, coding):
-    return sum(8 + len(encode(i.elements, coding)) + 8 * i.undefined for i in items)
 
 
 def rows_differ(want, have):
@@ -381,15 +411,14 @@ def test_matrix(files, tmp_path, which):
                 assert said[name] == ["refused", "unsupported-value", f"({over.tag >> 16:04X},{over.tag & 0xFFFF:04X})"], said[name]
                 continue
             assert said[name] == ["emit"], " ".join(said[name])
-            now = read(outs[name])
-            have = {t: v for t, v in tree(now).items() if t not in MARKERS}
-            want_tree = as_tree(want, coding.explicit)
-            differ(want_tree, have, uids)
-            assert len(now.file_meta) == 7 and now.preamble == bytes(128)
+            if not (coding.big and any(e.as_un for e in elements)):      # pydicom does not read UN as implicit little endian there
+                now = read(outs[name])
+                differ(as_tree(want, coding.explicit), {t: v for t, v in tree(now).items() if t not in MARKERS}, uids)
+                assert len(now.file_meta) == 7 and now.preamble == bytes(128)
             written = outs[name].read_bytes()
             assert b"HOSPITAL" not in written and b"Zimmermann" not in written and b"MRN-4711" not in written
             rows_differ(rows_of(want, coding), dumps[outs[name]])
-        except AssertionError as e:
+        except Exception as e:                           # of pydicom too: what it cannot read is wrong
             bad.append(f"{name}: {str(e).splitlines()[0]}")
     assert not bad, f"{len(bad)} of {len(files)}, {which}, PIXL_TEST_SEED={SEED}:\n" + "\n".join(bad[:40])
 
@@ -399,21 +428,27 @@ def small(coding, *more):
     return sorted([e for e in top if e.tag >> 16 not in (0x0072, GROUP)] + list(more), key=lambda e: e.tag)
 
 
-# What cannot be judged or done is refused, and said where.
+# What cannot be judged is refused, and said where.
 REFUSALS = {
-    "a private sequence of defined length in implicit coding hides its items": (
-        IMPLICIT, [El(GROUP << 16 | 0x10, "LO", b"PIXL MATRIX "),
-                   El(GROUP << 16 | 0x1005, "SQ", [Item([El(SELECTORS["SH"], "SH", b"x ")])])], "(0073,1005)"),
-    "a text as bytes": (EXPLICIT, [El(SELECTORS["LO"], "OB", b"text")], "(0072,0066)"),
-    "a known sequence as bytes": (EXPLICIT, [El(NEST, "UN", encode([], IMPLICIT) + b"\xfe\xff\0\xe0\0\0\0\0")], "(0072,0080)"),
+    "a text as bytes": (EXPLICIT, [El(SELECTORS["LO"], "OB", b"text")], "refused unsupported-value (0072,0066)"),
+    "a sequence that is none": (EXPLICIT, [El(NEST, "UN", b"no items")], "refused unsupported-value (0072,0080)"),
 }
+if HIDDEN in NOT_YET:
+    REFUSALS |= {
+        "a private sequence of defined length in implicit coding": (
+            IMPLICIT, [El(GROUP << 16 | 0x10, "LO", b"PIXL MATRIX "),
+                       El(GROUP << 16 | 0x1005, "SQ", [Item([El(SELECTORS["SH"], "SH", b"x ")])])], "refused unsupported-value (0073,1005)"),
+        "a known sequence as UN": (EXPLICIT, [El(NEST, "SQ", [Item([])], as_un=True)], "refused unsupported-value (0072,0080)")}
+if UNORDERED in NOT_YET:
+    REFUSALS["elements out of order"] = (EXPLICIT, None, "unreadable corrupt elements out of order")
 
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_what_cannot_be_judged_is_refused(tmp_path, name):
-    coding, more, where = REFUSALS[name]
-    (tmp_path / "in.dcm").write_bytes(file_bytes(small(coding, *more), coding))
+    coding, more, want = REFUSALS[name]
+    elements = small(coding)[::-1] if more is None else small(coding, *more)
+    (tmp_path / "in.dcm").write_bytes(file_bytes(elements, coding))
     (tmp_path / "same.dcm").write_bytes(file_bytes(small(coding), coding))
     project = write_project(tmp_path / "p", *POLICIES["keep"])
     said = deid(project, [(tmp_path / "in.dcm", tmp_path / "out.dcm"), (tmp_path / "same.dcm", tmp_path / "out2.dcm")])
-    assert said == [["refused", "unsupported-value", where], ["emit"]]
+    assert " ".join(said[0]).startswith(want) and said[1] == ["emit"], said
