@@ -353,6 +353,7 @@ def mentions(p):
            ("family name in small letters", WORDS, f"seen by {p.family.lower()} twice"), ("both names", WORDS, f"{p.given} {p.family}"),
            ("names turned round", WORDS, f"{p.family}, {p.given}"), ("given name", WORDS, f"({p.given})"),
            ("genitive", WORDS, f"{p.family}'s knee"), ("glued names", WORDS, f"{p.family}{p.given}"),
+           ("one of several values", {"LO", "SH"}, f"knee\\{p.family}\\left"), ("number in UTF-16", {"OB", "UN"}, p.mrn.encode("utf-16-le")),
            ("name and number", WORDS, f"{p.family}_{p.mrn}"), ("doctor", WORDS, f"Dr. {p.doctor}"),
            ("number", everywhere | {"AE", "UR", "CS"}, p.mrn), ("labelled number", WORDS, f"MRN:{p.mrn}."),
            ("number in an address", {"UR"}, f"http://example.org/a?id={p.mrn}&x=1"), ("accession", everywhere | {"AE", "CS"}, p.accession),
@@ -366,6 +367,8 @@ def mentions(p):
             ("number with a gap", WORDS, f"{digits[:4]} {digits[4:]}")]
     if hasattr(p, "native_family"):
         out += [("ideographs", WORDS, f"( {p.native_family} )"), ("ideographic name", WORDS, p.groups[1].replace("^", ""))]
+    if p.family.isascii():
+        out.append(("name in UTF-16", {"OB", "UN"}, p.family.encode("utf-16-be")))
     bare = without_marks(p.family)
     if bare and bare != p.family:
         out.append(("name without its marks", everywhere, f"for {bare}"))
@@ -404,7 +407,7 @@ class Free(Instance):
 
 
 def as_bytes(p, vr, words):
-    value = p.encode(words)
+    value = words if isinstance(words, bytes) else p.encode(words)
     return b"\1\0" + value + b"\0\3" if vr in ("UN", "OB") else value
 
 
