@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -54,16 +55,19 @@ def safe_rules():
     return {**out, **NEEDED}
 
 
-def write_project(folder, rules, private=(), name="all-safe"):
-    """A project file below folder.  private: (group, element, creator, operation)."""
+def write_project(folder, rules, private=(), name="all-safe", lists=()):
+    """A project file below folder.  private: (group, element, creator, operation).  lists: files of rules, before these."""
     (folder / "tag-operations").mkdir(parents=True)
+    for path in lists:
+        shutil.copy(path, folder / "tag-operations")
     lines = [f"- {{group: 0x{k[:4]}, element: 0x{k[4:]}, op: {op}}}" for k, op in sorted(rules.items())]
     lines += [f'- {{group: 0x{g:04X}, element: 0x{e:04X}, op: {op}, private_creator: "{c}"}}' for g, e, c, op in private]
-    (folder / "tag-operations" / "all.yaml").write_text("\n".join(lines) + "\n")
+    if lines:
+        (folder / "tag-operations" / "all.yaml").write_text("\n".join(lines) + "\n")
     path = folder / f"{name}.yaml"
     path.write_text(
         f"project:\n  name: {name}\n  modalities: [" + ", ".join(f'"{m}"' for m in MODALITIES) + "]\n"
-        "tag_operation_files:\n  base: [all.yaml]\n  manufacturer_overrides: null\n"
+        "tag_operation_files:\n  base: [" + ", ".join([*(p.name for p in lists), *["all.yaml"] * bool(lines)]) + "]\n  manufacturer_overrides: null\n"
         "allowed_manufacturers:\n  - regex: .*\n    exclude_series_numbers: []\n"
         "min_instances_per_series: 1\n"
         "destination: {dicom: none, parquet: none}\n")

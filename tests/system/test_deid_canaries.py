@@ -7,8 +7,10 @@ import random
 import re
 import unicodedata
 
-from dicom_bytes import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, El, Item, file_bytes, padded
-from oracles import HIDDEN, NOT_YET, Uids, deid_studies, pseudonym, read, tree, write_project
+import pytest
+from dicom_bytes import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, UNITS, El, Item, file_bytes, padded
+from oracles import HIDDEN, NOT_YET, SOURCE, Uids, deid, deid_studies, pseudonym, read, tree, write_project
+from pydicom.datadict import DicomDictionary
 
 FIRST_SEED = int(os.environ.get("PIXL_TEST_SEED", "1"))
 N_SEEDS = 42
@@ -478,3 +480,92 @@ def test_the_search_finds_what_is_left(tmp_path):
     assert said == [[["emit"]]] * len(people)
     for p in people:
         assert holds((tmp_path / f"{p.seed}.out").read_bytes(), p.needles()), p.script
+
+
+# --- the lists of rules that are shipped ---
+
+LISTS = SOURCE / "policies" / "tag-operations"
+COMBINATIONS = {"base": ["base"], **{p.stem: ["base", p.stem] for p in sorted(LISTS.glob("*.yaml")) if p.stem != "base"}}
+COMBINATIONS["mr-diffusion"] = ["base", "mr", "mr-diffusion"]
+RULE = re.compile(r"group: 0x([0-9A-F]{4}), element: 0x([0-9A-F]{4}), op: ([a-zA-Z_-]+) }")
+
+
+def shipped(names):
+    """{tag: operation} of lists; a later one wins."""
+    out = {}
+    for name in names:
+        rules = RULE.findall((LISTS / f"{name}.yaml").read_text())
+        out |= {int(g + e, 16): op for g, e, op in rules}
+    return out
+
+
+HARMLESS = {"AE": b"SCANNER 1", "AS": b"042Y", "CS": b"AXIAL", "DA": b"20200102", "DS": b"2.5", "DT": b"20200102101112", "IS": b"3",
+            "TM": b"101112", "UI": b"1.2.3.4.5.6.7", "UR": b"http://example.org/a", "PN": b"", "OB": b"\1\2\3\4", "UN": b"\1\2\3\4"}
+IN_ITEMS = {0x00101040: "LO", 0x0040A123: "PN", 0x0040A160: "UT", 0x00081190: "UR", 0x00400555: "LO"}
+
+
+class Everything(Instance):
+    """Every public attribute of the dictionary, people in all that hold text and are not kept by rules; or, with a plant (tag, text),
+    beside what is needed that one alone."""
+    def __init__(self, person, rules, plant=None):
+        self.rules, self.plant = rules, plant
+        super().__init__(person, 1, 1, EXPLICIT)
+
+    def value(self, tag, vr):
+        if self.plant and self.plant[0] == tag:
+            return self.p.encode(self.plant[1])
+        if vr in UNITS:
+            return bytes(2 * UNITS[vr])
+        if self.rules.get(tag) == "keep":
+            return HARMLESS.get(vr, SAMPLE)
+        return self.p.encode(self.p.root + ".4" if vr == "UI" and self.rules.get(tag) == "replace_UID" else self.anything())
+
+    def top(self, series, number):
+        p = self.p
+        mine = [El(0x00080005, "CS", padded("CS", p.charset)), El(0x00080016, "UI", padded("UI", self.sop_class.encode())),
+                El(0x00080018, "UI", padded("UI", self.sop.encode())), El(0x00080060, "CS", b"CT"), El(0x00080070, "LO", padded("LO", self.value(0x00080070, "LO"))),
+                El(0x00100010, "PN", padded("PN", p.encode(p.name))), El(0x00100020, "LO", padded("LO", p.encode(p.mrn))),
+                El(0x0020000D, "UI", padded("UI", p.root.encode())), El(0x0020000E, "UI", padded("UI", self.series.encode())),
+                El(0x00280002, "US", b"\1\0"), El(0x00280004, "CS", b"MONOCHROME2 "), El(0x00280010, "US", b"\x08\0"),
+                El(0x00280011, "US", b"\x08\0"), El(0x00280100, "US", b"\x10\0"), El(0x00280101, "US", b"\x10\0"),
+                El(0x00280102, "US", b"\x0f\0"), El(0x00280103, "US", b"\0\0"), El(0x7FE00010, "OW", self.pixels)]
+        taken = {e.tag for e in mine} | {0x00280008, 0x7FE00001, 0x7FE00002, 0x7FE00008, 0x7FE00009}
+        for tag, (vr, _, _, _, _) in DicomDictionary.items():
+            if self.plant and tag != self.plant[0]:
+                continue
+            if tag in taken or tag >> 16 < 8 or tag & 0xFFFF == 0 or tag >> 16 >= 0xFFFE:
+                continue
+            vr = vr[:2]
+            if vr == "SQ":
+                inside = [El(t, v, padded(v, self.value(t, v))) for t, v in sorted(IN_ITEMS.items())]
+                mine.append(El(tag, "SQ", [Item(sorted(inside, key=lambda e: e.tag))]))
+            else:
+                mine.append(El(tag, vr, padded(vr, self.value(tag, vr))))
+        return mine
+
+    def level(self, path, depth):
+        return []
+
+
+@pytest.mark.parametrize("which", COMBINATIONS)
+def test_shipped_lists_leave_nothing_of_what_they_do_not_keep(tmp_path, which):
+    rules = shipped(COMBINATIONS[which])
+    project = write_project(tmp_path / "p", {}, lists=[LISTS / f"{n}.yaml" for n in COMBINATIONS[which]])
+    people = [Person(seed) for seed in seeds()][:len(SCRIPTS)]
+    texts = sorted(t for t, op in rules.items() if op == "keep" and DicomDictionary.get(t, ("",))[0] in WORDS)
+    pairs = [(tmp_path / f"{p.seed}.in", tmp_path / f"{p.seed}.out") for p in people]
+    for p, (source, _) in zip(people, pairs):
+        Everything(p, rules).write(source)
+    p = people[FIRST_SEED % len(people)]
+    leaks = [(tmp_path / f"{t:08X}.in", tmp_path / f"{t:08X}.out") for t in texts]
+    for t, (source, _) in zip(texts, leaks):
+        Everything(p, rules, (t, f"for {p.family}")).write(source)
+    said = deid(project, pairs + leaks)
+    for p, (source, out), words in zip(people, pairs, said):
+        assert words == ["emit"], (p.seed, words)
+        assert len(holds(source.read_bytes(), p.needles())) > 10
+        left = holds(out.read_bytes(), p.needles())
+        assert not left, f"PIXL_TEST_SEED={p.seed} {p.script}: {left[:3]}"
+    bad = {f"{t:08X}": words for t, words in zip(texts, said[len(pairs):]) if words[:2] != ["residue", "residue"]}
+    assert not bad, f"PIXL_TEST_SEED={people[FIRST_SEED % len(people)].seed}: {bad}"
+    assert texts
