@@ -16,6 +16,7 @@ struct talk {
     struct show_progress progress;       /* first: show_step and show_work take it as their ctx */
     const char *cohort;
     int64_t refused;
+    json_t *projects;                    /* of a populate; NULL: they are printed */
 };
 
 static void say_refused(void *ctx, uint64_t line, const char *why)
@@ -115,19 +116,14 @@ static void say_rows(void *ctx, int64_t rows)
     show_step(ctx, RUN_POPULATING, rows, 0);
 }
 
-static void show_populated(const struct populate_counts *p, bool dry, bool json)
+static void say_project(void *ctx, struct str slug, const struct populate_counts *n)
 {
-    if (json) {
-        show_json(json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "dry_run", dry, "rows", (json_int_t)p->rows,
-                            "refused", (json_int_t)p->refused, "new_studies", (json_int_t)p->new_studies,
-                            "new_requests", (json_int_t)p->new_requests, "known", (json_int_t)p->known, "revived", (json_int_t)p->revived,
-                            "too_late", (json_int_t)p->too_late, "participant_differs", (json_int_t)p->participant_differs));
-        return;
-    }
-    printf("%s%lld rows, %lld refused: %lld new studies, %lld rows for studies already asked for, %lld known before, %lld queued again, "
-           "%lld too late\n", dry ? "(dry run, nothing was changed) " : "", (long long)p->rows, (long long)p->refused,
-           (long long)p->new_studies, (long long)(p->new_requests - p->new_studies), (long long)p->known, (long long)p->revived,
-           (long long)p->too_late);
+    struct talk *t = ctx;
+    show_end_line(&t->progress);
+    if (t->projects != NULL)
+        (void)json_object_setn_new(t->projects, slug.p, slug.n, show_populated_json(n));
+    else
+        show_populated(slug, n);
 }
 
 static enum cli_exit populate(struct cli *c, struct pixl_error *err)
@@ -135,16 +131,27 @@ static enum cli_exit populate(struct cli *c, struct pixl_error *err)
     site_auto *s = NULL;
     struct talk t = { .cohort = c->args[0] };
     struct populate_counts n;
-    struct populate_options o = { .path = c->args[0], .dry_run = cli_value(c, "--dry-run") != NULL, .refused = say_refused, .progress = say_rows, .ctx = &t };
+    struct populate_options o = { .path = c->args[0], .dry_run = cli_value(c, "--dry-run") != NULL, .refused = say_refused,
+                                  .project = say_project, .progress = say_rows, .ctx = &t };
     show_progress_init(&t.progress);
     if (!parse_priority(c, &o.priority, err) || !site_open(&c->settings, SITE_SECRETS | SITE_STORE, &s, err))
         return CLI_FAILED;
+    t.projects = c->json ? json_object() : NULL;
     bool ok = populate_cohort(s, &o, &n, err);
     show_end_line(&t.progress);
     tell_about_key(s, &c->settings);
-    if (!ok)
+    if (!ok) {
+        json_decref(t.projects);
         return CLI_FAILED;
-    show_populated(&n, o.dry_run, c->json);
+    }
+    if (c->json) {
+        json_t *sum = show_populated_json(&n);
+        (void)json_object_set_new(sum, "dry_run", json_boolean(o.dry_run));
+        (void)json_object_set_new(sum, "projects", t.projects);
+        show_json(sum);
+    } else {
+        show_populated(o.dry_run ? STR("in all (dry run, nothing was changed)") : STR("in all"), &n);
+    }
     return n.refused > 0 || n.too_late > 0 ? CLI_FAILED : CLI_DONE;
 }
 
@@ -155,7 +162,8 @@ static const struct cli_option populate_options[] = {
 const struct cli_command cli_populate = {
     .name = "populate", .summary = "put a cohort into the store, to be worked off by `pixl run`",
     .usage = "COHORT [--dry-run] [--priority 1..5]",
-    .text = "COHORT as for `pixl run`. Populating a cohort again adds only what is new. Every refused row is listed by its line.",
+    .text = "COHORT as for `pixl run`. Populating a cohort again adds only what is new. Every refused row is listed by its line.\n"
+            "Tells for each project how many rows there are, how many studies are new, and how many are delivered already.",
     .options = populate_options, .n_options = ARRAY_LEN(populate_options), .min_args = 1, .max_args = 1, .needs_settings = true, .run = populate,
 };
 

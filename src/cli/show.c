@@ -241,12 +241,31 @@ json_t *show_extracts_json(const struct publish_extract *extracts, size_t n)
     return list;
 }
 
+json_t *show_populated_json(const struct populate_counts *n)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)n->rows, "refused", (json_int_t)n->refused,
+                     "new_studies", (json_int_t)n->new_studies, "new_requests", (json_int_t)n->new_requests, "known",
+                     (json_int_t)n->known, "revived", (json_int_t)n->revived, "too_late", (json_int_t)n->too_late, "delivered",
+                     (json_int_t)n->delivered, "participant_differs", (json_int_t)n->participant_differs);
+}
+
+void show_populated(struct str name, const struct populate_counts *n)
+{
+    printf("%.*s: %lld rows, %lld refused: %lld new studies, %lld rows for studies already asked for, %lld known before, "
+           "%lld queued again\n", STR_ARG(name), (long long)n->rows, (long long)n->refused, (long long)n->new_studies,
+           (long long)(n->new_requests - n->new_studies), (long long)n->known, (long long)n->revived);
+    if (n->delivered > 0)
+        printf("  %lld rows ask for studies that are delivered already\n", (long long)n->delivered);
+    if (n->too_late > 0)
+        printf("  %lld rows ask for further series of studies that are delivered already: they are NOT delivered (delivered-before)\n",
+               (long long)n->too_late);
+    if (n->participant_differs > 0)
+        printf("  %lld rows name another participant_id than the study has; it was not changed\n", (long long)n->participant_differs);
+}
+
 static void summary_json(const struct run_summary *r, const struct settings *set)
 {
-    const struct populate_counts *p = &r->populate;
-    json_t *cohort = !r->populated ? json_null() : json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)p->rows,
-        "refused", (json_int_t)p->refused, "new_studies", (json_int_t)p->new_studies, "new_requests", (json_int_t)p->new_requests,
-        "known", (json_int_t)p->known, "revived", (json_int_t)p->revived, "too_late", (json_int_t)p->too_late);
+    json_t *cohort = r->populated ? show_populated_json(&r->populate) : json_null();
     json_t *archive = json_pack("{s:I, s:I}", "unreadable", (json_int_t)r->archive.unreadable, "damaged",
                                 (json_int_t)r->archive.damaged);
     json_t *left_alone = r->left_alone ? json_string(r->left_alone) : json_null();
@@ -303,15 +322,8 @@ void show_summary(const struct run_summary *r, const struct settings *set, bool 
         summary_json(r, set);
         return;
     }
-    const struct populate_counts *p = &r->populate;
     if (r->populated)
-        printf("cohort: %lld rows, %lld refused; %lld studies new, %lld rows for studies already asked for, %lld rows known before\n",
-               (long long)p->rows, (long long)p->refused, (long long)p->new_studies, (long long)(p->new_requests - p->new_studies),
-               (long long)p->known);
-    if (p->too_late > 0)
-        printf("  %lld rows ask for further series of studies that are delivered already: they are NOT delivered (delivered-before)\n", (long long)p->too_late);
-    if (p->participant_differs > 0)
-        printf("  %lld rows name another participant_id than the study has; it was not changed\n", (long long)p->participant_differs);
+        show_populated(STR("cohort"), &r->populate);
     if (r->archive.unreadable + r->archive.damaged > 0)
         printf("archive: %llu files or folders cannot be read, %llu DICOM files have a broken header; studies asked for "
                "may lack them\n",

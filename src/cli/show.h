@@ -39,6 +39,10 @@ void show_json(json_t *j);
 void show_extracts(const struct publish_extract *e, size_t n);
 json_t *show_extracts_json(const struct publish_extract *e, size_t n); /* given */
 
+/* What a populate did, or would do: a line that begins with a name, and one for what a person has to know. */
+void show_populated(struct str name, const struct populate_counts *n);
+json_t *show_populated_json(const struct populate_counts *n);   /* given */
+
 /* The end of a run, for a person or as JSON. */
 void show_summary(const struct run_summary *r, const struct settings *set, bool json);
 

@@ -13,6 +13,7 @@ struct named_project {
     struct str slug;
     bool usable;
     char why[160];
+    struct populate_counts n;
 };
 struct named_projects {
     struct arena arena;
@@ -93,7 +94,7 @@ static bool check_project(struct site *s, struct named_project *p, bool dry_run,
     return dry_run || site_project(s, p->slug, true, &ignored, err);
 }
 
-static void count(struct populate_counts *n, enum store_added what, bool differs)
+static void count(struct populate_counts *n, enum store_added what, const struct store_met *met)
 {
     switch (what) {
     case STORE_ADDED_IMAGE:   n->new_studies++; n->new_requests++; break;
@@ -101,8 +102,23 @@ static void count(struct populate_counts *n, enum store_added what, bool differs
     case STORE_KNOWN:         n->known++; break;
     case STORE_REVIVED:       n->revived++; break;
     case STORE_TOO_LATE:      n->too_late++; break;
+    case STORE_TOO_MANY_SERIES: break;
     }
-    n->participant_differs += differs;
+    n->delivered += met->is_delivered;
+    n->participant_differs += met->participant_differs;
+}
+
+static void add_counts(struct populate_counts *sum, const struct populate_counts *n)
+{
+    sum->rows += n->rows;
+    sum->refused += n->refused;
+    sum->new_studies += n->new_studies;
+    sum->new_requests += n->new_requests;
+    sum->known += n->known;
+    sum->revived += n->revived;
+    sum->too_late += n->too_late;
+    sum->delivered += n->delivered;
+    sum->participant_differs += n->participant_differs;
 }
 
 static void refuse(const struct populate_options *o, struct populate_counts *n, uint64_t line, const char *why)
@@ -112,32 +128,49 @@ static void refuse(const struct populate_options *o, struct populate_counts *n, 
         o->refused(o->ctx, line, why);
 }
 
+/* A row of a project that can be used. */
+static bool add_row(const struct populate_options *o, const struct cohort_row *row, struct store_populate *into,
+                    struct populate_counts *n, struct pixl_error *err)
+{
+    struct study_request r = row->request;
+    enum store_added what;
+    struct store_met met;
+    r.priority = o->priority;
+    if (!store_populate_add(into, &r, clock_wall_us(), &what, &met, err))
+        return pixl_wrap(err, "row at line %llu", (unsigned long long)row->line);
+    if (what == STORE_TOO_MANY_SERIES) {
+        refuse(o, n, row->line, "series_uid: with it more series of one study would be asked for than a study can have");
+        return true;
+    }
+    count(n, what, &met);
+    if (what == STORE_TOO_LATE && o->refused != NULL)
+        o->refused(o->ctx, row->line, "series_uid: the study is delivered already without these series; OUTCOMES says so");
+    return true;
+}
+
 static bool add_rows(const struct populate_options *o, struct cohort *c, struct named_projects *all, struct store_populate *into,
                      struct populate_counts *n, struct pixl_error *err)
 {
+    struct populate_counts nobodys = { 0 };
     struct cohort_row row;
-    bool got, differs;
-    enum store_added what;
-    for (;;) {
-        if (!cohort_next(c, &got, &row, err))
+    bool got = false;
+    for (int64_t rows = 0; cohort_next(c, &got, &row, err) && got;) {
+        if (o->progress != NULL && ++rows % 10000 == 0)
+            o->progress(o->ctx, rows);
+        struct named_project *p = row.refused ? NULL : find(all, row.request.project);
+        struct populate_counts *of = p != NULL ? &p->n : &nobodys;
+        of->rows++;
+        if (p == NULL || !p->usable)
+            refuse(o, of, row.line, row.refused ? row.why : p != NULL ? p->why : "project_name: appeared while the file was read");
+        else if (!add_row(o, &row, into, of, err))
             return false;
-        if (!got)
-            return true;
-        n->rows++;
-        if (o->progress != NULL && n->rows % 10000 == 0)
-            o->progress(o->ctx, n->rows);
-        const struct named_project *p = row.refused ? NULL : find(all, row.request.project);
-        if (row.refused || p == NULL || !p->usable) {
-            refuse(o, n, row.line, row.refused ? row.why : p != NULL ? p->why : "project_name: appeared while the file was read");
-            continue;
-        }
-        row.request.priority = o->priority;
-        if (!store_populate_add(into, &row.request, clock_wall_us(), &what, &differs, err))
-            return pixl_wrap(err, "row at line %llu", (unsigned long long)row.line);
-        count(n, what, differs);
-        if (what == STORE_TOO_LATE && o->refused != NULL)
-            o->refused(o->ctx, row.line, "series_uid: the study is delivered already without these series; OUTCOMES says so");
     }
+    if (err->code != PIXL_OK)
+        return false;
+    *n = nobodys;
+    for (size_t i = 0; i < all->n; i++)
+        add_counts(n, &all->p[i].n);
+    return true;
 }
 
 static bool second_pass(struct site *s, const struct populate_options *o, struct named_projects *all, struct populate_counts *n,
@@ -183,6 +216,8 @@ bool populate_cohort(struct site *s, const struct populate_options *o, struct po
         log_event(LOG_INFO, "cohort.populated", "rows=%lld refused=%lld new_studies=%lld new_requests=%lld known=%lld revived=%lld",
                   (long long)n.rows, (long long)n.refused, (long long)n.new_studies, (long long)n.new_requests, (long long)n.known,
                   (long long)n.revived);
+    for (size_t i = 0; ok && o->project != NULL && i < all.n; i++)
+        o->project(o->ctx, all.p[i].slug, &all.p[i].n);
     arena_done(&all.arena);
     if (ok)
         *counts = n;

@@ -5,20 +5,25 @@
 
 #include "pipeline/site.h"
 
+struct populate_counts {
+    int64_t rows, refused;           /* refused ones are among the rows */
+    int64_t new_studies, new_requests, known, revived, too_late;
+    int64_t delivered;               /* rows whose studies are exported or kept: the archive is not asked for them */
+    int64_t participant_differs;     /* rows with another participant_id than their study has, which stays */
+};
+
 struct populate_options {
     const char *path;                /* CSV file or OMOP ES folder */
     int priority;                    /* 1..5 */
     bool dry_run;                    /* tells what would happen, changes nothing, makes no key */
     /* A refused row: physical line (row of the join for OMOP) and reason; may be NULL. */
     void (*refused)(void *ctx, uint64_t line, const char *why);
+    /* At the end, for each project of the cohort in the order of its rows; rows that were refused before they named one
+     * are in the sum alone.  May be NULL. */
+    void (*project)(void *ctx, struct str slug, const struct populate_counts *n);
     /* Now and then: rows read so far; may be NULL. */
     void (*progress)(void *ctx, int64_t rows);
     void *ctx;
-};
-
-struct populate_counts {
-    int64_t rows, refused;           /* refused ones are among the rows */
-    int64_t new_studies, new_requests, known, revived, too_late, participant_differs;
 };
 
 /* Each project's configuration is loaded and checked first, its keys made ready; rows of a project without a usable one are refused.

@@ -31,26 +31,54 @@ static size_t split(struct str s, struct str *parts)
     return n;
 }
 
+static void add_part(struct buf *out, struct str part)
+{
+    if (out->n > 0)
+        (void)buf_add_char(out, '\\');
+    (void)buf_add_str(out, part);
+}
+
+bool series_form(struct str s, struct buf *out)
+{
+    buf_clear(out);
+    struct str *parts = calloc(count_parts(s), sizeof *parts);
+    if (parts == NULL)
+        return false;
+    size_t n = split(s, parts);
+    qsort(parts, n, sizeof *parts, compare);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || !str_eq(parts[i], parts[i - 1]))
+            add_part(out, parts[i]);
+    free(parts);
+    return !out->failed;
+}
+
+/* Takes the first part off *s; false: there is none. */
+static bool take_part(struct str *s, struct str *part)
+{
+    struct str rest;
+    if (s->n == 0)
+        return false;
+    (void)str_split(*s, '\\', part, &rest);
+    *s = rest;
+    return true;
+}
+
 bool series_union(struct str a, struct str b, struct buf *out)
 {
+    struct str x, y;
     buf_clear(out);
     if (a.n == 0 || b.n == 0)
         return true;
-    size_t max = count_parts(a) + count_parts(b);
-    struct str *parts = calloc(max, sizeof *parts);
-    if (parts == NULL)
-        return false;
-    size_t n_a = split(a, parts), n = n_a + split(b, parts + n_a);
-    if (n_a > 0 && n > n_a) {                   /* only separators: names none, so all */
-        qsort(parts, n, sizeof *parts, compare);
-        for (size_t i = 0; i < n; i++)
-            if (i == 0 || !str_eq(parts[i], parts[i - 1])) {
-                if (out->n > 0)
-                    (void)buf_add_char(out, '\\');
-                (void)buf_add_str(out, parts[i]);
-            }
+    bool has_x = take_part(&a, &x), has_y = take_part(&b, &y);
+    while (has_x || has_y) {
+        int order = !has_y ? -1 : !has_x ? 1 : str_cmp(x, y);
+        add_part(out, order <= 0 ? x : y);
+        if (order <= 0)
+            has_x = take_part(&a, &x);
+        if (order >= 0)
+            has_y = take_part(&b, &y);
     }
-    free(parts);
     return !out->failed;
 }
 

@@ -6,10 +6,13 @@
 
 #include "base/str.h"
 
-enum { STORE_SERIES_MAX = 16 * 1024 * 1024 };    /* ceiling for such a buf */
+enum { STORE_SERIES_MAX = 1024 * 1024 };         /* ceiling for such a buf: some 16,000 series */
 
-/* out becomes the set of what a and b name together, in the form above; empty when one of them asks for all.
- * series_union(s, s, out) brings s into form.  false: no memory or over the ceiling of out. */
+/* out becomes the set that s names, in any order and more than once, in the form above.
+ * false: no memory or over the ceiling of out. */
+bool series_form(struct str s, struct buf *out);
+/* out becomes the set of what a and b, both in the form above, name together; empty when one of them asks for all.
+ * false: as series_form(). */
 bool series_union(struct str a, struct str b, struct buf *out);
 /* Does have hold all that want asks for?  Both in the form above. */
 bool series_covers(struct str have, struct str want);

@@ -83,14 +83,14 @@ bool store_populate_begin(struct store *s, bool dry, struct store_populate **out
 }
 
 bool store_populate_add(struct store_populate *p, const struct study_request *r, int64_t now_us, enum store_added *what,
-                        bool *participant_differs, struct pixl_error *err)
+                        struct store_met *met, struct pixl_error *err)
 {
     assert(err->code == PIXL_OK);
-    bool differs;
-    bool ok = p->store->ops->populate_add(p, r, now_us, what, &differs, err);
+    struct store_met m;
+    bool ok = p->store->ops->populate_add(p, r, now_us, what, &m, err);
     assert(ok == (err->code == PIXL_OK));
-    if (ok && participant_differs != NULL)
-        *participant_differs = differs;
+    if (ok && met != NULL)
+        *met = m;
     return ok;
 }
 

@@ -38,6 +38,12 @@ enum store_added {
     STORE_KNOWN,                 /* this very request is there already */
     STORE_REVIVED,               /* the study was held or adopted and is queued again */
     STORE_TOO_LATE,              /* it asks for more series of a study that is delivered: stored, told by its outcome */
+    STORE_TOO_MANY_SERIES,       /* with it more series of one study would be asked for than are stored; not stored */
+};
+/* What a request met in studies that were there already. */
+struct store_met {
+    bool participant_differs;    /* its participant_id is not the one they have, which stays */
+    bool is_delivered;           /* all of them are exported or kept, with the series that it asks for */
 };
 struct store_populate;
 /* Rows go in by transactions of some thousands; after a crash the same cohort is simply populated again.  While a
@@ -46,9 +52,9 @@ struct store_populate;
 PIXL_MUST_CHECK bool store_populate_begin(struct store *s, bool dry, struct store_populate **out, struct pixl_error *err);
 /* r must have passed study_request_check().  Keys are compared as given (trimmed).  Requests are the same when project, procedure, MRN,
  * accession number, study UID, series and extract time are.  Series: the image asks for the union; a request that names
- * none asks for all.  A participant_id other than the image's: *participant_differs (nothing is changed); may be NULL. */
+ * none asks for all.  met may be NULL. */
 PIXL_MUST_CHECK bool store_populate_add(struct store_populate *p, const struct study_request *r, int64_t now_us,
-                                        enum store_added *what, bool *participant_differs, struct pixl_error *err);
+                                        enum store_added *what, struct store_met *met, struct pixl_error *err);
 /* Ends it, frees p, also on failure. */
 PIXL_MUST_CHECK bool store_populate_end(struct store_populate *p, struct pixl_error *err);
 

@@ -17,7 +17,7 @@ struct store_ops {
 
     bool (*populate_begin)(struct store *s, bool dry, struct store_populate **out, struct pixl_error *err);
     bool (*populate_add)(struct store_populate *p, const struct study_request *r, int64_t now_us,
-                         enum store_added *what, bool *participant_differs, struct pixl_error *err);
+                         enum store_added *what, struct store_met *met, struct pixl_error *err);
     bool (*populate_end)(struct store_populate *p, struct pixl_error *err);
 
     bool (*claim_next)(struct store *s, const struct store_claim *c, struct arena *a, bool *got,

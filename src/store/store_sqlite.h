@@ -114,7 +114,7 @@ PIXL_MUST_CHECK bool store_sqlite_widen(struct store_sqlite *s, int64_t image, c
 
 bool store_sqlite_populate_begin(struct store *s, bool dry, struct store_populate **out, struct pixl_error *err);
 bool store_sqlite_populate_add(struct store_populate *p, const struct study_request *r, int64_t now_us,
-                               enum store_added *what, bool *participant_differs, struct pixl_error *err);
+                               enum store_added *what, struct store_met *met, struct pixl_error *err);
 bool store_sqlite_populate_end(struct store_populate *p, struct pixl_error *err);
 
 /* --- the other slots ------------------------------------------------------------------------------------------- */

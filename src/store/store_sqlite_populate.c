@@ -293,7 +293,8 @@ static bool images_of_study(struct populate *p, const struct study_request *r, u
 
 /* What a request meets in an image that is there already. */
 struct meeting {
-    bool differs, too_late, revived;
+    bool differs, too_late, too_many, revived;
+    size_t n_delivered;          /* exported or kept, with the series that it asks for */
 };
 
 static bool raise_priority(struct populate *p, int64_t image, int priority, struct pixl_error *err)
@@ -311,8 +312,8 @@ static bool meet_image(struct populate *p, const struct study_request *r, int64_
 {
     stmt_auto *q = NULL;
     bool got;
-    if (!sqlite_db_prepare(p->s->db, "SELECT series_uids, pseudo_patient_id, priority, state IN ('held', 'adopted')"
-                           " FROM image WHERE image_id = ?1", &q, err))
+    if (!sqlite_db_prepare(p->s->db, "SELECT series_uids, pseudo_patient_id, priority, state IN ('held', 'adopted'),"
+                           " state IN ('exported', 'kept') FROM image WHERE image_id = ?1", &q, err))
         return false;
     sqlite_bind_i64(q, 1, image);
     if (!sqlite_step(q, &got, err))
@@ -321,6 +322,11 @@ static bool meet_image(struct populate *p, const struct study_request *r, int64_
         return pixl_fail(err, PIXL_E_CORRUPT, 0, "store: a request names an image that is not there");
     bool covers = series_covers(sqlite_col_str(q, 0), buf_str(&p->series));
     m->differs |= !str_eq(sqlite_col_str(q, 1), r->participant_id);
+    m->n_delivered += covers && sqlite_col_i64(q, 4) != 0;
+    if (!covers && p->series.n > 0 && sqlite_col_str(q, 0).n + p->series.n >= STORE_SERIES_MAX) {
+        m->too_many = true;
+        return true;
+    }
     if (sqlite_col_i64(q, 2) < r->priority && !raise_priority(p, image, r->priority, err))
         return false;
     if (covers && sqlite_col_i64(q, 3) == 0)
@@ -361,13 +367,13 @@ static bool insert_image(struct populate *p, const struct study_request *r, uint
 }
 
 static bool add_row(struct populate *p, const struct study_request *r, int64_t now_us, enum store_added *what,
-                    bool *differs, struct pixl_error *err)
+                    struct store_met *met, struct pixl_error *err)
 {
     int64_t request;
     uint64_t request_hash, image_hash = 0;
     struct meeting m = { .differs = false };
     p->n_ids = 0;
-    if (!series_union(phi_reveal(r->series_uids), phi_reveal(r->series_uids), &p->series))
+    if (!series_form(phi_reveal(r->series_uids), &p->series))
         return pixl_fail(err, PIXL_E_NOMEM, 0, "store: series of a request");
     if (!enter_project(p, r->project, err) || !enter_time(p, r->extract_time, err) ||
         !find_request(p, r, &request, &request_hash, err))
@@ -377,10 +383,10 @@ static bool add_row(struct populate *p, const struct study_request *r, int64_t n
     bool is_new = p->n_ids == 0;
     if (!(is_new ? insert_image(p, r, image_hash, now_us, err) : meet_images(p, r, now_us, &m, err)))
         return false;
-    *differs = m.differs;
-    *what = is_new ? STORE_ADDED_IMAGE : m.too_late ? STORE_TOO_LATE : m.revived ? STORE_REVIVED
+    *met = (struct store_met){ m.differs, !is_new && m.n_delivered == p->n_ids };
+    *what = is_new ? STORE_ADDED_IMAGE : m.too_many ? STORE_TOO_MANY_SERIES : m.too_late ? STORE_TOO_LATE : m.revived ? STORE_REVIVED
           : request != 0 ? STORE_KNOWN : STORE_ADDED_REQUEST;
-    if (request != 0)
+    if (request != 0 || m.too_many)
         return true;
     if (!insert_request(p, r, request_hash, now_us, &request, err))
         return false;
@@ -412,17 +418,17 @@ static bool end_batch(struct populate *p, struct pixl_error *err)
 }
 
 bool store_sqlite_populate_add(struct store_populate *base, const struct study_request *r, int64_t now_us,
-                               enum store_added *what, bool *participant_differs, struct pixl_error *err)
+                               enum store_added *what, struct store_met *met, struct pixl_error *err)
 {
     struct populate *p = (struct populate *)base;
     enum store_added added = STORE_KNOWN;
-    bool differs = false;
+    struct store_met m = { 0 };
     if (p->broken)
         return fail_broken(p, err);
-    if (!add_row(p, r, now_us, &added, &differs, err) || (!p->dry && ++p->n_rows >= BATCH && !end_batch(p, err)))
+    if (!add_row(p, r, now_us, &added, &m, err) || (!p->dry && ++p->n_rows >= BATCH && !end_batch(p, err)))
         return break_off(p, err);
     *what = added;
-    *participant_differs = differs;
+    *met = m;
     return true;
 }
 

@@ -23,6 +23,28 @@ def read_zip(path):
         return {n: pydicom.dcmread(z.open(n)) for n in z.namelist()}
 
 
+def test_a_dry_run_tells_what_would_be_asked_for(tmp_path):
+    """By project: new, known, delivered already, refused; nothing is changed by it."""
+    h = Hospital(tmp_path)
+    for study in (1, 2):
+        h.add_study(study)
+    h.write_csv()
+    h.pixl("run", h.csv)
+    rows = h.csv.read_text().splitlines()
+    (h.configs / "other.yaml").write_text((h.configs / f"{h.project}.yaml").read_text().replace("Test Project", "Other"))
+    h.csv.write_text("\n".join([rows[0], rows[1], rows[2], *(r.replace(h.project, "other") for r in rows[1:]),
+                                rows[1].replace(h.project, "nobody-knows"), rows[1].replace(h.mrn(1), " ")]) + "\n")
+    before = h.snapshot()
+    told = json.loads(h.pixl("populate", h.csv, "--dry-run", "--json", ok=(1,)).stdout)
+    assert told["dry_run"] and (told["rows"], told["refused"], told["new_studies"], told["known"], told["delivered"]) == (6, 2, 2, 2, 2)
+    projects = {k: (v["rows"], v["refused"], v["new_studies"], v["known"], v["delivered"]) for k, v in told["projects"].items()}
+    assert projects == {h.project: (2, 0, 0, 2, 2), "other": (2, 0, 2, 0, 0), "nobody-knows": (1, 1, 0, 0, 0)}
+    text = h.pixl("populate", h.csv, "--dry-run", ok=(1,)).stdout
+    assert "other: 2 rows, 0 refused: 2 new studies" in text and "2 rows ask for studies that are delivered already" in text
+    assert "nothing was changed" in text.splitlines()[-2] and h.snapshot() == before
+    assert "other" not in h.pixl("status").stdout
+
+
 def test_a_whole_extraction(hospital):
     h = hospital
     h.add_study(1, series=2, instances=3)

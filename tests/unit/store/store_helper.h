@@ -57,7 +57,7 @@ static inline struct study_request request_of(const struct ask *a)
         .priority = a->priority ? a->priority : 1 };
 }
 
-static inline enum store_added add_differs(struct store *s, struct ask a, bool dry, bool *differs)
+static inline enum store_added add_met(struct store *s, struct ask a, bool dry, struct store_met *met)
 {
     struct pixl_error err = { 0 };
     struct store_populate *p = NULL;
@@ -65,14 +65,14 @@ static inline enum store_added add_differs(struct store *s, struct ask a, bool d
     struct study_request r = request_of(&a);
     REQUIRE_OK(study_request_check(&r, &err), err);
     REQUIRE_OK(store_populate_begin(s, dry, &p, &err), err);
-    CHECK_OK(store_populate_add(p, &r, T0, &what, differs, &err), err);
+    CHECK_OK(store_populate_add(p, &r, T0, &what, met, &err), err);
     REQUIRE_OK(store_populate_end(p, &err), err);
     return what;
 }
 
 static inline enum store_added add(struct store *s, struct ask a)
 {
-    return add_differs(s, a, false, NULL);
+    return add_met(s, a, false, NULL);
 }
 
 /* Texts of everything that is looked at stay until the test ends. */

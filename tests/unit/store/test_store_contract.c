@@ -103,14 +103,14 @@ static void test_populate__a_dry_run_tells_and_changes_nothing(void)
 {
     struct store *s = open_store();
     add(s, (struct ask){ .mrn = "1", .accession = "A" });
-    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A" }, true, NULL), STORE_KNOWN);
-    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "B" }, true, NULL), STORE_ADDED_IMAGE);
-    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "B", .project = "q" }, true, NULL),
+    CHECK_INT(add_met(s, (struct ask){ .mrn = "1", .accession = "A" }, true, NULL), STORE_KNOWN);
+    CHECK_INT(add_met(s, (struct ask){ .mrn = "1", .accession = "B" }, true, NULL), STORE_ADDED_IMAGE);
+    CHECK_INT(add_met(s, (struct ask){ .mrn = "1", .accession = "B", .project = "q" }, true, NULL),
               STORE_ADDED_IMAGE);
-    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 5 }, true, NULL),
+    CHECK_INT(add_met(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 5 }, true, NULL),
               STORE_ADDED_REQUEST);
     move_to(s, 1, STUDY_HELD);
-    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A" }, true, NULL), STORE_REVIVED);
+    CHECK_INT(add_met(s, (struct ask){ .mrn = "1", .accession = "A" }, true, NULL), STORE_REVIVED);
     CHECK_INT(image_of(s, 1).state, STUDY_HELD);
     CHECK_INT(images_in(s), 1);
     CHECK_INT(count_of(s).requests, 1);
@@ -125,15 +125,14 @@ static void test_populate__a_dry_run_tells_and_changes_nothing(void)
 static void test_populate__another_participant_is_told_and_nothing_changed(void)
 {
     struct store *s = open_store();
-    bool differs = true;
-    add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .participant = "P1" }, false, &differs);
-    CHECK(!differs);
-    CHECK_INT(add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .participant = "P2", .procedure = 2 }, false,
-                          &differs),
+    struct store_met met = { .participant_differs = true };
+    add_met(s, (struct ask){ .mrn = "1", .accession = "A", .participant = "P1" }, false, &met);
+    CHECK(!met.participant_differs);
+    CHECK_INT(add_met(s, (struct ask){ .mrn = "1", .accession = "A", .participant = "P2", .procedure = 2 }, false, &met),
               STORE_ADDED_REQUEST);
-    CHECK(differs);
-    add_differs(s, (struct ask){ .mrn = "1", .accession = "A", .participant = "P1", .procedure = 3 }, false, &differs);
-    CHECK(!differs);
+    CHECK(met.participant_differs);
+    add_met(s, (struct ask){ .mrn = "1", .accession = "A", .participant = "P1", .procedure = 3 }, false, &met);
+    CHECK(!met.participant_differs);
     CHECK_STR(image_of(s, 1).participant_id, "P1");
     store_close(s);
 }

@@ -18,16 +18,22 @@ static void test_series__union_is_a_sorted_set(void)
         { "1.1", "\\", "" },
         { "1.2\\", "1.1", "1.1\\1.2" },
     };
+    buf_auto a;
     buf_auto b;
+    buf_auto sum;
+    buf_init(&a, STORE_SERIES_MAX);
     buf_init(&b, STORE_SERIES_MAX);
+    buf_init(&sum, STORE_SERIES_MAX);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("'%s' and '%s'", rows[i].a, rows[i].b);
-        CHECK(series_union(str_of(rows[i].a), str_of(rows[i].b), &b));
-        CHECK_STR(buf_str(&b), rows[i].want);
+        CHECK(series_form(str_of(rows[i].a), &a) && series_form(str_of(rows[i].b), &b));
+        CHECK(series_union(buf_str(&a), buf_str(&b), &sum));
+        CHECK_STR(buf_str(&sum), rows[i].want);
     }
     buf_auto small;
     buf_init(&small, 4);
     CHECK(!series_union(STR("1.2"), STR("1.3"), &small));
+    CHECK(!series_form(STR("1.2\\1.3"), &small));
 }
 
 static void test_series__covers_what_it_holds(void)

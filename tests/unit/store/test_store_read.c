@@ -180,7 +180,7 @@ static void test_outcomes__a_request_that_came_too_late_has_its_outcome(void)
     struct store *s = open_store();
     add(s, first);
     bring(s, 1, STUDY_DELIVERING);
-    CHECK_INT(add_differs(s, late, true, NULL), STORE_TOO_LATE);
+    CHECK_INT(add_met(s, late, true, NULL), STORE_TOO_LATE);
     CHECK_INT(count_of(s).requests, 1);          /* a dry run stores nothing */
     CHECK_INT(add(s, late), STORE_TOO_LATE);
     check_whys(s, "1:delivering//2.25.1/3,2,1 2:delivering//2.25.1/3,2,1 ");
