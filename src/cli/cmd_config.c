@@ -37,6 +37,18 @@ static void say_warning(void *ctx, const char *warning)
         printf("%s\n", warning);
 }
 
+/* A run waits for a destination that is not there, and never makes one: a share may not be mounted. */
+static void check_destination(struct check *k, const struct project *p)
+{
+    bool is_used = p->dicom_destination == PROJECT_TO_DIRECTORY || p->parquet_destination == PROJECT_TO_DIRECTORY;
+    char text[1200];
+    if (!is_used || p->destination_directory == NULL || fs_is_dir(p->destination_directory))
+        return;
+    (void)snprintf(text, sizeof text, "%s: warning: destination.directory %.900s is not there: a run would wait for it",
+                   strrchr(p->path, '/') ? strrchr(p->path, '/') + 1 : p->path, p->destination_directory);
+    say_warning(k, text);
+}
+
 /* The file by itself, then its rules compiled: some mistakes only show against the dictionary. */
 static void check_file(struct check *k, const char *path)
 {
@@ -50,9 +62,22 @@ static void check_file(struct check *k, const char *path)
         say_problem(k, err.msg);
     else
         deid_policy_warn(p, say_warning, k);
+    if (policy != NULL)
+        check_destination(k, p);
     deid_policy_free(policy);
 }
 
+/* A path, or what a project is called everywhere else. */
+static void check_named(struct check *k, const char *dir, const char *name)
+{
+    char path[4096];
+    bool is_slug = strchr(name, '/') == NULL && !fs_exists(name);
+    const char *end = strrchr(name, '.') != NULL ? "" : ".yaml";
+    if (is_slug && snprintf(path, sizeof path, "%s/%s%s", dir, name, end) < (int)sizeof path)
+        check_file(k, path);
+    else
+        check_file(k, name);
+}
 
 /* Every *.yaml of the configs folder, by name. */
 static bool check_all(struct check *k, const char *dir, struct pixl_error *err)
@@ -79,7 +104,7 @@ static enum cli_exit check(struct cli *c, struct pixl_error *err)
     bool ok = true;
     if (c->n_args > 1)
         for (int i = 1; i < c->n_args; i++)
-            check_file(&k, c->args[i]);
+            check_named(&k, c->settings.project_configs_dir, c->args[i]);
     else
         ok = check_all(&k, c->settings.project_configs_dir, err);
     if (ok && c->json)

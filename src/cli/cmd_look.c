@@ -18,6 +18,23 @@ static struct str project_of(const struct cli *c)
     return str_of(cli_value(c, "--project"));
 }
 
+/* A project that is named must be one that something was asked for in. */
+static bool check_project(struct site *s, struct str wanted, struct pixl_error *err)
+{
+    struct str *projects;
+    size_t n, i = 0;
+    struct arena a;
+    if (wanted.n == 0)
+        return true;
+    arena_init(&a, 16 << 20);
+    bool ok = store_projects(site_store(s), &a, &projects, &n, err);
+    while (ok && i < n && !str_eq(wanted, projects[i]))
+        i++;
+    ok = ok && (i < n || pixl_fail(err, PIXL_E_NOT_FOUND, 0, "nothing was asked for in a project '%.*s'", STR_ARG(wanted)));
+    arena_done(&a);
+    return ok;
+}
+
 /* --- status --------------------------------------------------------------------------------------------------- */
 
 static bool status_project(struct site *s, struct str project, json_t *list, struct pixl_error *err)
@@ -46,15 +63,10 @@ static enum cli_exit status(struct cli *c, struct pixl_error *err)
     struct arena a;
     arena_init(&a, 16 << 20);
     json_t *list = c->json ? json_array() : NULL;
-    ok = ok && store_projects(site_store(s), &a, &projects, &n, err);
-    bool any = wanted.n == 0;
+    ok = ok && check_project(s, wanted, err) && store_projects(site_store(s), &a, &projects, &n, err);
     for (size_t i = 0; ok && i < n; i++)
-        if (wanted.n == 0 || str_eq(wanted, projects[i])) {
-            any = true;
+        if (wanted.n == 0 || str_eq(wanted, projects[i]))
             ok = status_project(s, projects[i], list, err);
-        }
-    if (ok && !any)
-        ok = pixl_fail(err, PIXL_E_NOT_FOUND, 0, "nothing was asked for in a project '%.*s'", STR_ARG(wanted));
     ok = ok && tokens_rate(site_store(s), "directory", &rate, &is_set, err);
     if (ok && c->json) {
         show_json(json_pack("{s:s, s:O, s:o}", "state_dir", c->settings.state_dir, "projects", list, "rate", is_set ? json_real(rate) : json_null()));
@@ -99,7 +111,8 @@ static enum cli_exit failed(struct cli *c, struct pixl_error *err)
                                                  : 1u << STUDY_FAILED | 1u << STUDY_WITHHELD | 1u << STUDY_MISSING | 1u << STUDY_SKIPPED,
     };
     json_t *list = c->json ? json_array() : NULL;
-    bool ok = open_site(c, &s, err) && store_each_image(site_store(s), &f, print_image, list, err);
+    bool ok = open_site(c, &s, err) && check_project(s, f.project, err) &&
+              store_each_image(site_store(s), &f, print_image, list, err);
     if (ok && c->json)
         show_json(json_incref(list));
     json_decref(list);
@@ -155,6 +168,7 @@ static enum cli_exit retry(struct cli *c, struct pixl_error *err)
     if (c->n_args > 0)
         f.states = 0;                        /* a study that is named is taken back whatever its end */
     bool ok = (states == NULL || parse_states(states, &f.states, err)) && open_site(c, &s, err) &&
+              check_project(s, f.project, err) &&
               (c->n_args == 0 || find(s, c->args[0], &a, &ids, &n_ids, err)) &&
               store_retry(site_store(s), &f, ids, n_ids, clock_wall_us(), &n, err);
     if (ok && c->json)
@@ -173,7 +187,8 @@ static const struct cli_option retry_options[] = {
 };
 const struct cli_command cli_retry = {
     .name = "retry", .summary = "take failed studies back to work", .usage = "[REF] [--project SLUG] [--state STATE,...]",
-    .text = "Without REF every failed study; with REF (number, pseudo study UID, study UID, accession number) that one, whatever its end.\n"
+    .text = "Without REF every failed study; with REF (number, pseudo study UID, study UID, accession number) that one, whatever\n"
+            "its end but exported and kept.\n"
             "A study that failed in its delivery is delivered from the spool; the archive is not asked again.",
     .options = retry_options, .n_options = ARRAY_LEN(retry_options), .min_args = 0, .max_args = 1, .needs_settings = true, .run = retry,
 };

@@ -84,7 +84,7 @@ static enum cli_exit run(struct cli *c, struct pixl_error *err)
     if (ok) {
         show_summary(&summary, &c->settings, c->json);
         code = exit_of(&summary);
-    } else if (err->code != PIXL_E_INVALID && err->code != PIXL_E_NOT_FOUND) {
+    } else if (err->code != PIXL_E_INVALID && err->code != PIXL_E_NOT_FOUND && err->code != PIXL_E_EXISTS) {
         (void)fprintf(stderr, "nothing is lost: the same command goes on where this one ended\n");
     }
     arena_done(&a);
@@ -123,7 +123,7 @@ static void say_project(void *ctx, struct str slug, const struct populate_counts
     if (t->projects != NULL)
         (void)json_object_setn_new(t->projects, slug.p, slug.n, show_populated_json(n));
     else
-        show_populated(slug, n);
+        show_populated(slug.n > 0 ? slug : STR("no project"), n);
 }
 
 static enum cli_exit populate(struct cli *c, struct pixl_error *err)

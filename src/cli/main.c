@@ -213,7 +213,7 @@ static enum cli_exit run(struct cli *c)
     if (err.code != PIXL_OK) {
         (void)fprintf(stderr, "pixl %s: %s\n", c->command->name, err.msg);
         if (code == CLI_FAILED)
-            code = err.code == PIXL_E_INVALID ? CLI_USAGE : err.code == PIXL_E_BUSY || err.code == PIXL_E_UNAVAILABLE ||
+            code = err.code == PIXL_E_INVALID || err.code == PIXL_E_NOT_FOUND ? CLI_USAGE : err.code == PIXL_E_BUSY || err.code == PIXL_E_UNAVAILABLE ||
                    err.code == PIXL_E_NO_SPACE ? CLI_AGAIN : CLI_FAILED;
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {

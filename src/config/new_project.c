@@ -130,10 +130,14 @@ static bool fail_modality(struct str word, struct pixl_error *err)
     size_t n;
     const struct shipped_modality *all = shipped_modalities(&n);
     struct nearest near = nearest_to(word);
-    for (size_t i = 0; i < n; i++)
+    char names[128] = "";
+    for (size_t i = 0; i < n; i++) {
+        size_t used = strlen(names);
         nearest_offer(&near, all[i].name);
-    return pixl_fail(err, PIXL_E_INVALID, 0, "there are no policies for modality '%s'%s", problem_show(word).text,
-                     nearest_hint(&near).text);
+        (void)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", all[i].name);
+    }
+    return pixl_fail(err, PIXL_E_INVALID, 0, "there are no policies for modality '%s'%s; there are %s",
+                     problem_show(word).text, nearest_hint(&near).text, names);
 }
 
 static bool take_modalities(struct maker *m, struct pixl_error *err)
@@ -183,8 +187,8 @@ static void add_project(struct buf *b, const struct maker *m)
     add_quoted(b, m->name);
     (void)buf_addf(
         b,
-        "\n  # This file's name.  A cohort calls the project so, in any spelling that comes to the same; the\n"
-        "  # destination's folder has this name.  It is made of the name above where it is left out.\n"
+        "\n  # This file's name, by which a CSV calls the project, and the name of its folder at the destination.\n"
+        "  # It is made of the name above where it is left out.\n"
         "  %sslug: '%.*s'",
         m->has_other_slug ? "" : "# ", STR_ARG(m->slug));
     (void)buf_add_cstr(b, "\n  # Modality (0008,0060) of the images that pass.\n  modalities: [");

@@ -40,8 +40,17 @@ const struct shipped_modality *shipped_modalities(size_t *n)
     return modalities;
 }
 
+/* What people call them otherwise. */
+static const struct { const char *word, *name; } synonyms[] = {
+    { "mri", "mr" },      { "diffusion", "mr-diffusion" }, { "x-ray", "xray" },       { "mammography", "xray" },
+    { "ultrasound", "us" }, { "radiotherapy", "rt" },
+};
+
 const struct shipped_modality *shipped_modality_find(struct str word, struct str *codes)
 {
+    for (size_t i = 0; i < ARRAY_LEN(synonyms); i++)
+        if (str_eq_nocase(word, str_of(synonyms[i].word)))
+            word = str_of(synonyms[i].name);
     for (size_t i = 0; i < ARRAY_LEN(modalities); i++) {
         struct str all = str_of(modalities[i].codes), rest = all, code;
         if (str_eq(word, str_of(modalities[i].name))) {

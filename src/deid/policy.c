@@ -5,35 +5,48 @@
 
 #include "deid/profile.h"
 
-/* Elements that are the patient's name, number or address and nothing else. */
-static bool names_the_patient(uint32_t tag)
+/* What an element is that is somebody's name, number, day of birth or address and nothing else; NULL: it is none. */
+static const char *tells_of(uint32_t tag)
 {
-    static const uint32_t tags[] = {
-        DICOM_PATIENT_NAME, DICOM_PATIENT_ID, DICOM_OTHER_PATIENT_IDS, DICOM_OTHER_PATIENT_NAMES, DICOM_PATIENT_BIRTH_NAME,
-        0x00101040 /* address */, 0x00101060 /* mother's birth name */, 0x00102154 /* telephone */, 0x00102155 /* telecom */,
-    };
-    for (size_t i = 0; i < ARRAY_LEN(tags); i++)
-        if (tags[i] == tag)
-            return true;
-    return false;
+    static const uint32_t contacts[] = { 0x00101040 /* address */, 0x00102154 /* telephone */, 0x00102155 /* telecom */ };
+    const struct dicom_dict_entry *entry = dicom_dict_find(tag);
+    unsigned identity = scheme_identity_of(tag);
+    if (identity & IDENTITY_DATE)
+        return "it is the patient's day of birth";
+    if (identity & IDENTITY_PATIENT)
+        return "it names the patient";
+    if (identity & IDENTITY_IDS)
+        return "it is a number by which the hospital knows the patient or the study";
+    for (size_t i = 0; i < ARRAY_LEN(contacts); i++)
+        if (contacts[i] == tag)
+            return "it tells where the patient is found";
+    return entry != NULL && entry->vr == DICOM_VR_PN ? "it names a person" : NULL;
+}
+
+static void warn_of_rules(const struct project_tag_rule *rules, size_t n, void (*say)(void *ctx, const char *warning),
+                          void *ctx)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct project_tag_rule *r = &rules[i];
+        const char *what = r->op == PROJECT_OP_KEEP ? tells_of(DICOM_TAG(r->group, r->element)) : NULL;
+        char text[256];
+        if (what == NULL)
+            continue;
+        (void)snprintf(text, sizeof text, "%s:%d: warning: (%04X,%04X) keep: %s, and will be delivered as it is",
+                       r->file ? r->file : "?", r->line, r->group, r->element, what);
+        say(ctx, text);
+    }
 }
 
 void deid_policy_warn(const struct project *p, void (*say)(void *ctx, const char *warning), void *ctx)
 {
-    char text[256];
-    for (size_t i = 0; i < p->n_base_rules; i++) {
-        const struct project_tag_rule *r = &p->base_rules[i];
-        if (r->op != PROJECT_OP_KEEP || !names_the_patient(DICOM_TAG(r->group, r->element)))
-            continue;
-        (void)snprintf(text, sizeof text, "%s:%d: warning: (%04X,%04X) keep: it names the patient, and will be delivered as it is",
-                       r->file ? r->file : "?", r->line, r->group, r->element);
-        say(ctx, text);
-    }
-    if (p->n_manufacturers == 0)
-        say(ctx, "warning: allowed_manufacturers is absent: no instance of any maker will pass (regex: \".*\" allows all)");
-    if (p->n_manufacturers > 0 && p->min_instances_per_series > 1) {
-        (void)snprintf(text, sizeof text, "note: series of fewer than %lld instances are left out (min_instances_per_series)",
-                       (long long)p->min_instances_per_series);
+    warn_of_rules(p->base_rules, p->n_base_rules, say, ctx);
+    for (size_t i = 0; i < p->n_overrides; i++)
+        warn_of_rules(p->overrides[i].rules, p->overrides[i].n_rules, say, ctx);
+    if (p->n_manufacturers == 0) {
+        char text[256];
+        (void)snprintf(text, sizeof text, "%s.yaml: warning: allowed_manufacturers is absent: no instance of any maker will "
+                       "pass (regex: \".*\" allows all)", p->slug.n ? p->slug.p : "project");
         say(ctx, text);
     }
 }

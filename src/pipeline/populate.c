@@ -19,6 +19,7 @@ struct named_projects {
     struct arena arena;
     struct named_project *p;
     size_t n, cap;
+    struct populate_counts nobodys;      /* rows that were refused before they named one */
 };
 
 static struct named_project *find(struct named_projects *all, struct str slug)
@@ -151,14 +152,13 @@ static bool add_row(const struct populate_options *o, const struct cohort_row *r
 static bool add_rows(const struct populate_options *o, struct cohort *c, struct named_projects *all, struct store_populate *into,
                      struct populate_counts *n, struct pixl_error *err)
 {
-    struct populate_counts nobodys = { 0 };
     struct cohort_row row;
     bool got = false;
     for (int64_t rows = 0; cohort_next(c, &got, &row, err) && got;) {
         if (o->progress != NULL && ++rows % 10000 == 0)
             o->progress(o->ctx, rows);
         struct named_project *p = row.refused ? NULL : find(all, row.request.project);
-        struct populate_counts *of = p != NULL ? &p->n : &nobodys;
+        struct populate_counts *of = p != NULL ? &p->n : &all->nobodys;
         of->rows++;
         if (p == NULL || !p->usable)
             refuse(o, of, row.line, row.refused ? row.why : p != NULL ? p->why : "project_name: appeared while the file was read");
@@ -167,7 +167,7 @@ static bool add_rows(const struct populate_options *o, struct cohort *c, struct 
     }
     if (err->code != PIXL_OK)
         return false;
-    *n = nobodys;
+    *n = all->nobodys;
     for (size_t i = 0; i < all->n; i++)
         add_counts(n, &all->p[i].n);
     return true;
@@ -218,6 +218,8 @@ bool populate_cohort(struct site *s, const struct populate_options *o, struct po
                   (long long)n.revived);
     for (size_t i = 0; ok && o->project != NULL && i < all.n; i++)
         o->project(o->ctx, all.p[i].slug, &all.p[i].n);
+    if (ok && o->project != NULL && all.nobodys.rows > 0)
+        o->project(o->ctx, STR(""), &all.nobodys);
     arena_done(&all.arena);
     if (ok)
         *counts = n;

@@ -18,8 +18,8 @@ struct populate_options {
     bool dry_run;                    /* tells what would happen, changes nothing, makes no key */
     /* A refused row: physical line (row of the join for OMOP) and reason; may be NULL. */
     void (*refused)(void *ctx, uint64_t line, const char *why);
-    /* At the end, for each project of the cohort in the order of its rows; rows that were refused before they named one
-     * are in the sum alone.  May be NULL. */
+    /* At the end, for each project of the cohort in the order of its rows; with an empty slug for the rows that were
+     * refused before they named one, when there are some.  May be NULL. */
     void (*project)(void *ctx, struct str slug, const struct populate_counts *n);
     /* Now and then: rows read so far; may be NULL. */
     void (*progress)(void *ctx, int64_t rows);

@@ -365,7 +365,7 @@ def test_an_ultrasound_keeps_its_regions_and_nothing_else_of_the_picture(tmp_pat
 
 @pytest.mark.parametrize("word", sorted(set(ALL_CODES) | {c for codes in ALL_CODES.values() for c in codes}))
 def test_every_word_makes_a_project_that_passes_its_check(tmp_path, word):
-    project = Project(tmp_path, f"--modality={word}", "--destination", tmp_path / "no-such")
+    project = Project(tmp_path, f"--modality={word}", "--destination", tmp_path / "haven")
     codes = ALL_CODES.get(word, [word])
     assert f"modalities: [{', '.join(codes)}]" in project.file.read_text()
     help_text = project.pixl("config", "new", "--help").stdout
@@ -375,7 +375,28 @@ def test_every_word_makes_a_project_that_passes_its_check(tmp_path, word):
         assert "keepcoordinates from:SequenceOfUltrasoundRegions" in recipe and "coordinates all" in recipe
         assert "    - us-regions.recipe\n" in project.file.read_text()
     told = project.pixl("config", "check").stdout
-    assert "1 project files, 0 problems, 0 warnings" in told
+    assert "haven is not there" in told and "1 project files, 0 problems, 1 warnings" in told
+    (tmp_path / "haven").mkdir()
+    for which in ([], ["some-study"], [project.file]):
+        assert project.pixl("config", "check", *which).stdout == "1 project files, 0 problems, 0 warnings\n"
+
+
+@pytest.mark.parametrize("word, name", [("mri", "MR"), ("Ultrasound", "US"), ("diffusion", "MR"), ("x-ray", "CR, DX, MG"),
+                                        ("radiotherapy", "RTDOSE, RTPLAN, RTSTRUCT, RTIMAGE")])
+def test_what_people_call_a_modality_is_understood(tmp_path, word, name):
+    assert f"modalities: [{name}]" in Project(tmp_path, "--modality", word).file.read_text()
+
+
+def test_a_rule_that_keeps_an_identity_is_warned_of(tmp_path):
+    project = Project(tmp_path, "--modality", "CT")
+    rules = {"0010,0010": "names the patient", "0010,0030": "day of birth", "0010,0020": "by which the hospital knows",
+             "0010,2154": "where the patient is found", "0008,0090": "names a person"}
+    (tmp_path / "configs" / "tag-operations" / "ct.yaml").write_text(
+        "".join(f"- {{group: 0x{t[:4]}, element: 0x{t[5:]}, op: keep}}\n" for t in rules))
+    told = project.pixl("config", "check").stdout.splitlines()
+    for line, (tag, what) in enumerate(rules.items(), start=1):
+        assert any(l.startswith(f"ct.yaml:{line}: warning: ({tag}) keep: ") and what in l for l in told), (tag, told)
+    assert told[-1] == "1 project files, 0 problems, 5 warnings"
 
 
 def test_what_it_says_and_how_it_ends(tmp_path):

@@ -38,11 +38,14 @@ def test_a_dry_run_tells_what_would_be_asked_for(tmp_path):
     told = json.loads(h.pixl("populate", h.csv, "--dry-run", "--json", ok=(1,)).stdout)
     assert told["dry_run"] and (told["rows"], told["refused"], told["new_studies"], told["known"], told["delivered"]) == (6, 2, 2, 2, 2)
     projects = {k: (v["rows"], v["refused"], v["new_studies"], v["known"], v["delivered"]) for k, v in told["projects"].items()}
-    assert projects == {h.project: (2, 0, 0, 2, 2), "other": (2, 0, 2, 0, 0), "nobody-knows": (1, 1, 0, 0, 0)}
+    assert projects == {h.project: (2, 0, 0, 2, 2), "other": (2, 0, 2, 0, 0), "nobody-knows": (1, 1, 0, 0, 0), "": (1, 1, 0, 0, 0)}
     text = h.pixl("populate", h.csv, "--dry-run", ok=(1,)).stdout
+    assert "no project: 1 rows, 1 refused" in text
     assert "other: 2 rows, 0 refused: 2 new studies" in text and "2 rows ask for studies that are delivered already" in text
     assert "nothing was changed" in text.splitlines()[-2] and h.snapshot() == before
     assert "other" not in h.pixl("status").stdout
+    for look in ("status", "failed", "retry"):
+        assert "nothing was asked for in a project 'other'" in h.pixl(look, "--project", "other", ok=(2,)).stderr
 
 
 def test_a_whole_extraction(hospital):
@@ -232,7 +235,7 @@ def test_failed_retry_and_trace(hospital):
                                                     "exported"]
     by_uid = json.loads(h.pixl("trace", story["pseudo_study_uid"], "--json").stdout)[0]
     assert by_uid["image"] == story["image"]
-    assert h.pixl("trace", "no-such", ok=(1,)).stderr.strip()
+    assert h.pixl("trace", "no-such", ok=(2,)).stderr.strip()
 
 
 def test_only_one_works_and_others_look(hospital):
@@ -260,7 +263,7 @@ def test_bad_use_is_told(hospital):
     h.add_study(1)
     h.write_csv()
     h.pixl("populate", h.csv)
-    assert "no-such" in h.pixl("status", "--project", "no-such", ok=(1,)).stderr
+    assert "no-such" in h.pixl("status", "--project", "no-such", ok=(2,)).stderr
     for args in (("frobnicate",), ("run", "--no-such"), ("run", "a", "b"), ("deid", "a"), ("run", h.csv, "--rate", "nan")):
         assert h.pixl(*args, ok=(2,)).stderr.strip()
     assert "no archive is set" in h.pixl("run", h.csv, ok=(2,), PIXL_ARCHIVE_URL="").stderr
