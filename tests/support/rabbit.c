@@ -1,0 +1,139 @@
+#include "rabbit.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test.h"
+
+struct rabbit rabbit;
+static FILE *to, *from;
+static pid_t support;
+
+/* Starts python3 on support/<argv[1]>; *in is the write end of its standard input, *out the read end of its output. */
+static pid_t start_python(const char **argv, int *in, int *out)
+{
+    char script[1024];
+    (void)snprintf(script, sizeof script, "%s/tests/support/%s", PIXL_SOURCE_DIR, argv[1]);
+    argv[0] = "python3";
+    argv[1] = script;
+    int feed[2], answer[2];
+    if (pipe2(feed, O_CLOEXEC) != 0 || pipe2(answer, O_CLOEXEC) != 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)dup2(feed[0], 0);
+        (void)dup2(answer[1], 1);
+        (void)setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
+        (void)unsetenv("LD_PRELOAD");
+        union { const char **p; char *const *exec; } args = { argv };
+        (void)execv("/usr/bin/python3", args.exec);
+        _exit(127);
+    }
+    (void)close(feed[0]);
+    (void)close(answer[1]);
+    *in = feed[1];
+    *out = answer[0];
+    return pid;
+}
+
+void rabbit_start(void)
+{
+    const char *argv[] = { NULL, "rabbitmq.py", NULL };
+    int in, out;
+    char folder[480];
+    support = start_python(argv, &in, &out);
+    to = fdopen(in, "w");
+    from = fdopen(out, "r");
+    if (support < 0 || to == NULL || from == NULL ||
+        fscanf(from, "ready %d %d %479s", &rabbit.port, &rabbit.tls_port, folder) != 3) {
+        printf("no RabbitMQ could be started\n0 passed, 1 failed, 0 skipped\n");
+        exit(1);
+    }
+    (void)snprintf(rabbit.certs, sizeof rabbit.certs, "%s/certs", folder);
+}
+
+void rabbit_stop(void)
+{
+    int status;
+    (void)fclose(to);
+    (void)waitpid(support, &status, 0);
+    (void)fclose(from);
+}
+
+void rabbit_do(const char *command)
+{
+    static unsigned number;
+    char line[64], want[64];
+    number = (unsigned)getpid() * 1000 + (number + 1) % 1000;
+    fprintf(to, "%u %s\n", number, command);
+    (void)fflush(to);
+    (void)snprintf(want, sizeof want, "%u ok\n", number);
+    int n = snprintf(line, sizeof line, "%u ", number);
+    char got[64] = "";
+    while (fgets(got, sizeof got, from) && strncmp(got, line, (size_t)n) != 0) {
+    }                                    /* what a test that was killed did not read */
+    REQUIRE(strcmp(got, want) == 0);
+}
+
+const char *rabbit_peer(const char *arg, ...)
+{
+    static char text[256 * 1024];
+    char port[16];
+    const char *argv[16] = { NULL, "amqp_peer.py", port, arg };
+    size_t n = 4;
+    va_list ap;
+    va_start(ap, arg);
+    while (n < ARRAY_LEN(argv) - 1 && (argv[n] = va_arg(ap, const char *)) != NULL)
+        n++;
+    va_end(ap);
+    (void)snprintf(port, sizeof port, "%d", rabbit.port);
+    int in, out, status;
+    pid_t pid = start_python(argv, &in, &out);
+    REQUIRE(pid > 0);
+    (void)close(in);
+    size_t used = 0;
+    for (ssize_t got; used < sizeof text - 1 && (got = read(out, text + used, sizeof text - 1 - used)) > 0;)
+        used += (size_t)got;
+    text[used] = '\0';
+    (void)close(out);
+    REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    return text;
+}
+
+int rabbit_peer_exclusive(const char *queue)
+{
+    char port[16], held[8] = "";
+    const char *argv[] = { NULL, "amqp_peer.py", port, "exclusive", queue, NULL };
+    (void)snprintf(port, sizeof port, "%d", rabbit.port);
+    int in, out;
+    REQUIRE(start_python(argv, &in, &out) > 0);
+    REQUIRE(read(out, held, 5) == 5 && strcmp(held, "held\n") == 0);
+    (void)close(out);
+    return in;
+}
+
+static char *next_url(void)
+{
+    static char ring[8][1024];
+    static unsigned next;
+    return ring[next++ % ARRAY_LEN(ring)];
+}
+
+const char *rabbit_url(const char *host, int port, const char *parameters)
+{
+    char *url = next_url();
+    (void)snprintf(url, 1024, "amqp://guest:guest@%s:%d/%%2f%s", host, port, parameters);
+    return url;
+}
+
+const char *rabbit_tls_url(const char *host, int port, const char *ca, const char *parameters)
+{
+    char *url = next_url();
+    (void)snprintf(url, 1024, "amqps://guest:guest@%s:%d/%%2f?cacertfile=%s/%s%s", host, port, rabbit.certs, ca, parameters);
+    return url;
+}

@@ -1,0 +1,14 @@
+/* tcp_proxy.h - a cable to a TCP server on loopback that a test can cut and stall.  A thread of the test's process. */
+#ifndef PIXL_TEST_TCP_PROXY_H
+#define PIXL_TEST_TCP_PROXY_H
+
+struct tcp_proxy;
+
+/* listen: address to listen at ("127.0.0.1").  Ends the test when it cannot. */
+struct tcp_proxy *tcp_proxy_start(const char *listen, int target_port);
+int tcp_proxy_port(const struct tcp_proxy *p);
+void tcp_proxy_cut(struct tcp_proxy *p);                 /* closes every connection; new ones are let through */
+void tcp_proxy_stall(struct tcp_proxy *p, int stalled);  /* nothing goes through any more, and nothing is closed */
+void tcp_proxy_stop(struct tcp_proxy *p);
+
+#endif
