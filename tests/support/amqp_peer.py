@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """amqp_peer.py PORT COMMAND...: RabbitMQ by pika, a client that nobody here wrote.
 
-    declare QUEUE classic|quorum    durable, without arguments, or a quorum queue
+    declare QUEUE classic|quorum|small     durable: without arguments, a quorum queue, or one that refuses a third message
     delete QUEUE
     publish QUEUE PRIORITY BODY [COUNT]    as the Python system does; PRIORITY 0: without the property
     publish-long QUEUE BYTES
@@ -16,7 +16,8 @@ port, command, queue, *rest = sys.argv[1:]
 connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", int(port)))
 channel = connection.channel()
 if command == "declare":
-    channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"} if rest[0] == "quorum" else None)
+    channel.queue_declare(queue, durable=True, arguments={
+        "classic": None, "quorum": {"x-queue-type": "quorum"}, "small": {"x-max-length": 2, "x-overflow": "reject-publish"}}[rest[0]])
 elif command == "delete":
     channel.queue_delete(queue)
 elif command == "publish":

@@ -112,7 +112,11 @@ int rabbit_peer_exclusive(const char *queue)
     (void)snprintf(port, sizeof port, "%d", rabbit.port);
     int in, out;
     REQUIRE(start_python(argv, &in, &out) > 0);
-    REQUIRE(read(out, held, 5) == 5 && strcmp(held, "held\n") == 0);
+    for (size_t n = 0, got = 1; got > 0 && strcmp(held, "held\n") != 0 && n < sizeof held - 1; n += got) {
+        ssize_t r = read(out, held + n, sizeof held - 1 - n);
+        got = r > 0 ? (size_t)r : 0;
+    }
+    REQUIRE(strcmp(held, "held\n") == 0);
     (void)close(out);
     return in;
 }
