@@ -3,6 +3,8 @@ PREFIX  ?= /usr/local
 SECONDS ?= 60
 VERSION  = $(shell sed -n 's/^project.pixl VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
 TESTS    = 'unit|contract|fault|cases'
+# Those and the ones that start servers of their own.
+ALL_TESTS = 'unit|contract|fault|cases|servers'
 # build PRESET ARGUMENTS: on a terminal ninja's status line shows the way; in a log only what went wrong is worth a line.
 build    = cmake --build build/$(1) $(2) $(if $(MAKE_TERMOUT),,-- --quiet >build/$(1)/build.log || \
     { cat build/$(1)/build.log; exit 1; })
@@ -19,14 +21,14 @@ demo: release           ## a made-up hospital and a whole extraction of it
 	@build/release/pixl demo
 
 test: setup-test release asan fuzzers   ## every kind of test; what CI runs
-	@tools/run-tests tools/lint --basic + build/asan -L $(TESTS) + build/release -L system + tools/run-fuzz 10
+	@tools/run-tests tools/lint --basic + build/asan -L $(ALL_TESTS) + build/release -L system + tools/run-fuzz 10
 
 check: release          ## unit, contract, fault and case tests, in under a minute
 	@tools/run-tests build/release -L $(TESTS)
 
 check-all: setup-test release clang asan tsan fuzzers   ## the long form: both compilers, all sanitizers, soak
-	@PIXL_TEST_LONG=1 tools/run-tests tools/lint + build/release -L $(TESTS) + build/clang -L $(TESTS) \
-	    + build/asan -L $(TESTS) + $(NO_ASLR) tools/run-tests build/tsan -L unit + build/release -L system \
+	@PIXL_TEST_LONG=1 tools/run-tests tools/lint + build/release -L $(ALL_TESTS) + build/clang -L $(ALL_TESTS) \
+	    + build/asan -L $(ALL_TESTS) + $(NO_ASLR) tools/run-tests build/tsan -L unit + build/release -L system \
 	    + tools/run-fuzz 60
 
 check-asan: asan        ## the tests of check under AddressSanitizer and UBSan
