@@ -143,12 +143,42 @@ static bool charset_of(struct instance *in, uint32_t i, struct dicom_charset *se
     return true;
 }
 
+/* Is a value that the standard wants to be text written as something else?  Then the VR in the file is no guide to what
+ * is in it, nor for a reader of the output.  A character set is known by CS, or nothing that it governs is. */
+static bool hides_text(uint32_t tag, enum dicom_vr vr, enum dicom_vr dict_vr)
+{
+    return tag == DICOM_SPECIFIC_CHARACTER_SET ? vr != DICOM_VR_CS : !dicom_vr_is_text(vr) && dicom_vr_is_text(dict_vr);
+}
+
+static bool keep(struct instance *in, uint32_t i, const struct scheme_entry *rule)
+{
+    const struct dicom_element *e = &in->f->elements[i];
+    enum dicom_vr vr = instance_vr(e), dict_vr = rule ? (enum dicom_vr)rule->dict_vr : dicom_dict_vr(e->tag);
+    if (e->value_bytes > 0 && (vr == DICOM_VR_SQ || hides_text(e->tag, vr, dict_vr)))
+        return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i); /* of an SQ: its items cannot be seen */
+    in->decisions[i] = (struct decision){
+        .what = DECISION_KEEP, .vr = (uint8_t)vr, .dict_vr = (uint8_t)dict_vr, .exempt = rule ? rule->exempt : 0
+    };
+    if (e->value_bytes == 0)
+        return true;
+    in->options |= (rule ? rule->options : 0u) | (dicom_tag_is_private(e->tag) ? PROFILE_PRIVATE : 0u);
+    in->dates_kept = in->dates_kept || vr == DICOM_VR_DA || vr == DICOM_VR_DT;
+    return true;
+}
+
+/* A value that an operation has nothing for; an empty one hides nothing, whatever it is called. */
+static bool refuse_value(struct instance *in, uint32_t i)
+{
+    return in->f->elements[i].value_bytes == 0 ? keep(in, i, NULL)
+                                               : instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
+}
+
 static bool hash_value(struct instance *in, uint32_t i, struct pixl_error *err)
 {
     const struct dicom_element *e = &in->f->elements[i];
     enum dicom_vr vr = instance_vr(e);
     if (vr != DICOM_VR_LO && vr != DICOM_VR_SH)
-        return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
+        return refuse_value(in, i);
     struct dicom_charset set;
     struct str text;
     return charset_of(in, i, &set, err) && instance_text(in, i, &set, &text, err) &&
@@ -178,7 +208,7 @@ static bool replace_or_empty(struct instance *in, uint32_t i, bool replaces, str
     case ACTION_MAP_UIDS: return map_uids(in, i, err);
     case ACTION_NONE:     break;
     }
-    return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);      /* a sequence that could not be read as one */
+    return refuse_value(in, i); /* a sequence that could not be read as one */
 }
 
 static bool decide_sequence(struct instance *in, uint32_t i, enum inherited inherited, struct pixl_error *err)
@@ -206,28 +236,6 @@ static bool decide_sequence(struct instance *in, uint32_t i, enum inherited inhe
     return true;
 }
 
-/* Is a value that the standard wants to be text written as something else?  Then the VR in the file is no guide to what
- * is in it, nor for a reader of the output.  A character set is known by CS, or nothing that it governs is. */
-static bool hides_text(uint32_t tag, enum dicom_vr vr, enum dicom_vr dict_vr)
-{
-    return tag == DICOM_SPECIFIC_CHARACTER_SET ? vr != DICOM_VR_CS : !dicom_vr_is_text(vr) && dicom_vr_is_text(dict_vr);
-}
-
-static bool keep(struct instance *in, uint32_t i, const struct scheme_entry *rule)
-{
-    const struct dicom_element *e = &in->f->elements[i];
-    enum dicom_vr vr = instance_vr(e), dict_vr = rule ? (enum dicom_vr)rule->dict_vr : dicom_dict_vr(e->tag);
-    if (e->value_bytes > 0 && (vr == DICOM_VR_SQ || hides_text(e->tag, vr, dict_vr)))
-        return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);  /* of an SQ: its items cannot be seen */
-    in->decisions[i] = (struct decision){ .what = DECISION_KEEP, .vr = (uint8_t)vr, .dict_vr = (uint8_t)dict_vr,
-                                          .exempt = rule ? rule->exempt : 0 };
-    if (e->value_bytes == 0)
-        return true;
-    in->options |= (rule ? rule->options : 0u) | (dicom_tag_is_private(e->tag) ? PROFILE_PRIVATE : 0u);
-    in->dates_kept = in->dates_kept || vr == DICOM_VR_DA || vr == DICOM_VR_DT;
-    return true;
-}
-
 /* The reference sets a date to a constant when it is to be deleted, because its DICOM library does; here it goes: what
  * a rule deletes is not in the output. */
 static bool apply(struct instance *in, uint32_t i, const struct scheme_entry *rule, enum inherited inherited,
@@ -239,7 +247,8 @@ static bool apply(struct instance *in, uint32_t i, const struct scheme_entry *ru
     if (op == PROJECT_OP_DELETE)
         return drop(in, i, REPORT_BY_RULE);
     if (e->flags & DICOM_IS_SEQUENCE) {
-        if (op == PROJECT_OP_SECURE_HASH || op == PROJECT_OP_REPLACE_UID)
+        bool is_empty = e->end == i + 1;
+        if (!is_empty && (op == PROJECT_OP_SECURE_HASH || op == PROJECT_OP_REPLACE_UID))
             return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
         if (op != PROJECT_OP_KEEP)
             inherited = replaces ? INHERIT_REPLACE : INHERIT_EMPTY;
@@ -258,7 +267,7 @@ static bool apply(struct instance *in, uint32_t i, const struct scheme_entry *ru
     if (instance_vr(e) == DICOM_VR_UI)
         return map_uids(in, i, err);
     if (op == PROJECT_OP_REPLACE_UID)
-        return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
+        return refuse_value(in, i);
     return replace_or_empty(in, i, false, err);                      /* delete_or_empty_or_replace_UID */
 }
 

@@ -449,6 +449,58 @@ static void test_deid__a_sequence_that_hides_is_refused(void)
     }
 }
 
+/* Whatever it is called, and whatever is to be done with it: nothing is left of nothing. */
+static void test_deid__an_empty_value_is_never_refused(void)
+{
+    static const struct {
+        const char *name;
+        enum project_tag_op op;
+        uint32_t tag;
+        enum dicom_vr vr;
+    } rows[] = {
+        { "sequence as UN", PROJECT_OP_REPLACE, 0x00720080, DICOM_VR_UN },
+        { "sequence as UN", PROJECT_OP_EMPTY, 0x00720080, DICOM_VR_UN },
+        { "sequence as UN", PROJECT_OP_KEEP, 0x00720080, DICOM_VR_UN },
+        { "sequence as UN", PROJECT_OP_DELETE_OR_EMPTY_OR_REPLACE_UID, 0x00720080, DICOM_VR_UN },
+        { "private text", PROJECT_OP_SECURE_HASH, 0x00191001, DICOM_VR_ST },
+        { "private text", PROJECT_OP_REPLACE_UID, 0x00191001, DICOM_VR_ST },
+        { "private sequence", PROJECT_OP_SECURE_HASH, 0x00191001, DICOM_VR_SQ },
+        { "private sequence", PROJECT_OP_REPLACE_UID, 0x00191001, DICOM_VR_SQ },
+        { "private sequence", PROJECT_OP_REPLACE, 0x00191001, DICOM_VR_SQ },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (int is_undefined = 0; is_undefined <= (rows[i].vr == DICOM_VR_SQ); is_undefined++) {
+            test_row("%s, %s, %d", rows[i].name, project_tag_op_name(rows[i].op), is_undefined);
+            const struct project_tag_rule rules[] = {
+                USUAL,
+                RULE(0x0019, 0x0010, KEEP),
+                { .group = DICOM_GROUP(rows[i].tag), .element = DICOM_ELEMENT_OF(rows[i].tag), .op = rows[i].op },
+            };
+            rig_auto r;
+            rig_init(&r, rules, ARRAY_LEN(rules));
+            rig_start(&r);
+            struct dcm d;
+            rig_begin(&d, true);
+            rig_patient(&d);
+            dcm_text(&d, 0x00190010, DICOM_VR_LO, "ACME 1");
+            if (rows[i].vr == DICOM_VR_SQ) {
+                dcm_seq_begin(&d, rows[i].tag, is_undefined);
+                dcm_seq_end(&d);
+            } else if (rows[i].tag == 0x00191001) {
+                dcm_text(&d, rows[i].tag, rows[i].vr, "");
+            }
+            rig_uids(&d);
+            if (rows[i].tag == 0x00720080)
+                dcm_text(&d, rows[i].tag, rows[i].vr, "");
+            REQUIRE(rig_run(&r, dcm_str(&d)) == DEID_EMIT);
+            const int64_t at = dicom_find(&r.out, DICOM_NO_PARENT, rows[i].tag);
+            REQUIRE(at >= 0);
+            CHECK_INT(r.out.elements[at].value_bytes, 0);
+            CHECK_INT(r.out.elements[at].end, at + 1);
+            dcm_done(&d);
+        }
+}
+
 static void test_deid__another_patient_or_study_is_a_mismatch(void)
 {
     static const struct project_tag_rule rules[] = { USUAL };
@@ -511,6 +563,7 @@ int main(int argc, char **argv)
         TEST(test_deid__private_data_lives_with_its_creator),
         TEST(test_deid__private_sequences_and_what_is_private_inside),
         TEST(test_deid__a_sequence_that_hides_is_refused),
+        TEST(test_deid__an_empty_value_is_never_refused),
         TEST(test_deid__another_patient_or_study_is_a_mismatch),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
