@@ -82,6 +82,8 @@ static struct scheme_entry entry_of(uint32_t tag, enum project_tag_op op)
     unsigned exempt = scheme_identity_of(tag);
     if (d != NULL && d->vr == DICOM_VR_PN && exempt == 0)
         exempt = IDENTITY_PERSON;
+    else if (exempt == IDENTITY_PATIENT)
+        exempt |= IDENTITY_PERSON; /* what stands there is the patient's name, whoever else bears it */
     if (d != NULL && d->vr == DICOM_VR_UI && row != NULL)
         exempt |= IDENTITY_UID;
     if (is_event_date(tag))

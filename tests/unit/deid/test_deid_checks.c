@@ -267,6 +267,43 @@ static void test_residue__a_rule_that_keeps_an_identity_is_obeyed(void)
     }
 }
 
+/* What a rule keeps as the patient's name is that, also where somebody else of that name is dropped, before or after. */
+static void test_residue__a_kept_name_may_be_anothers_too(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0010, 0x0010, KEEP), RULE(0x0010, 0x1001, KEEP),
+                                                     RULE(0x0008, 0x1050, KEEP), RULE(0x0010, 0x4000, KEEP) };
+    static const struct {
+        const char *operator_name, *physician, *other, *comment;
+        enum deid_verdict verdict;
+    } rows[] = {
+        { "Zimmermann^Aloysia", "Quack^D", "Zimmer^Aloysia", "nothing", DEID_EMIT },
+        { "Quack^Aloysia", "Weaver^D", "Quack^Aloysia", "nothing", DEID_EMIT },
+        { "Quack^D", "Aloysia Zimmermann", "Zimmer^A", "nothing", DEID_RESIDUE }, /* kept as somebody else's name */
+        { "Zimmermann^Aloysia", "Quack^D", "Zimmer^A", "by Zimmermann", DEID_RESIDUE },
+        { "Quack^D", "Quack^D", "ACC-55667", "nothing", DEID_RESIDUE },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("row %zu", i);
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        r.args.accession_number = phi_text(STR("ACC-55667"));
+        rig_start(&r);
+        for (int n = 0; n < 3; n++) { /* who else bears it is said by the second instance only */
+            struct dcm d;
+            rig_begin(&d, true);
+            dcm_text(&d, 0x00081050, DICOM_VR_PN, rows[i].physician);
+            if (n == 1)
+                dcm_text(&d, 0x00081070, DICOM_VR_PN, rows[i].operator_name);
+            rig_patient(&d);
+            dcm_text(&d, 0x00101001, DICOM_VR_PN, rows[i].other);
+            dcm_text(&d, 0x00104000, DICOM_VR_LT, rows[i].comment);
+            rig_uids(&d);
+            CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i].verdict);
+            dcm_done(&d);
+        }
+    }
+}
+
 static enum deid_verdict run_with(struct rig *r, const char *sop, const char *operator_name, const char *comment)
 {
     struct dcm d;
@@ -542,6 +579,7 @@ int main(int argc, char **argv)
         TEST(test_residue__bytes_of_unknown_vr_are_read_as_text),
         TEST(test_residue__the_written_vr_hides_nothing),
         TEST(test_residue__a_rule_that_keeps_an_identity_is_obeyed),
+        TEST(test_residue__a_kept_name_may_be_anothers_too),
         TEST(test_residue__a_later_instance_finds_an_earlier_one),
         TEST(test_residue__a_refused_instance_still_tells_what_it_knew),
         TEST(test_residue__another_patient_starts_anew_when_none_is_given),
