@@ -8,6 +8,7 @@
 #include "deid/token.h"
 #include "deid/words.h"
 #include "dicom/uid.h"
+#include "study/iso_time.h"
 
 enum { NEEDLES_MAX = 1000000 };
 
@@ -73,8 +74,17 @@ static bool add_digits(struct residue *r, struct str digits, enum identity kind,
     return !token_each(digits, r->seed, 0, keep_needle_token, &k) || add_needle(r, k.joined.hash, kind, err);
 }
 
+/* A day of our time, as YYYYMMDD. */
+static bool is_date(struct str s)
+{
+    uint64_t year, month, day;
+    return s.n == 8 && str_to_u64((struct str){ s.p, 4 }, &year) && str_to_u64((struct str){ s.p + 4, 2 }, &month) &&
+           str_to_u64((struct str){ s.p + 6, 2 }, &day) && year >= 1900 && year <= 2099 &&
+           iso_time_is_day((int)year, (int)month, (int)day);
+}
+
 /* An id as others write it: without leading zeros, and without the letters before its number ("ACC0099887"), unless
- * that number looks like a date. */
+ * that number is a date. */
 static bool add_number_of_id(struct residue *r, struct str id, enum identity kind, struct pixl_error *err)
 {
     enum { NUMBER_MIN = 6, BARE_MIN = 5 };
@@ -88,8 +98,7 @@ static bool add_number_of_id(struct residue *r, struct str id, enum identity kin
             return true;
     while (id.n > 0 && !is_digit(id.p[0]))
         id = (struct str){ id.p + 1, id.n - 1 };
-    bool is_date = id.n == 8 && (str_is_prefix(id, STR("19")) || str_is_prefix(id, STR("20")));
-    if (n_letters > 0 && id.n >= NUMBER_MIN && !is_date && !add_digits(r, id, kind, err))
+    if (n_letters > 0 && id.n >= NUMBER_MIN && !is_date(id) && !add_digits(r, id, kind, err))
         return false;
     size_t zeros = 0;
     while (zeros < id.n && !(is_digit(id.p[zeros]) && id.p[zeros] != '0'))
@@ -277,18 +286,25 @@ static bool add_part(struct name_needles *k, struct str text, uint32_t least)
     return add_needle(k->r, hash, k->who, k->err);
 }
 
-/* Chinese, Japanese and Korean: the family name and all of the name, the given name from three characters. */
+static bool begins_in_hangul(struct str s)
+{
+    return (unsigned char)s.p[0] >= 0xEA && (unsigned char)s.p[0] <= 0xED;
+}
+
+/* Chinese, Japanese and Korean: the family name and all of the name, the given name from three characters.  Of two
+ * syllables of Hangul there are too few to say a whole name, but where a given name follows these are a family's. */
 static bool add_unspaced(struct name_needles *k, struct str family, struct str given)
 {
-    enum { GIVEN_MIN = 6 };
+    enum { GIVEN_MIN = 6, HANGUL_MIN = 6 };
     char text[TEXT_MAX];
     if (family.n == 0 || (unsigned char)family.p[0] < 0xE1 || family.n + given.n > sizeof text)
         return true;
     memcpy(text, family.p, family.n);
     if (given.n > 0)
         memcpy(text + family.n, given.p, given.n);
-    return add_part(k, family, 0) && add_part(k, given, GIVEN_MIN) &&
-           add_part(k, (struct str){ text, family.n + given.n }, 0);
+    const uint32_t least = begins_in_hangul(family) ? HANGUL_MIN : 0;
+    return add_part(k, family, given.n > 0 ? 0 : least) && add_part(k, given, GIVEN_MIN) &&
+           add_part(k, (struct str){ text, family.n + given.n }, least);
 }
 
 /* At the first '^', or where there is none at the first blank, of which there is a wide one too. */

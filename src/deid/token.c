@@ -358,15 +358,13 @@ static void window_add(struct window *w, struct folded f)
     w->script[w->n++] = f.script;
 }
 
-/* Two Han characters, any three, four kana: enough to be somebody's name in the midst of others. */
+/* Two Han characters or syllables of Hangul, any three, four kana: enough to be somebody's name in the midst of others. */
 static bool is_part(const struct window *w, unsigned from, unsigned n)
 {
-    unsigned n_kana = 0, n_han = 0;
-    for (unsigned i = from; i < from + n; i++) {
-        n_kana += w->script[i] == FOLD_KANA;
-        n_han += w->script[i] == FOLD_HAN;
-    }
-    return n == 3 || (n == 2 && n_han == 2) || (n == 4 && n_kana == 4);
+    unsigned of[FOLD_HANGUL + 1] = { 0 };
+    for (unsigned i = from; i < from + n; i++)
+        of[w->script[i]]++;
+    return n == 3 || (n == 2 && (of[FOLD_HAN] == 2 || of[FOLD_HANGUL] == 2)) || (n == 4 && of[FOLD_KANA] == 4);
 }
 
 static uint64_t hash_part(uint64_t seed, const struct window *w, unsigned from, unsigned n)

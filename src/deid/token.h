@@ -28,7 +28,8 @@ enum token_kind {
     TOKEN_SHORT_DATE, /* "4/7/61": a compound of three numbers, 4 to 6 digits; another hash than any run's */
     TOKEN_STRETCH,    /* inside a run of Chinese, Japanese or Korean: what is of one script, or ends before a
                                   * form of address; 2 characters, of kana 3 */
-    TOKEN_PART,       /* inside such a run: any 2 Han characters, any 3, 4 kana; another hash than any run's */
+    TOKEN_PART,       /* inside such a run: any 2 Han characters or syllables of Hangul,
+                                  * any 3, 4 kana; another hash than any run's */
     TOKEN_JOINED,     /* all runs of one value, joined; runs tells how many */
     TOKEN_UID,        /* a UID or a UID's beginning that ends before a '.'; another hash than any run's */
 };

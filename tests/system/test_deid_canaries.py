@@ -182,8 +182,8 @@ class Instance:
     def level(self, path, depth):
         """What stands in every data set, main or item."""
         p, el, r = self.p, self.el, self.rnd
-        # What stands in a PN is another person's name from then on, also where a rule keeps it as a number or the patient's name.
-        out = [el(path, t, vr, p.doctor if self.kept and vr == "PN" else self.anything(), "removed") for t, vr in PLACES.items()]
+        # What stands in a PN is somebody's name from then on, also where a rule keeps it as a number; not where as the patient's name.
+        out = [el(path, t, vr, r.choice([p.doctor, p.name]) if self.kept and vr == "PN" else self.anything(), "removed") for t, vr in PLACES.items()]
         if depth == 3:
             out += self.private(path)
         out += [el(path, 0x00080050, "SH", p.accession, "replaced", b"ANONYMIZED"), el(path, 0x00080080, "LO", p.hospital, "replaced", b"ANONYMIZED"),
@@ -339,8 +339,6 @@ WORDS = {"LO", "LT", "ST", "UT", "UC", "SH"}
 NOT_FOUND_YET = {
     **{(script, vr, "family name"): "bytes of unknown meaning are read as ASCII and UTF-8, not in the character set of the data set"
        for script in ("Greek", "Cyrillic") for vr in ("OB", "UN")},
-    ("Korean", "any", "name among ideographs"): "two syllables of Hangul inside a longer word",
-    ("any", "LO", "digits of a number that could be a year"): "eight digits that begin as a year does are taken for a date, of any month",
 }
 
 

@@ -85,10 +85,29 @@ static void test_dates__are_found_as_people_write_them(void)
     residue_rig_check(forms, ARRAY_LEN(forms));
 }
 
+/* The number behind an id's letters counts by itself, unless it could be when something was done. */
+static void test_dates__of_no_calendar_are_numbers(void)
+{
+#define MRN(id, text, found)                        \
+    {                                               \
+        IDENTITY_MRN, id, text, RESIDUE_TEXT, found \
+    }
+    static const struct residue_row rows[] = {
+        MRN("UH19931361", "19931361", true),   MRN("UH19931331", "19931331", true),
+        MRN("UH19930230", "19930230", true),   MRN("UH19930229", "19930229", true),
+        MRN("UH19930001", "19930001", true),   MRN("UH21120101", "21120101", true),
+        MRN("UH19931231", "19931231", false),  MRN("UH20240229", "20240229", false),
+        MRN("UH19931231", "uh19931231", true), MRN("19931231", "19931231", true),
+    };
+    residue_rig_check(rows, ARRAY_LEN(rows));
+#undef MRN
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_dates__are_found_as_people_write_them),
+        TEST(test_dates__of_no_calendar_are_numbers),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }

@@ -93,7 +93,11 @@ static void test_names__without_gaps_are_found_in_the_midst(void)
         NAME("홍^길동", "길동", true),
         NAME("홍^길동", "신길동역", false),
         NAME("남궁^민수", "오늘남궁민수가", true),
+        NAME("남궁^민수", "오늘남궁이", true),
+        NAME("황보^민", "환자황보님은", true),
+        NAME("남궁^민수", "강남 궁궐", false),
         NAME("이^상", "이상소견", false),
+        NAME("이상", "이상소견", false), /* not told where the family name ends: "abnormal finding" */
         PERSON("山田^花子", "担当は山田医師", true),
     };
     CHECK_ROWS(rows);
