@@ -142,6 +142,59 @@ static bool is_within_word(struct str t, size_t i)
     return is_wide && ((i > 1 && t.p[i - 2] == 0) || (i + 2 < t.n && t.p[i + 2] == 0));
 }
 
+/* The first byte beyond ASCII from i on, or s.n. */
+static size_t find_high(struct str s, size_t i)
+{
+    uint64_t eight;
+    for (; s.n - i >= sizeof eight; i += sizeof eight) {
+        memcpy(&eight, s.p + i, sizeof eight);
+        if (eight & 0x8080808080808080u)
+            break;
+    }
+    while (i < s.n && (unsigned char)s.p[i] < 0x80)
+        i++;
+    return i;
+}
+
+static bool is_char_at(struct str s, size_t i)
+{
+    return i < s.n && (unsigned char)s.p[i] >= 0x20 && s.p[i] != 0x7F;
+}
+
+/* Three characters in a row, not all of ASCII; or what calls for another set (PS3.5 section 6.1.2.5.2). */
+static bool may_have_letters(struct str s)
+{
+    for (size_t i = find_high(s, 0); i < s.n; i = find_high(s, i + 1)) {
+        bool before = is_char_at(s, i - 1), behind = is_char_at(s, i + 1);
+        if ((before && behind) || (before && is_char_at(s, i - 2)) || (behind && is_char_at(s, i + 2)))
+            return true;
+    }
+    const char *escape = memchr(s.p, 0x1B, s.n);
+    for (size_t left; escape != NULL; escape = memchr(escape + 1, 0x1B, left - 1)) {
+        left = s.n - (size_t)(escape - s.p);
+        if (left > 1 && (escape[1] == '$' || escape[1] == '(' || escape[1] == ')' || escape[1] == '-'))
+            return true;
+    }
+    return false;
+}
+
+/* Bytes of unknown meaning as they are, and what the character set of their data set makes of those beyond ASCII. */
+static bool check_piece(struct instance *in, const struct residue_text *t, const struct dicom_charset *set,
+                        struct element_place *place, struct pixl_error *err)
+{
+    struct deid_study *s = in->study;
+    if (!residue_check(s->residue, t, write_place, place, err))
+        return false;
+    if (dicom_charset_is_ascii_or_utf8(set) || !may_have_letters(t->text))
+        return true;
+    struct residue_text decoded = *t;
+    bool is_clean;
+    decoded.form = RESIDUE_DECODED;
+    arena_reset(&s->scratch);
+    return dicom_charset_decode(set, DICOM_VR_UN, &s->scratch, t->text, &decoded.text, &is_clean, err) &&
+           residue_check(s->residue, &decoded, write_place, place, err);
+}
+
 static bool check_pieces(struct instance *in, const struct residue_text *t, uint32_t salt,
                          const struct dicom_charset *set, struct element_place *place, struct pixl_error *err)
 {
@@ -156,7 +209,7 @@ static bool check_pieces(struct instance *in, const struct residue_text *t, uint
         uint64_t key = study_value_key(s, ~salt, set, piece.text);
         if (study_has_seen(s, key))
             continue;
-        if (!residue_check(s->residue, &piece, write_place, place, err))
+        if (!check_piece(in, &piece, set, place, err))
             return false;
         if (residue_hit(s->residue) == NULL)
             study_remember(s, key);

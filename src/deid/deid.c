@@ -6,7 +6,7 @@
 #include "base/upper.h"
 #include "study_internal.h"
 
-enum { STUDY_ARENA_MAX = 32 << 20, PARTICIPANT_MAX = 64 };
+enum { STUDY_ARENA_MAX = 32 << 20, SCRATCH_MAX = 64 << 20, PARTICIPANT_MAX = 64 };
 
 static bool keep_text(struct deid_study *s, struct str from, struct str *to, struct pixl_error *err)
 {
@@ -71,6 +71,7 @@ bool deid_study_new(const struct deid_study_args *a, struct deid_study **out, st
     s->pseudonyms = a->pseudonyms;
     s->report = a->report;
     arena_init(&s->arena, STUDY_ARENA_MAX);
+    arena_init(&s->scratch, SCRATCH_MAX);
     s->cache = calloc(DEID_CACHE, sizeof *s->cache);
     s->uids = calloc(DEID_UID_CACHE, sizeof *s->uids);
     if (s->cache == NULL || s->uids == NULL)
@@ -98,6 +99,7 @@ void deid_study_free(struct deid_study *s)
         scheme_free(s->schemes[i].own);
     residue_free(s->residue);
     arena_done(&s->arena);
+    arena_done(&s->scratch);
     free(s->series);
     free(s->cache);
     free(s->uids);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "deid/fold.h"
 #include "deid/residue_internal.h"
 #include "deid/token.h"
 #include "deid/words.h"
@@ -374,7 +375,8 @@ static bool check_stretch(struct text_check *k, struct str stretch, bool is_text
     enum { LONG_STRETCH = 8 };
     k->least = is_text ? NAME_MIN : stretch.n >= LONG_STRETCH ? ID_MIN : ID_MIN + 1;
     /* Short words of a study's noise must not use up the room for those that mean something. */
-    k->is_remembered = is_text || stretch.n >= LONG_STRETCH || k->r->n_seen < RESIDUE_MAX_TOKENS / 2;
+    k->is_remembered =
+        is_text || (stretch.n >= LONG_STRETCH && k->t->form == RESIDUE_BINARY) || k->r->n_seen < RESIDUE_MAX_TOKENS / 2;
     k->is_value = is_text;
     const unsigned options = TOKEN_WITH_UIDS | (is_text ? TOKEN_WITH_GRAMS : 0);
     return token_each(stretch, k->r->seed, options, see_binary, k) &&
@@ -441,6 +443,46 @@ static bool check_binary(struct text_check *k)
     return true;
 }
 
+/* Is this what somebody wrote?  Noise decodes to letters too: to signs and controls among them, to more accents than
+ * any language has, and to ideographs that stand beside each other nowhere; a field between NULs is hardly noise. */
+static bool is_writing(struct str s, bool is_field)
+{
+    enum { LATIN_END = 0x250, IDEOGRAPHS = 0x2E80 };
+    size_t n_ascii = 0, n_letters = 0, n_accented = 0, n_others = 0;
+    while (s.n > 0) {
+        const uint32_t c = fold_next(&s);
+        if (c < 0x80) {
+            n_ascii += fold_ascii[c].class == FOLD_LETTER;
+            continue;
+        }
+        if (!is_field && (c < 0xA0 || c >= IDEOGRAPHS))
+            return false;
+        const bool is_letter = fold_char(c).class == FOLD_LETTER;
+        if (!is_field && !is_letter)
+            return false;
+        n_letters += is_letter;
+        n_others += !is_letter;
+        n_accented += is_letter && c < LATIN_END;
+    }
+    return is_field ? n_letters > n_others : n_ascii == 0 || n_ascii >= n_accented;
+}
+
+static bool check_decoded(struct text_check *k)
+{
+    const struct str t = k->t->text;
+    for (size_t i = 0; i < t.n; i++) {
+        const size_t from = i;
+        bool is_beyond = false;
+        for (; i < t.n && (is_printable(t.p[i]) || is_high(t.p[i])); i++)
+            is_beyond = is_beyond || is_high(t.p[i]);
+        const struct str stretch = { t.p + from, i - from };
+        const bool is_field = (from == 0 || t.p[from - 1] == '\0') && (i == t.n || t.p[i] == '\0');
+        if (is_beyond && is_writing(stretch, is_field) && !check_stretch(k, stretch, is_field, true))
+            return false;
+    }
+    return true;
+}
+
 /* All of it text, but for padding? */
 static bool is_all_printable(struct str t)
 {
@@ -482,6 +524,7 @@ bool residue_check(struct residue *r, const struct residue_text *t,
         return check_uids(&k);
     case RESIDUE_BINARY:
         return is_all_printable(t->text) ? token_each(t->text, r->seed, options, see_token, &k) : check_binary(&k);
+    case RESIDUE_DECODED: return check_decoded(&k);
     }
     return true;
 }

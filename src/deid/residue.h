@@ -49,6 +49,7 @@ enum residue_form {
     RESIDUE_DATE,    /* DA, DT: dates only */
     RESIDUE_UIDS,    /* UI; the standard's own are let pass */
     RESIDUE_BINARY,  /* bytes of unknown meaning: whatever is printable in them */
+    RESIDUE_DECODED, /* the same, as UTF-8 out of another character set: what holds letters beyond ASCII */
 };
 struct residue_text {
     struct str text;

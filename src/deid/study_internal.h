@@ -32,6 +32,7 @@ struct deid_study {
     const struct deid_policy *policy;
     const struct pseudonyms *pseudonyms;
     struct arena arena;                      /* texts of the arguments, series */
+    struct arena scratch;                    /* one piece of bytes, decoded */
     struct str mrn, accession, study_uid, series_uids, participant;
     bool is_adopted;
     char uid[DICOM_UID_MAX + 1];

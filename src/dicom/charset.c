@@ -108,6 +108,14 @@ bool dicom_charset_is_ascii_compatible(const struct dicom_charset *c)
     return true;
 }
 
+bool dicom_charset_is_ascii_or_utf8(const struct dicom_charset *c)
+{
+    bool is_either = c->is_known;
+    for (unsigned i = 0; i < c->n; i++)
+        is_either = is_either && (c->terms[i] == SET_ASCII || c->terms[i] == SET_UTF8);
+    return is_either;
+}
+
 struct decoder {
     const unsigned char *p, *end;
     char *out;                  /* room for three bytes for each of the input, which is the most that any set needs */

@@ -20,6 +20,8 @@ struct dicom_charset {
 struct dicom_charset dicom_charset_parse(struct str value);
 /* A byte below 0x80 is that ASCII character wherever it stands, escape sequences aside. */
 bool dicom_charset_is_ascii_compatible(const struct dicom_charset *c);
+/* Nothing else was named than ASCII and UTF-8. */
+bool dicom_charset_is_ascii_or_utf8(const struct dicom_charset *c);
 /* Bytes to UTF-8 in the arena; what cannot be decoded becomes U+FFFD and *clean false.  Pure ASCII comes back borrowed.
  * vr: what ends a value, and with it the sets that escapes called for: '\\' where there may be several values, '^' and
  * '=' in a PN (PS3.5 section 6.1.2.5.3).

@@ -335,11 +335,8 @@ FREE_PRIVATE_RULES = [(GROUP, t & 0xFF, KEEPER, "keep") for t in FREE_PRIVATE]
 
 
 WORDS = {"LO", "LT", "ST", "UT", "UC", "SH"}
-# What is not found: (script, VR, what begins so), and why.  When it is found, the line goes.
-NOT_FOUND_YET = {
-    **{(script, vr, "family name"): "bytes of unknown meaning are read as ASCII and UTF-8, not in the character set of the data set"
-       for script in ("Greek", "Cyrillic") for vr in ("OB", "UN")},
-}
+# What is not found: {(script, VR, what begins so): why}.  When it is found, the line goes.
+NOT_FOUND_YET = {}
 
 
 def without_marks(s):

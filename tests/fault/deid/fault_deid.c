@@ -50,7 +50,7 @@ static void instance(struct dcm *d)
     rig_uids(d);
     dcm_text(d, 0x00204000, DICOM_VR_LT, "what is kept, and f\374r whom");
     dcm_text(d, 0x00210010, DICOM_VR_LO, "ACME A");
-    dcm_text(d, 0x00211001, DICOM_VR_UN, "private text");
+    dcm_bytes(d, 0x00211001, DICOM_VR_UN, "\1private text, f\374r sie\2", 23);
     dcm_u16(d, DICOM_SAMPLES_PER_PIXEL, 1);
     dcm_text(d, DICOM_PHOTOMETRIC_INTERPRETATION, DICOM_VR_CS, "MONOCHROME2");
     dcm_u16(d, DICOM_ROWS, 8);

@@ -150,6 +150,88 @@ static void test_residue__bytes_of_unknown_vr_are_read_as_text(void)
 #undef BYTES
 }
 
+/* Bytes of unknown meaning, in data sets with a character set and a patient of their own. */
+#define BYTES(name, set, patient, text, v)            \
+    {                                                 \
+        name, set, patient, text, sizeof(text) - 1, v \
+    }
+static const struct {
+    const char *name, *set, *patient, *bytes;
+    size_t n;
+    enum deid_verdict v;
+} bytes_in_sets[] = {
+    BYTES("Greek in a field", "ISO_IR 126", "\304\351\357\355\352\361\341\353^\314\345\350\365",
+          "\001\000\343\351\341 \304\311\317\315\312\321\301\313\000\003", DEID_RESIDUE),
+    BYTES("Greek behind its length", "ISO_IR 126", "\304\351\357\355\352\361\341\353^\314\345\350\365",
+          "\007\010\304\351\357\355\352\361\341\353\003\001", DEID_RESIDUE),
+    BYTES("Cyrillic", "ISO_IR 144", "\274\353\341\333\332\340\336\322^\267\343\321\340",
+          "\001\000\274\353\341\333\332\340\336\322\000\003", DEID_RESIDUE),
+    BYTES("Cyrillic beside ASCII", "ISO_IR 144", "\274\353\341\333\332\340\336\322^\267\343\321\340",
+          "\002CT \274\313\301\273\272\300\276\262\003\002", DEID_RESIDUE),
+    BYTES("nobody's Cyrillic", "ISO_IR 144", "\274\353\341\333\332\340\336\322^\267\343\321\340",
+          "\001\000\274\353\341\333\332\340\336\322\354\000\003", DEID_EMIT),
+    BYTES("read in another set", "ISO_IR 126", "\304\351\357\355\352\361\341\353^\314\345\350\365",
+          "\001\000\274\353\341\333\332\340\336\322\000\003", DEID_EMIT),
+    BYTES("Latin-1 behind its length", "ISO_IR 100", "J\344ger^Bo", "\006J\304GER\003\001", DEID_RESIDUE),
+    BYTES("Latin-2 in a field", "ISO_IR 101", "\243uk\276orv^Bo", "\001\000\277ona \243UK\256ORV\000\003",
+          DEID_RESIDUE),
+    BYTES("Japanese", "\\ISO 2022 IR 87", "Yama^Ta=\033$B;3:j\033(B^\033$BB@O:\033(B",
+          "\001\000\033$B45<T;3:jMM\033(B\000\003", DEID_RESIDUE),
+    BYTES("Korean", "\\ISO 2022 IR 149", "Hwang^X=\033$)C\310\262\274\256^\033$)C\301\244\272\300",
+          "\001\000\033$)C\310\262\274\256\301\244\272\300\000\003", DEID_RESIDUE),
+    BYTES("Korean without escape", "\\ISO 2022 IR 149", "Hwang^X=\033$)C\310\262\274\256^\033$)C\301\244\272\300",
+          "\001\000\310\262\274\256\301\244\272\300\000\003", DEID_RESIDUE),
+    BYTES("Chinese", "GB18030", "Zhang^Wei=\325\305\316\260^\317\376\266\253",
+          "\001\000\262\241\310\313\325\305\316\260\000\003", DEID_RESIDUE),
+    BYTES("nobody's Chinese", "GB18030", "Zhang^Wei=\325\305\316\260^\317\376\266\253",
+          "\001\000\262\241\310\313\325\305\266\253\000\003", DEID_EMIT),
+};
+#undef BYTES
+
+/* is_nested: the data set is an item's. */
+static void build_bytes(struct dcm *d, size_t row, bool is_nested, enum dicom_vr vr)
+{
+    dcm_begin(d, true);
+    if (!is_nested)
+        dcm_text(d, DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_CS, bytes_in_sets[row].set);
+    dcm_text(d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+    dcm_text(d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+    dcm_text(d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+    dcm_text(d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+    rig_patient(d);
+    if (!is_nested)
+        dcm_text(d, DICOM_OTHER_PATIENT_NAMES, DICOM_VR_PN, bytes_in_sets[row].patient);
+    rig_uids(d);
+    if (is_nested) {
+        dcm_seq_begin(d, 0x0040A730, true);
+        dcm_item_begin(d, true);
+        dcm_text(d, DICOM_SPECIFIC_CHARACTER_SET, DICOM_VR_CS, bytes_in_sets[row].set);
+        dcm_text(d, DICOM_PATIENT_NAME, DICOM_VR_PN, bytes_in_sets[row].patient);
+    }
+    dcm_text(d, 0x00210010, DICOM_VR_LO, "ACME A");
+    dcm_bytes(d, 0x00211001, vr, bytes_in_sets[row].bytes, bytes_in_sets[row].n);
+    if (is_nested) {
+        dcm_item_end(d);
+        dcm_seq_end(d);
+    }
+}
+
+static void test_residue__bytes_are_read_in_the_character_set(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0040, 0xA730, KEEP), RULE(0x0021, 0x1001, KEEP) };
+    for (size_t i = 0; i < ARRAY_LEN(bytes_in_sets); i++)
+        for (int how = 0; how < 4; how++) {
+            test_row("%s, %d", bytes_in_sets[i].name, how);
+            rig_auto r;
+            rig_init(&r, rules, ARRAY_LEN(rules));
+            rig_start(&r);
+            struct dcm d;
+            build_bytes(&d, i, how & 1, how & 2 ? DICOM_VR_UN : DICOM_VR_OB);
+            CHECK_INT(rig_run(&r, dcm_str(&d)), bytes_in_sets[i].v);
+            dcm_done(&d);
+        }
+}
+
 /* The VR in the file is anybody's: what the standard wants to be text is never given away as something else, and what
  * is called numbers is searched where the standard does not say that it is. */
 static const struct { const char *name; uint32_t tag; enum dicom_vr vr; const char *value; enum deid_verdict v; }
@@ -577,6 +659,7 @@ int main(int argc, char **argv)
         TEST(test_overrides__hold_for_their_manufacturer),
         TEST(test_residue__is_found_where_it_stands),
         TEST(test_residue__bytes_of_unknown_vr_are_read_as_text),
+        TEST(test_residue__bytes_are_read_in_the_character_set),
         TEST(test_residue__the_written_vr_hides_nothing),
         TEST(test_residue__a_rule_that_keeps_an_identity_is_obeyed),
         TEST(test_residue__a_kept_name_may_be_anothers_too),

@@ -179,6 +179,27 @@ static void test_names__in_codes_are_the_patients_alone(void)
     CHECK_ROWS(rows);
 }
 
+/* Noise, decoded: what stands beside the word tells whether somebody wrote it. */
+static void test_names__in_decoded_bytes_count_where_they_are_written(void)
+{
+    static const struct residue_row rows[] = {
+        IN(DECODED, "Διονκραλ^Μεθυ", "\1Διονκραλ\3", true),
+        IN(DECODED, "Διονκραλ^Μεθυ", "\1Διονκραλ και Μ.\3", true),
+        IN(DECODED, "Διονκραλ^Μεθυ", "\1°§Διονκραλ\3", false),       /* signs among letters */
+        IN(DECODED, "Διονκραλ^Μεθυ", "\1\302\205Διονκραλ\3", false), /* a control character */
+        IN(DECODED, "Διονκραλ^Μεθυ", "°§Διονκραλ", true),            /* a field */
+        IN(DECODED, "Διονκραλ^Μεθυ", "°§¶Διο°§¶", false),
+        IN(DECODED, "Διο^Μεθυ", "Διο", true),
+        IN(DECODED, "Διο^Μεθυ", "\1Διο\3", false), /* too short to be none by chance */
+        IN(DECODED, "Jäger^Bo", "\1JÄGER\3", true),
+        IN(DECODED, "Jäger^Bo", "\1Jäger, ÀÈÒÙÂÊÎ\3", false),
+        IN(DECODED, "Jäger^Bo", "\1Jager\3", false), /* no more than its bytes: searched as such */
+        IN(DECODED, "山崎^太郎", "患者山崎様", true),
+        IN(DECODED, "山崎^太郎", "\1患者山崎様\3", false), /* any two bytes are an ideograph */
+    };
+    CHECK_ROWS(rows);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -186,6 +207,7 @@ int main(int argc, char **argv)
         TEST(test_names__without_gaps_are_found_in_the_midst),
         TEST(test_names__that_are_words_count_where_they_name),
         TEST(test_names__in_codes_are_the_patients_alone),
+        TEST(test_names__in_decoded_bytes_count_where_they_are_written),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }

@@ -167,6 +167,29 @@ static void test_charset__parses_terms(void)
     }
 }
 
+static void test_charset__knows_what_adds_nothing_to_ascii_and_utf8(void)
+{
+    static const struct {
+        const char *value;
+        bool is_either;
+    } rows[] = {
+        { "", true },
+        { "ISO_IR 6", true },
+        { "ISO_IR 192", true },
+        { "ISO 2022 IR 6\\ISO_IR 192", true },
+        { "ISO_IR 100", false },
+        { "\\ISO 2022 IR 87", false },
+        { "GB18030", false },
+        { "UTF-8", false },
+        { "ISO_IR 192\\x", false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i].value);
+        struct dicom_charset c = dicom_charset_parse(str_of(rows[i].value));
+        CHECK(dicom_charset_is_ascii_or_utf8(&c) == rows[i].is_either);
+    }
+}
+
 static void test_charset__ascii_is_borrowed(void)
 {
     struct pixl_error err = { 0 };
@@ -228,6 +251,7 @@ int main(int argc, char **argv)
         TEST(test_charset__sets_are_called_by_escape),
         TEST(test_charset__values_end_as_their_vr_says),
         TEST(test_charset__parses_terms),
+        TEST(test_charset__knows_what_adds_nothing_to_ascii_and_utf8),
         TEST(test_charset__ascii_is_borrowed),
         TEST(test_charset__any_bytes_give_utf8),
     };
