@@ -274,7 +274,8 @@ static bool see_token(void *ctx, const struct token *t)
     case TOKEN_RUN: return see_run(k, t);
     case TOKEN_LETTERS:
     case TOKEN_STRETCH:
-    case TOKEN_PART: return see(k, t->hash, NAMES);
+    case TOKEN_PART:
+    case TOKEN_WITHIN: return see(k, t->hash, NAMES);
     case TOKEN_DIGITS:
         return see(k, t->hash, IDENTITY_IDS | (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
     case TOKEN_COMPOUND:
@@ -334,6 +335,75 @@ static bool see_text(struct text_check *k, struct str text, unsigned options)
         i++;
     return token_each(text, k->r->seed, options, see_token, k) &&
            (i == text.n || token_each(text, k->r->seed, options | TOKEN_SPELT, see_token, k));
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+}
+
+/* At i stands what addresses and mail write for a byte: "%C3", "=C3".  '=' stands before numbers too, so that only
+ * what nobody would leave as it is counts. */
+static bool is_escape(struct str s, size_t i, char *byte)
+{
+    if ((s.p[i] != '%' && s.p[i] != '=') || s.n - i < 3 || hex_digit(s.p[i + 1]) < 0 || hex_digit(s.p[i + 2]) < 0)
+        return false;
+    const int c = hex_digit(s.p[i + 1]) * 16 + hex_digit(s.p[i + 2]);
+    *byte = (char)c;
+    return s.p[i] == '%' ? c >= 0x20 : c >= 0x80 || c == 0x20;
+}
+
+/* Ends of what is no value by itself tell nothing. */
+static bool see_unescaped_token(void *ctx, const struct token *t)
+{
+    struct text_check *k = ctx;
+    if (t->kind != TOKEN_JOINED)
+        return see_token(k, t);
+    *k->listed = (struct listed){ .n = 0 };
+    return true;
+}
+
+static bool is_blank(char c)
+{
+    return !is_high(c) && c <= ' ';
+}
+
+/* Words that hold such escapes, without them; of very long ones the parts overlap. */
+static bool see_unescaped(struct text_check *k, struct str text, unsigned options)
+{
+    enum { WORD_MAX = 512, OVERLAP = 64 };
+    char word[WORD_MAX], byte;
+    for (size_t i = 0; i < text.n; i++) {
+        if (!is_escape(text, i, &byte))
+            continue;
+        size_t n = 0, from = i;
+        while (from > 0 && i - from < OVERLAP && !is_blank(text.p[from - 1]))
+            from--;
+        for (i = from; n < WORD_MAX && i < text.n && !is_blank(text.p[i]); n++) {
+            bool is_one = is_escape(text, i, &byte);
+            word[n] = is_one ? byte : text.p[i];
+            i += is_one ? 3 : 1;
+        }
+        i--;
+        const struct str one = { word, n };
+        if (!token_each(one, k->r->seed, options, see_unescaped_token, k) ||
+            !token_each(one, k->r->seed, options | TOKEN_SPELT, see_unescaped_token, k))
+            return false;
+    }
+    return true;
+}
+
+static bool may_be_escaped(struct str s)
+{
+    return s.n > 0 && (memchr(s.p, '%', s.n) != NULL || memchr(s.p, '=', s.n) != NULL);
+}
+
+static bool check_text(struct text_check *k, unsigned options)
+{
+    const struct str text = k->t->text;
+    options |= TOKEN_WITH_PARTS;
+    return see_text(k, text, options) && (!may_be_escaped(text) || see_unescaped(k, text, options)) &&
+           (!k->t->is_unclean || token_each(text, k->r->seed, options | TOKEN_ASCII, see_token, k));
 }
 
 static bool is_printable(char c)
@@ -512,9 +582,7 @@ bool residue_check(struct residue *r, const struct residue_text *t,
         k.allowed &= ~(unsigned)NAMES;
         return token_each(t->text, r->seed, options, see_token, &k);
     case RESIDUE_TEXT:
-    case RESIDUE_NAME:
-        return see_text(&k, t->text, options) &&
-               (!t->is_unclean || token_each(t->text, r->seed, options | TOKEN_ASCII, see_token, &k));
+    case RESIDUE_NAME: return check_text(&k, options);
     case RESIDUE_NUMBERS:
         return token_each(t->text, r->seed, TOKEN_MULTI, see_number, &k);
     case RESIDUE_DATE:
@@ -522,8 +590,7 @@ bool residue_check(struct residue *r, const struct residue_text *t,
         return check_dates(&k);
     case RESIDUE_UIDS:
         return check_uids(&k);
-    case RESIDUE_BINARY:
-        return is_all_printable(t->text) ? token_each(t->text, r->seed, options, see_token, &k) : check_binary(&k);
+    case RESIDUE_BINARY: return is_all_printable(t->text) ? check_text(&k, options) : check_binary(&k);
     case RESIDUE_DECODED: return check_decoded(&k);
     }
     return true;

@@ -4,14 +4,22 @@
  * and meet in one table of keyed hashes, so that a needle that comes late is also compared with every text seen before.
  *
  *   ids      joined form as a whole run, compound or value; 2 or 3 runs in a row, of digits 4; shorter than 4: only as
- *            a whole value; numbers of 6 or more also glued to letters, without their own letters, or leading zeros
+ *            a whole value; numbers of 6 or more also glued to letters ("x4711-0815"), without their own letters when
+ *            they are no date, or leading zeros
  *   names    words of 3 or more (2 ideographs), hyphenated words joined, two words of a name in a row; words that are
  *            others too only where they are meant as a name (words.h); shorter than 3: only as a whole value; family
  *            and given name joined, or with an initial; "ü" also as "ue" and the other way; Chinese, Japanese and Korean
- *            family names and whole names also in the midst of a text without gaps
+ *            family names and whole names also in the midst of a text without gaps; in texts also, from 5 letters, words
+ *            that begin with a capital inside another, what stands before a modality, letters with a blank between each
  *   dates    the birth date as 19700131, 31.01.1970, 1/31/1970, 31/1/70, 31 Jan 1970, 31st of January 1970, and so in
  *            nine other languages; of Thai, Japanese and Chinese years
  *   UIDs     whole, or as the beginning of a longer one
+ * Texts are read once more without the escapes of addresses and mail ("M%C3%BCller", "M=FCller").
+ *
+ * Not found, as it cannot be told from what is nobody's: a name glued to other small letters or capitals
+ * ("muellerknie"); one that is cut, misspelt or abbreviated; single syllables of Hangul, given names of two ideographs in
+ * the midst of a text; between other bytes ideographs that no NUL sets off; UTF-16 beyond ASCII in bytes.  Nor what
+ * must be decoded first: base64, hexadecimal, entities of HTML, compressed bytes.
  * Owns: its table; no text.  Never: names a value.  Threads: one. */
 #ifndef PIXL_DEID_RESIDUE_H
 #define PIXL_DEID_RESIDUE_H

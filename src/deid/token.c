@@ -90,6 +90,12 @@ struct cutter {
     uint64_t named[2];           /* the same without "of" and "de", which stand in dates: "4th of July 1961" */
     uint64_t gram3;              /* the last */
     const char *first, *at;      /* of the text; what ended the last run */
+    const char *run_from, *run_end;     /* of the last run; NULL: it is of a script without gaps */
+    const char *compound_from;          /* NULL: as above */
+    const char *apart_from, *apart_end; /* letters with one blank between each and the next */
+    unsigned n_apart;
+    unsigned n_capitals;         /* that the run ends with */
+    bool is_small, turns;        /* its last letter; there are words in it that begin with a capital */
     bool joiner;                 /* exactly one joiner stands between the last run and here */
     bool colon;                  /* in the compound: a time */
     struct part uid;             /* runs: dots */
@@ -198,6 +204,138 @@ static bool give_grams(struct cutter *k)
     return true;
 }
 
+static struct folded fold_beyond_ascii(const struct cutter *k, uint32_t c, unsigned char before);
+
+/* --- words that are no runs --- */
+
+/* The letters and digits of a piece of the text. */
+static struct part part_of(struct cutter *k, const char *from, const char *to)
+{
+    struct part p;
+    struct str rest = { from, (size_t)(to - from) };
+    part_clear(k, &p);
+    while (rest.n > 0) {
+        const unsigned char before = rest.p > k->first ? (unsigned char)rest.p[-1] : 0;
+        const uint32_t c = fold_next(&rest);
+        const struct folded f = c < 0x80 ? fold_ascii[c] : fold_beyond_ascii(k, c, before);
+        for (unsigned i = 0; i < f.n && (f.class == FOLD_LETTER || f.class == FOLD_DIGIT); i++)
+            part_add(&p, f.c[i], f.class);
+    }
+    return p;
+}
+
+static bool give_within(struct cutter *k, const char *from, const char *to)
+{
+    const struct part p = part_of(k, from, to);
+    return p.n < LETTERS_MIN || p.has_digit || give(k, TOKEN_WITHIN, &p);
+}
+
+/* Of Latin, Greek and Cyrillic; where Latin has pairs, the first is. */
+static bool is_capital(uint32_t c)
+{
+    if (c < 0x100)
+        return (c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7);
+    if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E))
+        return (c & 1) != 0;
+    if (c < 0x178 || (c >= 0x200 && c < 0x234) || (c >= 0x1E00 && c < 0x1F00))
+        return (c & 1) == 0;
+    return (c >= 0x391 && c <= 0x3A9) || (c >= 0x400 && c <= 0x42F);
+}
+
+/* "CTMuellerAnna": Mueller, and Anna if it were longer.  "McDonald" and "DeWitt" are one word: behind a short one only
+ * what follows capitals counts. */
+static bool give_turns(struct cutter *k)
+{
+    enum { WORD_BEFORE_MIN = 4 };
+    struct str rest = { k->run_from, (size_t)(k->run_end - k->run_from) };
+    const char *from = rest.p;
+    bool is_word = true, was_small = false;
+    unsigned n = 0, n_capitals = 0;
+    while (rest.n > 0) {
+        const char *const at = rest.p;
+        const bool is_big = is_capital(fold_next(&rest));
+        struct str ahead = rest;
+        const bool ends_capitals = is_big && n > 0 && n_capitals == n && rest.n > 0 && !is_capital(fold_next(&ahead));
+        if ((is_big && was_small) || ends_capitals) {
+            if (is_word && !give_within(k, from, at))
+                return false;
+            is_word = n >= WORD_BEFORE_MIN || (n >= 2 && n_capitals == n);
+            from = at;
+            n = n_capitals = 0;
+        }
+        n++;
+        n_capitals += is_big;
+        was_small = !is_big;
+    }
+    return from == k->run_from || !is_word || give_within(k, from, k->run_end);
+}
+
+/* "muellerct" */
+static bool give_before_modality(struct cutter *k)
+{
+    static const char modalities[][4] = { "ct", "mr", "mri", "mrt", "pet", "cta", "mra", "xr" };
+    for (size_t i = 0; i < ARRAY_LEN(modalities); i++) {
+        const struct str word = str_of(modalities[i]);
+        const struct str end = { k->run_end - word.n, word.n };
+        if (str_eq_nocase(end, word) && !give_within(k, k->run_from, end.p))
+            return false;
+    }
+    return true;
+}
+
+static bool end_apart(struct cutter *k)
+{
+    bool ok = k->n_apart < LETTERS_MIN || give_within(k, k->apart_from, k->apart_end);
+    k->n_apart = 0;
+    return ok;
+}
+
+/* One letter: the next of "M u e l l e r", or the first. */
+static bool add_apart(struct cutter *k)
+{
+    if (k->n_apart == 0 || k->run_from != k->apart_end + 1 || *k->apart_end != ' ') {
+        if (!end_apart(k))
+            return false;
+        k->apart_from = k->run_from;
+    }
+    k->apart_end = k->run_end;
+    k->n_apart++;
+    return true;
+}
+
+static bool give_words_within(struct cutter *k)
+{
+    enum { MODALITY_MIN = 2 };
+    if (k->run_from == NULL || !k->run.has_letter)
+        return end_apart(k);
+    if (k->run.n == 1)
+        return add_apart(k);
+    return end_apart(k) && (!k->turns || give_turns(k)) &&
+           (k->run.n < LETTERS_MIN + MODALITY_MIN || k->run.has_digit || give_before_modality(k));
+}
+
+static bool is_ascii_letter(char c)
+{
+    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+}
+
+/* "x4711-0815", "MRN4711-0815a": the number without the letters around it. */
+static bool give_bare_compound(struct cutter *k)
+{
+    if (k->compound_from == NULL || !k->compound.has_letter || !k->compound.has_digit)
+        return true;
+    const char *from = k->compound_from, *to = k->run_end;
+    while (from < to && is_ascii_letter(*from))
+        from++;
+    while (from < to && is_ascii_letter(to[-1]))
+        to--;
+    for (const char *p = from; p < to; p++)
+        if ((unsigned char)*p >= 0x80 || is_ascii_letter(*p))
+            return true;
+    const struct part p = part_of(k, from, to);
+    return p.n < DIGITS_MIN || p.n > DIGITS_MAX || give(k, TOKEN_DIGITS, &p);
+}
+
 static bool end_run(struct cutter *k)
 {
     if (k->run.n == 0)
@@ -206,7 +344,8 @@ static bool end_run(struct cutter *k)
     k->compound.runs++;
     k->joined.runs++;
     bool ok = end_letters(k, false) && end_number(k) && give(k, TOKEN_RUN, &k->run) &&
-              (!(k->options & TOKEN_WITH_GRAMS) || give_grams(k));
+              (!(k->options & TOKEN_WITH_GRAMS) || give_grams(k)) &&
+              (!(k->options & TOKEN_WITH_PARTS) || give_words_within(k));
     part_clear(k, &k->run);
     return ok;
 }
@@ -224,7 +363,8 @@ static bool give_short_date(struct cutter *k)
 
 static bool end_compound(struct cutter *k)
 {
-    bool ok = k->compound.runs < 2 || (give(k, TOKEN_COMPOUND, &k->compound) && give_short_date(k));
+    bool ok = k->compound.runs < 2 || (give(k, TOKEN_COMPOUND, &k->compound) && give_short_date(k) &&
+                                       (!(k->options & TOKEN_WITH_PARTS) || give_bare_compound(k)));
     part_clear(k, &k->compound);
     k->joiner = false;
     k->colon = false;
@@ -262,7 +402,7 @@ static bool follow_uid(struct cutter *k, uint32_t c)
 static bool end_value(struct cutter *k, const char *at)
 {
     k->at = at;
-    if (!end_run(k) || !end_compound(k) || !end_uid(k, false))
+    if (!end_run(k) || !end_compound(k) || !end_uid(k, false) || !end_apart(k))
         return false;
     bool ok = k->joined.n == 0 || give(k, TOKEN_JOINED, &k->joined);
     part_clear(k, &k->joined);
@@ -294,26 +434,43 @@ static void add_digit(struct cutter *k, uint32_t c)
         part_add(&k->groups[i], c, FOLD_DIGIT);
 }
 
-static bool add_char(struct cutter *k, struct folded f)
+static bool add_char(struct cutter *k, const struct folded *f)
 {
     if (k->run.n == 0 && k->compound.runs > 0 && !k->joiner && !end_compound(k))
         return false;
     k->joiner = false;
-    if (f.class == FOLD_DIGIT ? !end_letters(k, true) : !begin_letter(k))
+    if (f->class == FOLD_DIGIT ? !end_letters(k, true) : !begin_letter(k))
         return false;
-    if (f.class == FOLD_DIGIT)
-        add_digit(k, f.c[0]);
-    for (unsigned i = 0; i < f.n; i++) {
-        part_add(&k->run, f.c[i], f.class);
-        part_add(&k->compound, f.c[i], f.class);
-        part_add(&k->joined, f.c[i], f.class);
-        if (f.class == FOLD_LETTER)
-            part_add(&k->letters, f.c[i], f.class);
+    if (f->class == FOLD_DIGIT)
+        add_digit(k, f->c[0]);
+    for (unsigned i = 0; i < f->n; i++) {
+        part_add(&k->run, f->c[i], f->class);
+        part_add(&k->compound, f->c[i], f->class);
+        part_add(&k->joined, f->c[i], f->class);
+        if (f->class == FOLD_LETTER)
+            part_add(&k->letters, f->c[i], f->class);
     }
     return true;
 }
 
-static bool add_gap(struct cutter *k, uint32_t c, struct folded f, const char *at)
+/* Where the run that c was added to stands in the text, and whether words begin inside it: "annaMueller", "CTMueller". */
+static void note_char(struct cutter *k, uint32_t c, bool is_first, const char *at, const char *end)
+{
+    if (is_first) {
+        k->run_from = at;
+        k->n_capitals = 0;
+        k->is_small = k->turns = false;
+        if (k->compound.n == k->run.n)
+            k->compound_from = at;
+    }
+    k->run_end = end;
+    const bool is_big = is_capital(c);
+    k->turns = k->turns || (is_big ? k->is_small : k->n_capitals > 2);
+    k->n_capitals = is_big ? k->n_capitals + 1 : 0;
+    k->is_small = !is_big;
+}
+
+static bool add_gap(struct cutter *k, uint32_t c, unsigned class, const char *at)
 {
     k->at = at;
     bool was_run = k->run.n > 0;
@@ -321,7 +478,7 @@ static bool add_gap(struct cutter *k, uint32_t c, struct folded f, const char *a
         return false;
     if (!was_run || (c != ' ' && c != '-' && c != ','))
         k->n_groups = 0;
-    if (was_run && f.class == FOLD_JOINER) {
+    if (was_run && class == FOLD_JOINER) {
         k->joiner = true;
         k->colon = k->colon || c == ':';
         return true;
@@ -456,6 +613,7 @@ static bool take_unspaced(struct cutter *k, struct folded f, struct str *text)
         return false;
     k->joiner = false;
     k->n_groups = 0;
+    k->run_from = k->compound_from = NULL;
     for (;;) {
         if ((f.script != script || is_address(f.c[0])) && !give_stretch(k, &stretch, script))
             return false;
@@ -501,23 +659,24 @@ bool token_each(struct str text, uint64_t seed, unsigned options, bool (*sink)(v
     while (text.n > 0) {
         const char *const at = text.p;
         uint32_t c = (unsigned char)*at;
-        struct folded f;
+        struct folded beyond;
+        const struct folded *f = &beyond;
         if (c < 0x80) {
-            f = fold_ascii[c];
+            f = &fold_ascii[c];
             text.p++;
             text.n--;
             if (is_time_mark(&k, c, text))
-                f.class = FOLD_GAP;
+                f = &fold_ascii[' '];
         } else {
             c = fold_next(&text);
-            f = fold_beyond_ascii(&k, c, at > k.first ? (unsigned char)at[-1] : 0);
-            if (f.script != FOLD_SPACED) {
-                if (!end_uid(&k, false) || !take_unspaced(&k, f, &text))
+            beyond = fold_beyond_ascii(&k, c, at > k.first ? (unsigned char)at[-1] : 0);
+            if (f->script != FOLD_SPACED) {
+                if (!end_uid(&k, false) || !take_unspaced(&k, beyond, &text))
                     return false;
                 continue;
             }
         }
-        if (f.class == FOLD_SKIP)
+        if (f->class == FOLD_SKIP)
             continue;
         if (c == '\\' && (options & TOKEN_MULTI)) {
             if (!end_value(&k, at))
@@ -526,8 +685,11 @@ bool token_each(struct str text, uint64_t seed, unsigned options, bool (*sink)(v
         }
         if ((options & TOKEN_WITH_UIDS) && !follow_uid(&k, c))
             return false;
-        if (!(f.class == FOLD_LETTER || f.class == FOLD_DIGIT ? add_char(&k, f) : add_gap(&k, c, f, at)))
+        const bool is_char = f->class == FOLD_LETTER || f->class == FOLD_DIGIT, is_first = k.run.n == 0;
+        if (!(is_char ? add_char(&k, f) : add_gap(&k, c, f->class, at)))
             return false;
+        if (is_char && (options & TOKEN_WITH_PARTS))
+            note_char(&k, c, is_first, at, text.p);
     }
     return end_value(&k, text.p);
 }

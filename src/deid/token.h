@@ -21,7 +21,8 @@ enum token_kind {
     TOKEN_RUN,      /* one run */
     TOKEN_LETTERS,  /* letters inside a run that also holds digits; 5 or more: "smith1970" */
     TOKEN_DIGITS,   /* 6 or more digits: inside a run that also holds letters ("mrn123456"), or 2 to 4 runs of
-                                  * digits in a row, joined ("943 476 5919"); 5 or more: a run without its leading zeros */
+                                  * digits in a row, joined ("943 476 5919"); 5 or more: a run without its leading zeros;
+                                  * with TOKEN_WITH_PARTS also a compound without letters around it ("x4711-0815") */
     TOKEN_COMPOUND, /* two or more runs with one of - . / _ : ' + # between them, joined */
     TOKEN_GRAM2,
     TOKEN_GRAM3,      /* two or three runs in a row, whatever stands between; another hash than any run's */
@@ -30,14 +31,16 @@ enum token_kind {
                                   * form of address; 2 characters, of kana 3 */
     TOKEN_PART,       /* inside such a run: any 2 Han characters or syllables of Hangul,
                                   * any 3, 4 kana; another hash than any run's */
-    TOKEN_JOINED,     /* all runs of one value, joined; runs tells how many */
-    TOKEN_UID,        /* a UID or a UID's beginning that ends before a '.'; another hash than any run's */
+    TOKEN_WITHIN, /* of 5 letters or more, what is not a run for want of gaps or for too many: "CTMuellerAnna" before and
+                                  * at capitals, "muellerct" before a modality, "M u e l l e r" */
+    TOKEN_JOINED, /* all runs of one value, joined; runs tells how many */
+    TOKEN_UID,    /* a UID or a UID's beginning that ends before a '.'; another hash than any run's */
 };
 
 struct token {
     enum token_kind kind;
     uint64_t
-        hash; /* equal kinds of text give equal hashes: RUN, LETTERS, DIGITS, COMPOUND, STRETCH, JOINED share theirs */
+        hash; /* equal kinds of text give equal hashes: RUN, LETTERS, DIGITS, COMPOUND, STRETCH, WITHIN, JOINED share theirs */
     uint32_t n;                  /* characters after folding; ideographs count twice */
     uint32_t runs;               /* of JOINED, COMPOUND */
     bool has_letter, has_digit;
@@ -49,6 +52,7 @@ enum token_options {
     TOKEN_MULTI = 1u << 2, /* '\' separates values */
     TOKEN_ASCII = 1u << 3, /* bytes beyond ASCII are no letters: for text whose character set is not what it says */
     TOKEN_SPELT = 1u << 4, /* umlauts are spelt out: "ue" */
+    TOKEN_WITH_PARTS = 1u << 5,
 };
 
 /* Gives every token of text to sink, in order; false: sink said stop. */

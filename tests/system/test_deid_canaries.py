@@ -6,6 +6,7 @@ import os
 import random
 import re
 import unicodedata
+from urllib.parse import quote
 
 import pytest
 from dicom_bytes import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, UNITS, El, Item, file_bytes, padded
@@ -352,6 +353,9 @@ def mentions(p):
            ("names turned round", WORDS, f"{p.family}, {p.given}"), ("given name", WORDS, f"({p.given})"),
            ("genitive", WORDS, f"{p.family}'s knee"), ("glued names", WORDS, f"{p.family}{p.given}"),
            ("one of several values", {"LO", "SH"}, f"knee\\{p.family}\\left"), ("number in UTF-16", {"OB", "UN"}, p.mrn.encode("utf-16-le")),
+           ("names glued to a modality", WORDS, f"{p.family}{p.given}CT"), ("family name behind a modality", WORDS, f"CT{p.family}"),
+           ("letters apart", WORDS, f"for {' '.join(p.family)}."), ("in an address", {"UR", "LO", "UT"}, f"http://example.org/?n={quote(p.family)}&x=1"),
+           ("in mail", WORDS, quote(f"for {p.family} ").replace("%", "=")), ("labelled number without a gap", WORDS, f"x{p.mrn}"),
            ("name and number", WORDS, f"{p.family}_{p.mrn}"), ("doctor", WORDS, f"Dr. {p.doctor}"),
            ("number", everywhere | {"AE", "UR", "CS"}, p.mrn), ("labelled number", WORDS, f"MRN:{p.mrn}."),
            ("number in an address", {"UR"}, f"http://example.org/a?id={p.mrn}&x=1"), ("accession", everywhere | {"AE", "CS"}, p.accession),

@@ -85,13 +85,33 @@ static void test_dates__are_found_as_people_write_them(void)
     residue_rig_check(forms, ARRAY_LEN(forms));
 }
 
-/* The number behind an id's letters counts by itself, unless it could be when something was done. */
-static void test_dates__of_no_calendar_are_numbers(void)
-{
 #define MRN(id, text, found)                        \
     {                                               \
         IDENTITY_MRN, id, text, RESIDUE_TEXT, found \
     }
+
+static void test_dates__and_numbers_with_letters_around(void)
+{
+    static const struct residue_row rows[] = {
+        MRN("4711-0815", "x4711-0815", true),
+        MRN("4711-0815", "MRN4711-0815a", true),
+        MRN("4711-0815", "4711-0815x", true),
+        MRN("47110815", "no4711.0815", true),
+        MRN("4711-08", "x4711-08", true),
+        MRN("4711-0815", "x4711-0816", false),
+        MRN("4711-0815", "x4711-081", false),
+        MRN("4711-0815", "x4711a0815", false),
+        MRN("4711-0815", "1x4711-0815", false),
+        MRN("47-11", "x47-11", false), /* too short */
+        BORN("DOB1961-07-04", true),
+        BORN("DOB1961-07-05", false),
+    };
+    residue_rig_check(rows, ARRAY_LEN(rows));
+}
+
+/* The number behind an id's letters counts by itself, unless it could be when something was done. */
+static void test_dates__of_no_calendar_are_numbers(void)
+{
     static const struct residue_row rows[] = {
         MRN("UH19931361", "19931361", true),   MRN("UH19931331", "19931331", true),
         MRN("UH19930230", "19930230", true),   MRN("UH19930229", "19930229", true),
@@ -100,13 +120,13 @@ static void test_dates__of_no_calendar_are_numbers(void)
         MRN("UH19931231", "uh19931231", true), MRN("19931231", "19931231", true),
     };
     residue_rig_check(rows, ARRAY_LEN(rows));
-#undef MRN
 }
 
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_dates__are_found_as_people_write_them),
+        TEST(test_dates__and_numbers_with_letters_around),
         TEST(test_dates__of_no_calendar_are_numbers),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));

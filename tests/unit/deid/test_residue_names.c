@@ -179,6 +179,81 @@ static void test_names__in_codes_are_the_patients_alone(void)
     CHECK_ROWS(rows);
 }
 
+static void test_names__inside_words_and_letters_apart(void)
+{
+    static const struct residue_row rows[] = {
+        NAME("Mueller^Anna", "MuellerAnnaCT", true),
+        NAME("Mueller^Anna", "AnnaMuellerKnee", true),
+        NAME("Mueller^Anna", "CTMueller", true),
+        NAME("Mueller^Anna", "FrauMueller", true),
+        NAME("Müller^Anna", "CTMüller", true),
+        NAME("Müller^Anna", "MüllerCT", true),
+        NAME("Müller^Anna", "MUELLERCT", true),
+        NAME("Mueller^Anna", "muellerct 5mm", true),
+        NAME("Mueller^Anna", "muellerannamrt", true),
+        NAME("Артёмов^А", "снимокАртемовКТ", true),
+        NAME("Łukžorv^A", "CTŁukžorv", true),
+        NAME("Žorvłuk^A", "CTŽorvłuk", true),
+        NAME("Țelmđrav^A", "CTȚelmđrav", true),
+        NAME("Mueller^Anna", "muellersche", false),
+        NAME("Donald^X", "McDonald criteria", false),
+        NAME("Donald^X", "MacDonald", false),
+        NAME("Donald^X", "KneeDonald", true),
+        NAME("Anna^X", "LouiseAnnaMaria", false), /* of four letters: too short */
+        NAME("Young^May", "VeryYoungPatient", false),
+        NAME("Mueller^Anna", "M u e l l e r", true),
+        NAME("Mueller^Anna", "for M U E L L E R, left knee", true),
+        NAME("Mueller^Anna", "M u e l l e r  A n n a", true),
+        NAME("Mueller^Anna", "M u e l l e r A n n a", true),
+        NAME("Müller^Anna", "M ü l l e r", true),
+        NAME("Müller^Anna", "M u e l l e r", true),
+        NAME("Mueller^Anna", "axis x\\M u e l l e r", true),
+        NAME("Mueller^Anna", "M u e l l e", false),
+        NAME("Mueller^Anna", "M u e\\l l e r", false),
+        NAME("Mueller^Anna", "M u e  l l e r", false),
+        NAME("Mueller^Anna", "M u e l l e r s", false),
+        NAME("Anna^X", "A n n a", false),
+        PERSON("Weaver^Roy", "CTWeaver", true),
+        IN(NAME, "Mueller^Anna", "CTMueller^X", true),
+        IN(BINARY, "Mueller^Anna", "CTMuellerX\n", true),
+        IN(BINARY, "Mueller^Anna", "\1\2CTMuellerX\3", false), /* makers write so */
+    };
+    CHECK_ROWS(rows);
+}
+
+static void test_names__in_addresses_and_mail(void)
+{
+    static const struct residue_row rows[] = {
+        NAME("Müller^Anna", "http://example.org/?q=M%C3%BCller&x=1", true),
+        NAME("Müller^Anna", "see /M%FCller", true),
+        NAME("Müller^Anna", "M%c3%bcller", true),
+        NAME("Mueller^Anna", "/M%C3%BCller", true),
+        NAME("Müller^Anna", "=?utf-8?Q?M=C3=BCller?=", true),
+        NAME("Müller^Anna", "f=FCr M=FCller", true),
+        NAME("Mueller^Anna", "%4Duel%6Cer", true),
+        NAME("Anna^X", "for%20Anna", true),
+        NAME("Anna^X", "for=20Anna=20today", true),
+        NAME("Anna^X", "for%2Anna", false),
+        NAME("Müller^Anna", "M%C3%B6ller", false),
+        NAME("Müller^Anna", "M%ZZller", false),
+        NAME("Te^X", "TE=20", false), /* no value by itself */
+        NAME("Young^May", "a%20young%20adult in May", false),
+        { IDENTITY_MRN, "678901", "id=45678901", RESIDUE_TEXT, false },
+        { IDENTITY_MRN, "45678901", "id=45678901", RESIDUE_TEXT, true },
+        { IDENTITY_MRN, "4711-0815", "?id=4711%2D0815", RESIDUE_TEXT, true },
+    };
+    CHECK_ROWS(rows);
+    char text[2000];
+    for (size_t at = 0; at < sizeof text - 24; at += 7) { /* wherever in a long one */
+        memset(text, '-', sizeof text);
+        memcpy(text, "%20", 3);
+        memcpy(text + 3 + at, "M%C3%BCller", 11);
+        text[3 + at + 11 + 2] = '\0';
+        const struct residue_row row = NAME("Müller^Anna", text, true);
+        residue_rig_check(&row, 1);
+    }
+}
+
 /* Noise, decoded: what stands beside the word tells whether somebody wrote it. */
 static void test_names__in_decoded_bytes_count_where_they_are_written(void)
 {
@@ -208,6 +283,8 @@ int main(int argc, char **argv)
         TEST(test_names__that_are_words_count_where_they_name),
         TEST(test_names__in_codes_are_the_patients_alone),
         TEST(test_names__in_decoded_bytes_count_where_they_are_written),
+        TEST(test_names__inside_words_and_letters_apart),
+        TEST(test_names__in_addresses_and_mail),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }
