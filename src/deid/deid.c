@@ -421,7 +421,7 @@ static bool decide_and_emit(struct instance *in, struct deid_result *res, struct
     in->decisions = arena_calloc(in->arena, in->f->n_elements, sizeof *in->decisions);
     if (in->decisions == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "decisions for %u elements", (unsigned)in->f->n_elements);
-    if (!deid_harvest(in, err) || !deid_decide(in, err) || !deid_regions(in, err) || !deid_check(in, err)) {
+    if (!deid_decide(in, err) || !deid_regions(in, err) || !deid_check(in, err)) {
         if (!in->is_refused)
             return false;
         refused(in, res);
@@ -440,13 +440,25 @@ static bool decide_and_emit(struct instance *in, struct deid_result *res, struct
     return true;
 }
 
+/* What names this instance brings counts for all of the study, also when the instance is left out: an SR that the
+ * project does not want tells who the patient is whose images it does.  Not where it is another patient's, or nobody
+ * knows whose it is. */
+static bool harvest(struct instance *in, const struct deid_result *res, struct pixl_error *err)
+{
+    bool is_known = in->text[TOP_STUDY].n > 0 && res->verdict != DEID_MISMATCH;
+    return !is_known || (open_study(in, err) && deid_harvest(in, err));
+}
+
 static bool decide_instance(struct instance *in, struct deid_result *res, struct pixl_error *err)
 {
     if (in->f->limits.max_depth > DEID_DEPTH_MAX)
         return pixl_fail(err, PIXL_E_LIMIT, 0, "sequences nested deeper than %d", DEID_DEPTH_MAX);
     if (!find_top(in, err))
         return false;
-    if (!check_identity(in, res))
+    bool is_whole = check_identity(in, res);
+    if (!harvest(in, res, err))
+        return false;
+    if (!is_whole)
         return true;
     if (in->is_refused) {
         refused(in, res);
@@ -459,7 +471,7 @@ static bool decide_instance(struct instance *in, struct deid_result *res, struct
         res->verdict = DEID_FILTERED;
         return true;
     }
-    return open_study(in, err) && choose_scheme(in, err) && map_identity(in, err) && decide_and_emit(in, res, err);
+    return choose_scheme(in, err) && map_identity(in, err) && decide_and_emit(in, res, err);
 }
 
 /* A hit is told whatever else became of the instance, an error too: its needle may be one that an instance which was

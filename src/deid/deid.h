@@ -75,7 +75,7 @@ struct deid_result {
     const uint8_t *actions; /* of DEID_EMIT with a report: enum report_action of each element, in the arena given */
 };
 /* f was parsed by dicom_parse() with this arena.  A later instance may bring a needle that an earlier one holds: then the verdict is
- * DEID_RESIDUE with the earlier place, also where the later instance is refused or cannot be decided.
+ * DEID_RESIDUE with the earlier place, also where the later instance is filtered, refused or cannot be decided.
  * Fails: NOMEM, IO, CORRUPT (file shrank), LIMIT; the instance is then not decided. */
 PIXL_MUST_CHECK bool deid_instance(struct deid_study *s, struct dicom_file *f, struct arena *arena, struct deid_result *out, struct pixl_error *err);
 

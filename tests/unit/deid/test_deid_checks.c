@@ -441,6 +441,35 @@ static void test_residue__a_refused_instance_still_tells_what_it_knew(void)
     }
 }
 
+/* Filtered by its modality; or two values of one element, so that nobody knows which counts. */
+static void test_residue__an_instance_that_is_left_out_tells_too(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0020, 0x4000, KEEP) };
+    for (int is_filtered = 0; is_filtered < 2; is_filtered++)
+        for (int says_name = 0; says_name < 2; says_name++) {
+            struct dcm d;
+            rig_auto r;
+            rig_init(&r, rules, ARRAY_LEN(rules));
+            rig_start(&r);
+            CHECK_INT(run_with(&r, "1.2.3.1", NULL, "done by ottokar"), DEID_EMIT);
+            dcm_begin(&d, true);
+            dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+            dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, "1.2.3.2");
+            dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, is_filtered ? "SR" : "CT");
+            if (!is_filtered)
+                dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "MR");
+            dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+            if (says_name)
+                dcm_text(&d, 0x00081070, DICOM_VR_PN, "Smith^Ottokar");
+            rig_patient(&d);
+            rig_uids(&d);
+            test_row("%s, %s", is_filtered ? "filtered" : "refused", says_name ? "with the name" : "without");
+            CHECK_INT(rig_run(&r, dcm_str(&d)), says_name ? DEID_RESIDUE : is_filtered ? DEID_FILTERED : DEID_REFUSED);
+            CHECK_STR(str_of(r.res.where), says_name ? "(0020,4000)" : is_filtered ? "" : "(0008,0060)");
+            dcm_done(&d);
+        }
+}
+
 static void test_residue__another_patient_starts_anew_when_none_is_given(void)
 {
     static const struct project_tag_rule rules[] = { USUAL, RULE(0x0020, 0x4000, KEEP) };
@@ -665,6 +694,7 @@ int main(int argc, char **argv)
         TEST(test_residue__a_kept_name_may_be_anothers_too),
         TEST(test_residue__a_later_instance_finds_an_earlier_one),
         TEST(test_residue__a_refused_instance_still_tells_what_it_knew),
+        TEST(test_residue__an_instance_that_is_left_out_tells_too),
         TEST(test_residue__another_patient_starts_anew_when_none_is_given),
         TEST(test_residue__one_study_under_two_patient_ids_is_one_study),
         TEST(test_residue__a_participant_id_that_is_the_mrn_is_found),
