@@ -1,5 +1,6 @@
 /* check.c - the residue check over every value that would pass as it is in the source. */
 #include "deid/excess.h"
+#include "deid/fragments.h"
 #include "study_internal.h"
 
 struct element_place {
@@ -245,6 +246,26 @@ static bool check_excess(struct instance *in, uint32_t i, const struct dicom_cha
     return excess_of(in, i, &t.text, err) && check_pieces(in, &t, in->f->elements[i].tag, set, &place, err);
 }
 
+struct fragment_text {
+    struct instance *in;
+    const struct dicom_charset *set;
+    struct element_place place;
+};
+
+static bool see_fragment_text(void *ctx, struct str bytes, struct pixl_error *err)
+{
+    struct fragment_text *x = ctx;
+    const struct residue_text t = { .text = bytes, .form = RESIDUE_BINARY };
+    return check_pieces(x->in, &t, DICOM_PIXEL_DATA, x->set, &x->place, err);
+}
+
+static bool check_fragments(struct instance *in, uint32_t i, const struct dicom_charset *set,
+                            struct item_counts *counts, struct pixl_error *err)
+{
+    struct fragment_text x = { in, set, { in->f, i, counts } };
+    return fragments_check(in, i, see_fragment_text, &x, err);
+}
+
 static bool check_element(struct instance *in, uint32_t i, const struct dicom_charset *set, struct item_counts *counts,
                           struct pixl_error *err)
 {
@@ -252,8 +273,10 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
     const struct dicom_element *e = &in->f->elements[i];
     const struct decision *d = &in->decisions[i];
     enum residue_form form;
-    if (e->value_bytes == 0 || (e->flags & DICOM_IS_ENCAPSULATED))
+    if (e->value_bytes == 0)
         return true;
+    if (fragments_is_one(e))
+        return check_fragments(in, i, set, counts, err);
     if (!form_of(e, (enum dicom_vr)d->vr, (enum dicom_vr)d->dict_vr, &form))
         return !excess_is_samples(e->tag) || check_excess(in, i, set, counts, err);
     struct residue_text t = { .form = form, .is_multi = dicom_vr_is_multi((enum dicom_vr)d->vr), .exempt = d->exempt };
