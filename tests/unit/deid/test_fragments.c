@@ -335,6 +335,45 @@ static void test_fragments__too_much_behind_a_frame_is_refused(void)
     check_long(JPEG, over, 17u << 20, 0, none, none, DEID_REFUSED);
 }
 
+static struct str readable;
+static unsigned n_reads, fails_at;
+
+static bool read_or_fail(const struct dicom_source *s, void *p, size_t n, uint64_t offset, struct pixl_error *err)
+{
+    (void)s;
+    if (fails_at > 0 && ++n_reads >= fails_at)
+        return pixl_fail(err, PIXL_E_IO, 0, "made to fail");
+    REQUIRE(offset <= readable.n && n <= readable.n - offset);
+    memcpy(p, readable.p + offset, n);
+    return true;
+}
+
+/* Whichever read it is, of the table, of a header of a fragment or in one. */
+static void test_fragments__a_read_that_fails_is_an_error(void)
+{
+    enum { READS = 5 };
+    static char samples[40000] = SOI SOS;
+    static const struct str frames[] = { B(SOI EOI), { samples, sizeof samples } };
+    for (unsigned at = 1; at <= READS + 1; at++) {
+        test_row("read %u", at);
+        struct pixl_error err = { 0 };
+        rig_auto r;
+        struct dcm d;
+        begin(&r, &d, JPEG);
+        put_frames(&d, STR(""), frames, ARRAY_LEN(frames));
+        readable = dcm_str(&d);
+        fails_at = n_reads = 0;
+        const struct dicom_source source = { .read = read_or_fail, .size_bytes = readable.n, .fd = -1 };
+        REQUIRE_OK(dicom_parse(&source, &DICOM_LIMITS_DEFAULT, &r.in_arena, &r.in, &err), err);
+        fails_at = at;
+        bool ok = deid_instance(r.study, &r.in, &r.in_arena, &r.res, &err);
+        CHECK_INT(ok, at > READS);
+        CHECK_INT(err.code, at > READS ? PIXL_OK : PIXL_E_IO);
+        CHECK_INT(n_reads, at > READS ? READS : at);
+        dcm_done(&d);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -347,6 +386,7 @@ int main(int argc, char **argv)
         TEST(test_fragments__a_long_comment_is_searched_to_its_end),
         TEST(test_fragments__of_video_both_ends_are_searched),
         TEST(test_fragments__too_much_behind_a_frame_is_refused),
+        TEST(test_fragments__a_read_that_fails_is_an_error),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }
