@@ -40,25 +40,35 @@ static bool form_of_text(enum dicom_vr vr, enum residue_form *form)
     }
 }
 
-/* What of a value is searched; false: nothing of it.  The VR that is written decides only where the dictionary says
- * the same kind: a description called a date is a description, and a document called words is bytes. */
-static bool form_of(const struct dicom_element *e, enum dicom_vr vr, enum dicom_vr dict_vr, enum residue_form *form)
+/* As what a value is searched.  The VR that is written decides only where the dictionary says the same kind: a
+ * description called a date is a description.  What is no text is bytes, whatever numbers it is called: nothing says how
+ * many of them there are. */
+static enum residue_form form_of(const struct dicom_element *e, enum dicom_vr vr, enum dicom_vr dict_vr)
 {
-    if (e->tag == DICOM_SPECIFIC_CHARACTER_SET) {        /* one that is none may be anything */
-        *form = RESIDUE_TEXT;
-        return true;
-    }
-    if (form_of_text(vr, form)) {
-        enum residue_form other;
-        if (dict_vr != vr && dict_vr != DICOM_VR_UN && (!form_of_text(dict_vr, &other) || other != *form))
-            *form = vr == DICOM_VR_PN || dict_vr == DICOM_VR_PN ? RESIDUE_NAME : RESIDUE_TEXT;
-        if (dict_vr == DICOM_VR_UN && *form == RESIDUE_CODE)
-            *form = RESIDUE_TEXT;        /* nobody says what codes there are */
-        return true;
-    }
-    *form = RESIDUE_BINARY;
-    bool is_bytes = vr == DICOM_VR_UN || vr == DICOM_VR_OB || dict_vr == DICOM_VR_UN || dict_vr == DICOM_VR_OB;
-    return is_bytes && !excess_is_samples(e->tag);
+    enum residue_form form, other;
+    if (e->tag == DICOM_SPECIFIC_CHARACTER_SET) /* one that is none may be anything */
+        return RESIDUE_TEXT;
+    if (!form_of_text(vr, &form))
+        return RESIDUE_BINARY;
+    if (dict_vr != vr && dict_vr != DICOM_VR_UN && (!form_of_text(dict_vr, &other) || other != form))
+        return vr == DICOM_VR_PN || dict_vr == DICOM_VR_PN ? RESIDUE_NAME : RESIDUE_TEXT;
+    if (dict_vr == DICOM_VR_UN && form == RESIDUE_CODE)
+        return RESIDUE_TEXT; /* nobody says what codes there are */
+    return form;
+}
+
+/* One number, or a few that are no longer than one of 64 bits: text only when each byte of it can be printed. */
+static bool is_plain_number(enum dicom_vr vr, struct str s)
+{
+    enum { PLAIN_MAX = 8, TEXT_MIN = 3 };
+    if (dicom_vr_number_bytes(vr) == 0 || s.n > PLAIN_MAX)
+        return false;
+    while (s.n > 0 && s.p[s.n - 1] == '\0')
+        s.n--;
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < 0x20 || (unsigned char)s.p[i] >= 0x7F)
+            return true;
+    return s.n < TEXT_MIN;
 }
 
 static bool is_number(struct str s, size_t at, size_t n, uint64_t least, uint64_t most)
@@ -272,22 +282,27 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
     struct deid_study *s = in->study;
     const struct dicom_element *e = &in->f->elements[i];
     const struct decision *d = &in->decisions[i];
-    enum residue_form form;
+    const enum dicom_vr vr = (enum dicom_vr)d->vr;
     if (e->value_bytes == 0)
         return true;
     if (fragments_is_one(e))
         return check_fragments(in, i, set, counts, err);
-    if (!form_of(e, (enum dicom_vr)d->vr, (enum dicom_vr)d->dict_vr, &form))
-        return !excess_is_samples(e->tag) || check_excess(in, i, set, counts, err);
-    struct residue_text t = { .form = form, .is_multi = dicom_vr_is_multi((enum dicom_vr)d->vr), .exempt = d->exempt };
+    enum residue_form form = form_of(e, vr, (enum dicom_vr)d->dict_vr);
+    if (form == RESIDUE_BINARY && e->value_bytes == 2 && dicom_vr_number_bytes(vr) == 2)
+        return true;
+    if (form == RESIDUE_BINARY && excess_is_samples(e->tag))
+        return check_excess(in, i, set, counts, err);
+    struct residue_text t = { .form = form, .is_multi = dicom_vr_is_multi(vr), .exempt = d->exempt };
     if (!dicom_value(in->f, i, &t.text, err))
         return false;
+    if (form == RESIDUE_BINARY && is_plain_number(vr, t.text))
+        return true;
     if (is_hidden_sequence(t.text))
         return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
     uint64_t key = study_value_key(s, e->tag ^ d->exempt, set, t.text);
     if (study_has_seen(s, key))
         return true;
-    if (!is_regular(form, (enum dicom_vr)d->vr, t.text)) {
+    if (!is_regular(form, vr, t.text)) {
         t.form = form = RESIDUE_TEXT;
         t.exempt &= e->tag == DICOM_PATIENT_BIRTH_DATE ? IDENTITY_ALL : ~(unsigned)IDENTITY_DATE;
     }

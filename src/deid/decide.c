@@ -143,19 +143,29 @@ static bool charset_of(struct instance *in, uint32_t i, struct dicom_charset *se
     return true;
 }
 
-/* Is a value that the standard wants to be text written as something else?  Then the VR in the file is no guide to what
- * is in it, nor for a reader of the output.  A character set is known by CS, or nothing that it governs is. */
-static bool hides_text(uint32_t tag, enum dicom_vr vr, enum dicom_vr dict_vr)
+/* Can nobody tell what is in a value, nor a reader of the output?  A sequence that is not written as one, whose items
+ * cannot be seen; what the standard wants to be text and is written as something else; numbers that are not whole, as the
+ * VR or the dictionary has them.  A character set is known by CS, or nothing that it governs is. */
+static bool is_opaque(const struct dicom_element *e, enum dicom_vr vr, enum dicom_vr dict_vr)
 {
-    return tag == DICOM_SPECIFIC_CHARACTER_SET ? vr != DICOM_VR_CS : !dicom_vr_is_text(vr) && dicom_vr_is_text(dict_vr);
+    if (vr == DICOM_VR_SQ || dict_vr == DICOM_VR_SQ)
+        return true;
+    if (e->tag == DICOM_SPECIFIC_CHARACTER_SET)
+        return vr != DICOM_VR_CS;
+    if (dicom_vr_is_text(vr))
+        return false;
+    unsigned n = dicom_vr_number_bytes(vr);
+    if (n == 0)
+        n = dicom_vr_number_bytes(dict_vr);
+    return dicom_vr_is_text(dict_vr) || (n != 0 && (e->value_bytes & (n - 1)) != 0);
 }
 
 static bool keep(struct instance *in, uint32_t i, const struct scheme_entry *rule)
 {
     const struct dicom_element *e = &in->f->elements[i];
     enum dicom_vr vr = instance_vr(e), dict_vr = rule ? (enum dicom_vr)rule->dict_vr : dicom_dict_vr(e->tag);
-    if (e->value_bytes > 0 && (vr == DICOM_VR_SQ || hides_text(e->tag, vr, dict_vr)))
-        return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i); /* of an SQ: its items cannot be seen */
+    if (e->value_bytes > 0 && is_opaque(e, vr, dict_vr))
+        return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
     in->decisions[i] = (struct decision){
         .what = DECISION_KEEP, .vr = (uint8_t)vr, .dict_vr = (uint8_t)dict_vr, .exempt = rule ? rule->exempt : 0
     };

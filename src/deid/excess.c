@@ -13,32 +13,10 @@ bool excess_is_samples(uint32_t tag)
     case DICOM_PIXEL_DATA:
     case DICOM_FLOAT_PIXEL_DATA:
     case DICOM_DOUBLE_PIXEL_DATA:
-    case DICOM_EXTENDED_OFFSET_TABLE:
-    case DICOM_EXTENDED_OFFSET_LENGTHS:
-    case 0x7FE00020:
-    case 0x7FE00030:
-    case 0x7FE00040: /* coefficients, retired */
     case 0x50003000:
     case 0x5000200C: /* curves, sounds */
-    case 0x54001010:
-    case 0x5400100A:
-    case 0x54000110:
-    case 0x54000112: /* waveforms, their padding and range */
-    case 0x60003000: /* overlays */
-    case 0x00281200:
-    case 0x00281201:
-    case 0x00281202:
-    case 0x00281203:
-    case 0x00281204: /* lookup tables */
-    case 0x00281211:
-    case 0x00281212:
-    case 0x00281213:
-    case 0x00281221:
-    case 0x00281222:
-    case 0x00281223:
-    case 0x00281224:
-    case 0x00281408:
-    case 0x00283006: return true;
+    case 0x54001010: /* waveforms */
+    case 0x60003000: /* overlays */ return true;
     default: return false;
     }
 }

@@ -9,7 +9,7 @@
 
 #include "deid/study_internal.h"
 
-/* Does the value hold samples, not bytes of unknown meaning? */
+/* Does the value hold samples, which by themselves are nothing to read? */
 bool excess_is_samples(uint32_t tag);
 /* The excess of element i from its first to its last byte that is not zero; empty: there is none.  Native samples whose
  * size nothing says are excess from their first byte.  Lives in the arena.

@@ -66,6 +66,8 @@ bool dicom_vr_is_text(enum dicom_vr vr);
 bool dicom_vr_has_charset(enum dicom_vr vr);
 /* Several values separated by '\' (not LT ST UT UR). */
 bool dicom_vr_is_multi(enum dicom_vr vr);
+/* Of one number of a VR that holds numbers of one size (PS3.5 Table 6.2-1); 0: of any other VR. */
+unsigned dicom_vr_number_bytes(enum dicom_vr vr);
 char dicom_vr_padding(enum dicom_vr vr);                    /* ' ' or '\0' */
 
 struct dicom_dict_entry {

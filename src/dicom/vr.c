@@ -72,6 +72,20 @@ bool dicom_vr_is_multi(enum dicom_vr vr)
     }
 }
 
+unsigned dicom_vr_number_bytes(enum dicom_vr vr)
+{
+    switch (vr) {
+    case DICOM_VR_SS: case DICOM_VR_US:
+        return 2;
+    case DICOM_VR_AT: case DICOM_VR_FL: case DICOM_VR_SL: case DICOM_VR_UL:
+        return 4;
+    case DICOM_VR_FD: case DICOM_VR_SV: case DICOM_VR_UV:
+        return 8;
+    default:
+        return 0;
+    }
+}
+
 char dicom_vr_padding(enum dicom_vr vr)
 {
     return dicom_vr_is_text(vr) && vr != DICOM_VR_UI ? ' ' : '\0';

@@ -234,8 +234,8 @@ static void test_residue__bytes_are_read_in_the_character_set(void)
 
 /* The VR in the file is anybody's: what the standard wants to be text is never given away as something else, and what
  * is called numbers is searched where the standard does not say that it is. */
-static const struct { const char *name; uint32_t tag; enum dicom_vr vr; const char *value; enum deid_verdict v; }
-written_vrs[] = {
+static const struct { const char *name; uint32_t tag; enum dicom_vr vr; const char *value; enum deid_verdict v;
+} written_vrs[] = {
     { "text as words", 0x00204000, DICOM_VR_OW, "nothing ", DEID_REFUSED },
     { "text as floats", 0x00204000, DICOM_VR_OF, "nothing ", DEID_REFUSED },
     { "text as numbers", 0x00204000, DICOM_VR_UL, "nothing ", DEID_REFUSED },
@@ -247,8 +247,8 @@ written_vrs[] = {
     { "UID as bytes", 0x00200052, DICOM_VR_OB, "1.2", DEID_REFUSED },
     { "creator as numbers", 0x00210010, DICOM_VR_US, "ACME", DEID_REFUSED },
     { "private numbers, nothing", 0x00211001, DICOM_VR_UL, "\1\2\3\4", DEID_EMIT },
-    { "private numbers, a name", 0x00211001, DICOM_VR_UL, "zimmermann", DEID_RESIDUE },
-    { "private floats, a name", 0x00211001, DICOM_VR_FD, "zimmermann", DEID_RESIDUE },
+    { "private numbers, a name", 0x00211001, DICOM_VR_UL, "zimmermann..", DEID_RESIDUE },
+    { "private floats, a name", 0x00211001, DICOM_VR_FD, "zimmermann......", DEID_RESIDUE },
     { "private code, a name", 0x00211001, DICOM_VR_CS, "ZIMMERMANN", DEID_RESIDUE },
     { "birth date as number", 0x00201041, DICOM_VR_DS, "19700131", DEID_RESIDUE },
     { "time of no day, an id", 0x00080032, DICOM_VR_TM, "55667788", DEID_RESIDUE },

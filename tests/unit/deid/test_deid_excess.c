@@ -180,7 +180,8 @@ static const struct {
     { "channel label", 0x003A0203, DICOM_VR_SH, "Zimmermann", 10, DEID_RESIDUE },
     { "waveform", 0x54001010, DICOM_VR_OW, "Zimmermann......", 16, DEID_EMIT },
     { "waveform, a name behind", 0x54001010, DICOM_VR_OW, "................\0Zimmermann\0", 28, DEID_RESIDUE },
-    { "lookup table", 0x00283006, DICOM_VR_OW, "for Zimmermann", 14, DEID_EMIT },
+    { "lookup table", 0x00283006, DICOM_VR_OW, "\1\2for Ottokar\3", 14, DEID_EMIT },
+    { "lookup table, a name", 0x00283006, DICOM_VR_OW, "for Zimmermann", 14, DEID_RESIDUE },
     { "colour profile", 0x00282000, DICOM_VR_OB, "\1\2\3\4for Zimmermann\5", 20, DEID_RESIDUE },
     { "unknown image attribute", 0x00289999, DICOM_VR_UN, "\1\2\3\4for Zimmermann\5", 20, DEID_RESIDUE },
 };

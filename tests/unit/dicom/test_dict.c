@@ -113,6 +113,10 @@ static void test_vr__properties(void)
     CHECK_INT(dicom_vr_padding(DICOM_VR_UI), '\0');
     CHECK_INT(dicom_vr_padding(DICOM_VR_LO), ' ');
     CHECK_INT(dicom_vr_padding(DICOM_VR_OB), '\0');
+    CHECK(dicom_vr_number_bytes(DICOM_VR_US) == 2 && dicom_vr_number_bytes(DICOM_VR_SS) == 2);
+    CHECK(dicom_vr_number_bytes(DICOM_VR_AT) == 4 && dicom_vr_number_bytes(DICOM_VR_FL) == 4);
+    CHECK(dicom_vr_number_bytes(DICOM_VR_FD) == 8 && dicom_vr_number_bytes(DICOM_VR_UV) == 8);
+    CHECK(dicom_vr_number_bytes(DICOM_VR_OW) == 0 && dicom_vr_number_bytes(DICOM_VR_IS) == 0);
 }
 
 int main(int argc, char **argv)
