@@ -25,7 +25,7 @@ bool excess_is_samples(uint32_t tag)
 struct factor {
     uint32_t tag;
     unsigned otherwise;
-}; /* otherwise: when it is absent; 0: then nobody knows */
+}; /* otherwise: when it is absent or empty; 0: then nobody knows */
 enum { FACTORS_MAX = 5 };
 #define PIXELS(bits)                                                                   \
     {                                                                                  \
@@ -66,31 +66,27 @@ static void find_factors(const struct dicom_file *f, uint32_t i, const struct ex
     }
 }
 
-static bool number_of(struct instance *in, int64_t at, unsigned otherwise, uint64_t *out, struct pixl_error *err)
+/* Native samples of which chrominance is there for every second or fourth pixel alone (PS3.3 section C.7.6.3.1.2), in
+ * twelfths of three samples a pixel.  Who decompresses often leaves the name behind: a value that has all three is
+ * accounted for. */
+static bool subsample(struct instance *in, uint32_t i, uint64_t *bytes, struct pixl_error *err)
 {
-    struct str value, one, rest;
-    *out = otherwise;
-    if (at < 0 || in->f->elements[at].value_bytes == 0 || (in->f->elements[at].flags & DICOM_IS_SEQUENCE))
+    static const struct {
+        const char *name;
+        unsigned twelfths;
+    } kinds[] = { { "YBR_FULL_422", 8 }, { "YBR_PARTIAL_422", 8 }, { "YBR_PARTIAL_420", 6 } };
+    const struct dicom_element *e = &in->f->elements[i];
+    const int64_t at = dicom_find(in->f, e->parent, DICOM_PHOTOMETRIC_INTERPRETATION);
+    struct str name;
+    if (at < 0 || (in->f->elements[at].flags & DICOM_IS_SEQUENCE) || e->value_bytes == *bytes ||
+        e->value_bytes == *bytes + 1)
         return true;
-    if (!dicom_value(in->f, (uint32_t)at, &value, err))
+    if (!dicom_value(in->f, (uint32_t)at, &name, err))
         return false;
-    const unsigned char *p = (const unsigned char *)value.p;
-    if (dicom_vr_is_text(instance_vr(&in->f->elements[at]))) {
-        (void)str_split(value, '\\', &one, &rest);
-        one = str_trim(dicom_uid_trim(one));
-        if (one.n > 0 && one.p[0] == '+')
-            one = (struct str){ one.p + 1, one.n - 1 };
-        if (!str_to_u64(one, out))
-            *out = 0;
-    } else {
-        const size_t n = value.n < 4 ? value.n : 4;
-        const bool is_big_endian = dicom_coding_at(in->f, (uint32_t)at).is_big_endian;
-        *out = 0;
-        if (is_big_endian && in->f->elements[at].vr == DICOM_VR_UN)
-            return true; /* nobody says which byte order it has */
-        for (size_t k = 0; k < n; k++)
-            *out = *out << 8 | p[is_big_endian ? k : n - 1 - k];
-    }
+    name = str_trim(dicom_uid_trim(name));
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
+        if (str_eq(name, str_of(kinds[k].name)))
+            *bytes = *bytes / 12 * kinds[k].twelfths + *bytes % 12 * kinds[k].twelfths / 12;
     return true;
 }
 
@@ -101,16 +97,19 @@ static bool expected_bytes(struct instance *in, uint32_t i, const struct extent 
     const struct dicom_element *e = &in->f->elements[i];
     const uint32_t group = e->tag - first_of_group(e->tag); /* 0x00020000 for (6002,eeee) */
     int64_t at[FACTORS_MAX];
-    uint64_t bits = 1, n;
+    uint64_t bits = 1, n = 0;
     find_factors(in->f, i, x, group, at);
     for (size_t k = 0; k < FACTORS_MAX && x->by[k].tag != 0; k++) {
-        if (!number_of(in, at[k], x->by[k].otherwise, &n, err))
+        n = x->by[k].otherwise;
+        if (at[k] >= 0 && !instance_number(in, (uint32_t)at[k], n, &n, err))
             return false;
+        if (n == INSTANCE_NO_NUMBER)
+            n = 0;
         if (__builtin_mul_overflow(bits, n, &bits))
-            bits = UINT64_MAX; /* more than a file can hold: nothing is left over */
+            bits = UINT64_MAX; /* more than a file can hold */
     }
     *out = bits / 8 + (bits % 8 != 0);
-    return true;
+    return x->tag != DICOM_PIXEL_DATA || n != 3 || subsample(in, i, out, err); /* n: samples a pixel */
 }
 
 /* Finds the first and the last byte from `from` to `to` that are not zero, and the end behind the last; equal: none. */
@@ -142,6 +141,7 @@ static bool find_content(struct instance *in, uint64_t *from, uint64_t *to, stru
 
 bool excess_of(struct instance *in, uint32_t i, struct str *out, struct pixl_error *err)
 {
+    enum { SHORT_MAX = 1 << 20 };
     const struct dicom_element *e = &in->f->elements[i];
     const struct extent *x = NULL;
     for (size_t k = 0; k < ARRAY_LEN(extents); k++)
@@ -153,12 +153,14 @@ bool excess_of(struct instance *in, uint32_t i, struct str *out, struct pixl_err
         return true;
     if (!expected_bytes(in, i, x, &expected, err))
         return false;
-    if (e->value_bytes <= expected || e->value_bytes - expected <= 1)
+    const bool is_short = e->value_bytes < expected;
+    if (!is_short && e->value_bytes - expected <= 1)
         return true;
-    uint64_t from = e->value_offset + expected, to = e->value_offset + e->value_bytes;
+    uint64_t from = e->value_offset + (is_short ? 0 : expected), to = e->value_offset + e->value_bytes;
+    const uint64_t most = is_short ? SHORT_MAX : in->f->limits.max_value_bytes;
     if (!find_content(in, &from, &to, err))
         return false;
-    if (to - from > in->f->limits.max_value_bytes)
+    if (to - from > most)
         return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
     if (to == from)
         return true;

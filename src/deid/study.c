@@ -63,6 +63,45 @@ enum dicom_vr instance_vr(const struct dicom_element *e)
     return dicom_dict_vr(e->tag);
 }
 
+static uint64_t number_of_text(struct str text)
+{
+    uint64_t n;
+    text = str_trim(dicom_uid_trim(text));
+    if (text.n > 0 && text.p[0] == '+')
+        text = (struct str){ text.p + 1, text.n - 1 };
+    return str_to_u64(text, &n) ? n : INSTANCE_NO_NUMBER;
+}
+
+bool instance_number(struct instance *in, uint32_t index, uint64_t otherwise, uint64_t *out, struct pixl_error *err)
+{
+    const struct dicom_element *e = &in->f->elements[index];
+    enum dicom_vr vr = instance_vr(e);
+    struct str value = { 0 };
+    *out = otherwise;
+    if (e->value_bytes == 0)
+        return true;
+    *out = INSTANCE_NO_NUMBER;
+    if (e->flags & DICOM_IS_SEQUENCE)
+        return true;
+    if (!dicom_value(in->f, index, &value, err))
+        return false;
+    if (dicom_vr_is_text(vr)) {
+        *out = number_of_text(value);
+        return true;
+    }
+    if (dicom_vr_number_bytes(vr) == 0)
+        vr = dicom_dict_vr(e->tag);
+    const bool is_integer = vr == DICOM_VR_US || vr == DICOM_VR_SS || vr == DICOM_VR_UL || vr == DICOM_VR_SL;
+    const bool is_big_endian = dicom_coding_at(in->f, index).is_big_endian;
+    if (!is_integer || value.n != dicom_vr_number_bytes(vr) ||
+        (is_big_endian && (e->vr == DICOM_VR_UN || e->vr == DICOM_VR_OB)))
+        return true;
+    *out = 0;
+    for (size_t k = 0; k < value.n; k++)
+        *out = *out << 8 | (uint8_t)value.p[is_big_endian ? k : value.n - 1 - k];
+    return true;
+}
+
 static bool is_plain_ascii(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)

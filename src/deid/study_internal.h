@@ -99,6 +99,11 @@ struct item_counts { struct { uint32_t sequence, item, n; } at[DEID_DEPTH_MAX + 
 void instance_place(const struct dicom_file *f, uint32_t index, struct item_counts *counts, char out[DEID_WHERE_SIZE]);
 /* The VR that a value has: the one written, or for UN the dictionary's (PS3.5 section 6.2.2). */
 enum dicom_vr instance_vr(const struct dicom_element *e);
+/* The number of an element of VR US, SS, UL, SL or of text, as it is written; otherwise: when it is empty;
+ * INSTANCE_NO_NUMBER: when it is not just one, or nobody says of which byte order.  Fails: as dicom_value. */
+#define INSTANCE_NO_NUMBER UINT64_MAX
+PIXL_MUST_CHECK bool instance_number(struct instance *in, uint32_t index, uint64_t otherwise, uint64_t *out,
+                                     struct pixl_error *err);
 /* The text of a value as UTF-8; *clean and what cannot be decoded: as dicom_charset_decode().  Fails: as dicom_value. */
 PIXL_MUST_CHECK bool instance_decode(struct instance *in, uint32_t index, const struct dicom_charset *set,
                                      struct str *out, bool *clean, struct pixl_error *err);
