@@ -356,6 +356,24 @@ static bool decide_special(struct instance *in, uint32_t i, bool *done, struct p
     }
 }
 
+/* An overlay without data of its own is one of the bits of the pixels that no sample uses (PS3.3 section C.9.2, retired
+ * there): it stays with them, whatever becomes of its attributes. */
+static bool check_overlay(struct instance *in, struct level *lv, uint32_t i, struct pixl_error *err)
+{
+    enum { OVERLAY_BITS_ALLOCATED = 0x0100, OVERLAY_BIT_POSITION = 0x0102, OVERLAY_DATA = 0x3000 };
+    const uint32_t tag = in->f->elements[i].tag, element = DICOM_ELEMENT_OF(tag);
+    const uint64_t usual = element == OVERLAY_BITS_ALLOCATED ? 1 : 0;
+    uint64_t n;
+    if ((tag & 0xFF010000u) != 0x60000000u || (element != OVERLAY_BITS_ALLOCATED && element != OVERLAY_BIT_POSITION) ||
+        !keeps_pixels(in, lv))
+        return true;
+    if (!instance_number(in, i, usual, &n, err))
+        return false;
+    const int64_t data = n != usual ? dicom_find(in->f, lv->item, (tag & 0xFFFF0000u) | OVERLAY_DATA) : -1;
+    return n == usual || (data >= 0 && in->f->elements[data].value_bytes > 0) ||
+           instance_refuse(in, STUDY_WHY_PIXELS_NOT_CLEANED, i);
+}
+
 static bool decide_element(struct instance *in, struct level *lv, uint32_t i, struct pixl_error *err)
 {
     const struct dicom_element *e = &in->f->elements[i];
@@ -365,6 +383,8 @@ static bool decide_element(struct instance *in, struct level *lv, uint32_t i, st
         return drop(in, i, REPORT_DUPLICATE);
     if (DICOM_GROUP(e->tag) < 0x0008)
         return true;
+    if (!check_overlay(in, lv, i, err))
+        return false;
     if (dicom_tag_is_private(e->tag))
         return decide_private(in, lv, i, err);
     if (e->tag == DICOM_SPECIFIC_CHARACTER_SET)

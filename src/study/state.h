@@ -78,7 +78,7 @@ enum study_outcome study_outcome_of(enum pixl_code code);
     X(DUPLICATE_INSTANCE,   "duplicate-instance",    "two instances share a SOP Instance UID and differ")    \
     X(MISSING_ATTRIBUTE,    "missing-attribute",     "an attribute is absent without which the instance cannot be de-identified") \
     X(UNSUPPORTED_VALUE,    "unsupported-value",     "an element cannot be changed as its rule says")        \
-    X(PIXELS_NOT_CLEANED,   "pixels-not-cleaned",    "the project cleans pixels, and the instance has none that can be cleaned") \
+    X(PIXELS_NOT_CLEANED,   "pixels-not-cleaned",    "the pixels hold an overlay, or the project cleans them and cannot clean these") \
     X(RESIDUE,              "residue",               "a trace of the patient's identity was left")           \
     X(SAME_STUDY,           "same-study",            "another row stands for the same study and delivers it") \
     X(DELIVERED_BEFORE,     "delivered-before",      "the study was delivered before these of its series were asked for")  \

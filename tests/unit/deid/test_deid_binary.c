@@ -149,12 +149,92 @@ static void test_binary__a_later_name_is_found_in_numbers(void)
     CHECK_STR(str_of(r.res.where), "(0040,9225)");
 }
 
+static const struct {
+    const char *name;
+    uint16_t group, allocated, position;
+    bool has_position, has_data, has_pixels;
+    enum deid_verdict v;
+} overlays[] = {
+    { "in bit 12", 0x6000, 16, 12, true, false, true, DEID_REFUSED },
+    { "in bit 15 of the last group", 0x601E, 1, 15, true, false, true, DEID_REFUSED },
+    { "in a bit that is not told", 0x6000, 16, 0, false, false, true, DEID_REFUSED },
+    { "in bit 0 of words", 0x6002, 16, 0, true, false, true, DEID_REFUSED },
+    { "in data of its own", 0x6000, 1, 0, true, true, true, DEID_EMIT },
+    { "in data of its own, of another bit", 0x6000, 16, 12, true, true, true, DEID_EMIT },
+    { "nowhere", 0x6000, 1, 0, true, false, true, DEID_EMIT },
+    { "in no pixels", 0x6000, 16, 12, true, false, false, DEID_EMIT },
+    { "in a private group", 0x6001, 16, 12, true, false, true, DEID_EMIT },
+};
+
+static void test_binary__overlay_in_the_pixels_is_refused(void)
+{
+    for (size_t i = 0; i < 2 * ARRAY_LEN(overlays); i++) {
+        const size_t k = i / 2;
+        const uint32_t group = (uint32_t)overlays[k].group << 16;
+        test_row("%s%s", overlays[k].name, i % 2 ? ", big endian" : "");
+        rig_auto r;
+        struct dcm d;
+        char where[32];
+        begin(&r, &d, i % 2 != 0);
+        dcm_u16(&d, DICOM_ROWS, 4);
+        dcm_u16(&d, DICOM_COLUMNS, 4);
+        dcm_u16(&d, DICOM_BITS_ALLOCATED, 16);
+        dcm_u16(&d, group | 0x0010, 4);
+        dcm_u16(&d, group | 0x0011, 4);
+        dcm_u16(&d, group | 0x0100, overlays[k].allocated);
+        if (overlays[k].has_position)
+            dcm_u16(&d, group | 0x0102, overlays[k].position);
+        if (overlays[k].has_data)
+            dcm_bytes(&d, group | 0x3000, DICOM_VR_OW, "\1\2", 2);
+        if (overlays[k].has_pixels)
+            dcm_fill(&d, DICOM_PIXEL_DATA, DICOM_VR_OW, 32);
+        CHECK_INT(end(&r, &d), overlays[k].v);
+        if (overlays[k].v == DEID_REFUSED) {
+            (void)snprintf(where, sizeof where, "(%04X,%04X)", overlays[k].group,
+                           overlays[k].allocated > 1 ? 0x0100 : 0x0102);
+            CHECK_INT(r.res.why, STUDY_WHY_PIXELS_NOT_CLEANED);
+            CHECK_STR(str_of(r.res.where), where);
+        }
+    }
+}
+
+/* What is not one number may be any. */
+static void test_binary__overlay_whose_place_is_no_number_is_refused(void)
+{
+    static const struct {
+        const char *name;
+        enum dicom_vr vr;
+        const char *bytes;
+        size_t n;
+        enum deid_verdict v;
+    } rows[] = {
+        { "two numbers", DICOM_VR_US, BYTES("\0\0\14\0"), DEID_REFUSED },
+        { "a text", DICOM_VR_LO, BYTES("bit 12"), DEID_REFUSED },
+        { "unknown", DICOM_VR_UN, BYTES("\14\0"), DEID_REFUSED },
+        { "nothing", DICOM_VR_US, BYTES(""), DEID_EMIT },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i].name);
+        rig_auto r;
+        struct dcm d;
+        begin(&r, &d, false);
+        dcm_u16(&d, DICOM_ROWS, 4);
+        dcm_u16(&d, DICOM_COLUMNS, 4);
+        dcm_u16(&d, DICOM_BITS_ALLOCATED, 16);
+        dcm_bytes(&d, 0x60000102, rows[i].vr, rows[i].bytes, rows[i].n);
+        dcm_fill(&d, DICOM_PIXEL_DATA, DICOM_VR_OW, 32);
+        CHECK_INT(end(&r, &d), rows[i].v);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_binary__values_are_searched_or_refused),
         TEST(test_binary__of_implicit_syntax_is_searched),
         TEST(test_binary__a_later_name_is_found_in_numbers),
+        TEST(test_binary__overlay_in_the_pixels_is_refused),
+        TEST(test_binary__overlay_whose_place_is_no_number_is_refused),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }
