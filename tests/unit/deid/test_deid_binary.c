@@ -64,7 +64,7 @@ static const struct {
     { "lookup table, a date", 0x00283006, DICOM_VR_US, BYTES("\1\0\2\0born 1970-01-31 "), DEID_RESIDUE },
     { "lookup table as longs", 0x00283006, DICOM_VR_OL, BYTES("\1\0\2\0\3\0"), DEID_EMIT },
     { "points, a name", 0x00660016, DICOM_VR_OF, BYTES("\0\0\200?Zimmermann\0\0"), DEID_RESIDUE },
-    { "offsets, an id", DICOM_EXTENDED_OFFSET_TABLE, DICOM_VR_OV, BYTES("MRN 4711-08     "), DEID_RESIDUE },
+    { "offsets of nothing", DICOM_EXTENDED_OFFSET_TABLE, DICOM_VR_OV, BYTES("MRN 4711-08     "), DEID_REFUSED },
     { "private words, a name", 0x00211001, DICOM_VR_OW, BYTES("by Zimmermann^A "), DEID_RESIDUE },
     { "private doubles, a name", 0x00211001, DICOM_VR_OD, BYTES("by Zimmermann^A "), DEID_RESIDUE },
     { "private numbers", 0x00211001, DICOM_VR_US, BYTES("AL"), DEID_EMIT },
