@@ -38,7 +38,8 @@ PIXL_MUST_CHECK bool archive_refresh(struct archive *a, bool (*say)(void *ctx, u
 struct archive_health {
     uint64_t instances;              /* DICOM files that it holds; UINT64_MAX where a backend cannot know */
     uint64_t unreadable;             /* files and folders that the system does not give */
-    uint64_t damaged;                /* files that say they are DICOM, and whose header breaks */
+    uint64_t damaged;                /* DICOM files whose header breaks or names no study, series or instance */
+    uint64_t other;                  /* files that are no DICOM, or DICOM of no study: passed over */
 };
 struct archive_health archive_health(struct archive *a);
 
@@ -52,7 +53,7 @@ PIXL_MUST_CHECK bool archive_find(struct archive *a, const struct archive_query 
                                   struct pixl_error *err);
 
 struct archive_instance {
-    struct phi_text series_uid, sop_uid;     /* empty when the file is too damaged to tell */
+    struct phi_text series_uid, sop_uid;     /* empty when the file does not tell */
     uint32_t frames;                         /* as it says of itself: 1 and more */
     uint64_t size_bytes;
     int64_t handle;                          /* the backend's */

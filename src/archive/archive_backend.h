@@ -23,7 +23,7 @@ extern const struct archive_ops archive_directory;
 struct archive_directory_counts {
     uint64_t looked_at;              /* files */
     uint64_t read;                   /* of them opened: new, changed, or unreadable the last time */
-    uint64_t dicom, damaged;         /* instances of a study; says DICOM, but its header breaks */
+    uint64_t dicom, damaged, other;  /* by enum archive_identity_kind: INSTANCE, DAMAGED, STRANGER */
     uint64_t unreadable;             /* permission, I/O error, a path too long */
     uint64_t folders_unreadable;     /* what was known of them is kept */
     uint64_t links;                  /* not followed */

@@ -245,6 +245,7 @@ static void count_kind(struct walk *w, enum archive_identity_kind kind)
 {
     w->counts.dicom += kind == ARCHIVE_IDENTITY_INSTANCE;
     w->counts.damaged += kind == ARCHIVE_IDENTITY_DAMAGED;
+    w->counts.other += kind == ARCHIVE_IDENTITY_STRANGER;
 }
 
 static int64_t mtime_of(const struct stat *st)
@@ -534,7 +535,8 @@ struct archive_directory_counts archive_directory_counts(struct archive *a)
 static struct archive_health directory_health(struct archive *a)
 {
     const struct archive_directory_counts c = archive_directory_counts(a);
-    return (struct archive_health){ .instances = c.dicom, .unreadable = c.unreadable + c.folders_unreadable, .damaged = c.damaged };
+    return (struct archive_health){ .instances = c.dicom, .unreadable = c.unreadable + c.folders_unreadable,
+                                    .damaged = c.damaged, .other = c.other };
 }
 
 static bool directory_find(struct archive *a, const struct archive_query *q, struct arena *arena,

@@ -1,8 +1,7 @@
 #include "archive_identity.h"
 
-#include <string.h>
-
 #include "dicom/frames.h"
+#include "dicom/sniff.h"
 
 /* A header of more than this before the series UID is not an image's: a hostile file must not take all memory. */
 static const struct dicom_limits limits = {
@@ -64,34 +63,75 @@ static bool read_until(const struct dicom_source *source, uint32_t last_tag, str
     return true;
 }
 
-static bool read_magic(const struct dicom_source *source, bool *is_dicom, struct pixl_error *err)
-{
-    char head[132] = "";
-    if (source->size_bytes >= sizeof head && !source->read(source, head, sizeof head, 0, err))
-        return false;
-    *is_dicom = memcmp(head + 128, "DICM", 4) == 0;
-    return true;
-}
-
-/* The header breaks before the series UID. */
+/* The header breaks before the series UID.  Perhaps behind the study UID: that study must not go on as if this file were
+ * not there. */
 static bool read_damaged(const struct dicom_source *source, struct arena *arena, struct archive_identity *out,
                          struct pixl_error *err)
 {
-    bool is_dicom = false;
     struct archive_identity who = { 0 };
-    if (!read_magic(source, &is_dicom, err))
+    struct pixl_error e = { 0 };
+    bool is_dicom;
+    if (!read_until(source, DICOM_STUDY_UID, arena, &who, &e) && !is_about_content(e.code)) {
+        *err = e;
         return false;
-    if (is_dicom) {
-        /* Perhaps behind the study UID: that study must not go on as if this file were not there. */
-        struct pixl_error e = { 0 };
-        if (!read_until(source, DICOM_STUDY_UID, arena, &who, &e) && !is_about_content(e.code)) {
-            *err = e;
-            return false;
-        }
-        who.kind = ARCHIVE_IDENTITY_DAMAGED;
-        who.frames = 0;
     }
+    if (!dicom_sniff(source, &is_dicom, err))
+        return false;
+    who.kind = is_dicom || !phi_is_empty(who.study_uid) ? ARCHIVE_IDENTITY_DAMAGED : ARCHIVE_IDENTITY_STRANGER;
+    who.frames = 0;
     *out = who;
+    return true;
+}
+
+/* DICOM files that belong to no study: directories, and the non-patient objects of PS3.4 Table GG.3-1. */
+static bool is_of_no_study(struct str sop_class)
+{
+    static const char *const classes[] = {
+        "1.2.840.10008.1.3.10",          /* Media Storage Directory */
+        "1.2.840.10008.5.1.4.1.1.200.1", /* CT Defined Procedure Protocol */
+        "1.2.840.10008.5.1.4.1.1.200.3", /* Protocol Approval */
+        "1.2.840.10008.5.1.4.1.1.200.7", /* XA Defined Procedure Protocol */
+        "1.2.840.10008.5.1.4.1.1.201.1", /* Inventory */
+        "1.2.840.10008.5.1.4.38.1",      /* Hanging Protocol */
+        "1.2.840.10008.5.1.4.39.1",      /* Color Palette */
+        "1.2.840.10008.5.1.4.43.1",      /* Generic Implant Template */
+        "1.2.840.10008.5.1.4.44.1",      /* Implant Assembly Template */
+        "1.2.840.10008.5.1.4.45.1",      /* Implant Template Group */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+        if (str_eq(sop_class, str_of(classes[i])))
+            return true;
+    return false;
+}
+
+/* What was read, but names no study, series or instance. */
+static bool read_incomplete(const struct dicom_source *source, struct arena *arena, struct archive_identity *who,
+                            struct pixl_error *err)
+{
+    who->kind = ARCHIVE_IDENTITY_DAMAGED;
+    who->frames = 0;
+    if (!phi_is_empty(who->study_uid))
+        return true;
+    struct pixl_error e = { 0 };
+    struct dicom_file f;
+    struct str sop_class = { 0 };
+    bool found, is_dicom;
+    arena_reset(arena);
+    *who = (struct archive_identity){ .kind = ARCHIVE_IDENTITY_DAMAGED };
+    int64_t i = -1;
+    bool ok = dicom_parse_until(source, &limits, DICOM_SOP_CLASS_UID, arena, &f, &e);
+    if (ok)
+        i = dicom_find(&f, DICOM_NO_PARENT, DICOM_META_SOP_CLASS_UID);
+    ok = ok && (i < 0 ? dicom_text(&f, DICOM_SOP_CLASS_UID, &sop_class, &found, &e)
+                      : dicom_value(&f, (uint32_t)i, &sop_class, &e));
+    if (!ok && !is_about_content(e.code)) {
+        *err = e;
+        return false;
+    }
+    if (!dicom_sniff(source, &is_dicom, err))
+        return false;
+    if (!is_dicom || is_of_no_study(dicom_uid_trim(sop_class)))
+        who->kind = ARCHIVE_IDENTITY_STRANGER;
     return true;
 }
 
@@ -107,8 +147,8 @@ bool archive_identity_read(int fd, struct arena *arena, struct archive_identity 
             pixl_error_clear(&e);
             ok = read_damaged(&source, arena, &who, &e);
         }
-    } else if (ok && (phi_is_empty(who.study_uid) || phi_is_empty(who.sop_uid))) {
-        who = (struct archive_identity){ .kind = ARCHIVE_IDENTITY_STRANGER };
+    } else if (ok && (phi_is_empty(who.study_uid) || phi_is_empty(who.series_uid) || phi_is_empty(who.sop_uid))) {
+        ok = read_incomplete(&source, arena, &who, &e);
     }
     if (!ok && e.code == PIXL_E_NOMEM) {
         *err = e;

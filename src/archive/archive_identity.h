@@ -10,9 +10,10 @@
 
 /* Stored in the index: numbers stay. */
 enum archive_identity_kind {
-    ARCHIVE_IDENTITY_STRANGER = 0,       /* no DICOM instance of a study: other files, DICOMDIR */
-    ARCHIVE_IDENTITY_INSTANCE = 1,       /* study and SOP instance UID are there */
-    ARCHIVE_IDENTITY_DAMAGED = 2,        /* says that it is DICOM, and its header breaks; texts as far as they go */
+    ARCHIVE_IDENTITY_STRANGER = 0,       /* no DICOM, or DICOM that is of no study: DICOMDIR, hanging protocols */
+    ARCHIVE_IDENTITY_INSTANCE = 1,       /* study, series and SOP instance UID are there */
+    ARCHIVE_IDENTITY_DAMAGED = 2,        /* means to be DICOM (dicom/sniff.h), and its header breaks or lacks one of these
+                                          * three; texts as far as they go */
     ARCHIVE_IDENTITY_UNREADABLE = 3,     /* the system does not give its bytes */
 };
 

@@ -56,14 +56,14 @@ static const char schema[] = "DROP TABLE IF EXISTS files;"
                              "  frames INTEGER NOT NULL);"
                              "CREATE INDEX files_study ON files(study_uid) WHERE study_uid <> '';"
                              "CREATE INDEX files_patient ON files(patient_id, accession_number) WHERE study_uid <> '';"
-                             "PRAGMA user_version = 2;";
+                             "PRAGMA user_version = 3;";
 
 static bool set_up(struct sqlite_db *db, struct pixl_error *err)
 {
     int64_t version = 0;
     if (!sqlite_db_begin(db, err))
         return false;
-    bool ok = read_version(db, &version, err) && (version == 2 || sqlite_db_exec(db, schema, err)) &&
+    bool ok = read_version(db, &version, err) && (version == 3 || sqlite_db_exec(db, schema, err)) &&
               sqlite_db_commit(db, err);
     if (!ok)
         sqlite_db_rollback(db);

@@ -7,7 +7,7 @@
  *           patient_id, accession_number, study_uid, series_uid, sop_uid    '' when not there
  *           frames          of an instance, else 0
  *
- * It holds identifiers: mode 0600, in the state folder.  user_version 2; another one is thrown away and built again.
+ * It holds identifiers: mode 0600, in the state folder.  user_version 3; another one is thrown away and built again.
  * Owns: its connection.
  * Threads: any; one mutex guards the connection, held for one statement or one batch, never while files are read. */
 #ifndef PIXL_ARCHIVE_ARCHIVE_INDEX_H

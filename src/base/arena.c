@@ -29,8 +29,10 @@ static bool add_block(struct arena *a, size_t need)
     size_t left = a->max_bytes - a->used_bytes;
     if (cap > left - (left < sizeof(struct arena_block) ? left : sizeof(struct arena_block)))
         cap = need;                 /* near the ceiling a block is no larger than it must be */
-    if (left < sizeof(struct arena_block) || cap > left - sizeof(struct arena_block))
+    if (left < sizeof(struct arena_block) || cap > left - sizeof(struct arena_block)) {
+        a->is_full = true;
         return false;
+    }
     struct arena_block *b = malloc(sizeof *b + cap);
     if (b == NULL)
         return false;
@@ -99,6 +101,7 @@ static void free_blocks(struct arena_block *b)
 
 void arena_reset(struct arena *a)
 {
+    a->is_full = false;
 #ifndef PIXL_ARENA_DEBUG
     /* The first block has the ordinary size: it is the one worth keeping. */
     struct arena_block *last = a->head;

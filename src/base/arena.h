@@ -16,6 +16,7 @@ struct arena {
     struct arena_block *head;   /* newest block; allocation goes on here */
     size_t used_bytes;          /* of all blocks, headers included */
     size_t max_bytes;           /* the ceiling for used_bytes */
+    bool is_full;               /* since it was reset, something did not fit below the ceiling */
 };
 
 /* In place; allocates nothing yet.  max_bytes >= 1. */

@@ -112,27 +112,34 @@ bool str_to_double(struct str s, double *out)
     return true;
 }
 
+/* Bytes of the character that s begins with; 0: it begins with none.  s is not empty. */
+static size_t utf8_length(struct str s)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    const unsigned c = p[0];
+    if (c < 0x80)
+        return 1;
+    size_t n = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
+    unsigned lo = 0x80, hi = 0xBF;
+    if (c < 0xC2 || c > 0xF4 || n > s.n)
+        return 0;
+    if (c == 0xE0) lo = 0xA0;
+    if (c == 0xED) hi = 0x9F;
+    if (c == 0xF0) lo = 0x90;
+    if (c == 0xF4) hi = 0x8F;
+    for (size_t i = 1; i < n; i++, lo = 0x80, hi = 0xBF)
+        if (p[i] < lo || p[i] > hi)
+            return 0;
+    return n;
+}
+
 bool str_is_utf8(struct str s)
 {
-    if (s.n == 0)
-        return true;
-    const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
-    while (p < end) {
-        unsigned c = *p++;
-        if (c < 0x80)
-            continue;
-        size_t more = c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : 1;
-        unsigned lo = 0x80, hi = 0xBF;
-        if (c < 0xC2 || c > 0xF4 || more > (size_t)(end - p))
+    while (s.n > 0) {
+        size_t n = utf8_length(s);
+        if (n == 0)
             return false;
-        if (c == 0xE0) lo = 0xA0;
-        if (c == 0xED) hi = 0x9F;
-        if (c == 0xF0) lo = 0x90;
-        if (c == 0xF4) hi = 0x8F;
-        for (size_t i = 0; i < more; i++, lo = 0x80, hi = 0xBF)
-            if (p[i] < lo || p[i] > hi)
-                return false;
-        p += more;
+        s = (struct str){ s.p + n, s.n - n };
     }
     return true;
 }
@@ -219,6 +226,27 @@ bool buf_addf(struct buf *b, const char *fmt, ...)
     va_end(ap);
     b->n += (size_t)n;
     return true;
+}
+
+static bool is_control(struct str character)
+{
+    const unsigned char *p = (const unsigned char *)character.p;
+    return p[0] < 0x20 || p[0] == 0x7F || (character.n == 2 && p[0] == 0xC2 && p[1] < 0xA0);
+}
+
+bool buf_add_visible(struct buf *b, struct str s)
+{
+    while (s.n > 0 && !b->failed) {
+        size_t n = utf8_length(s);
+        const bool shows = n > 0 && !is_control((struct str){ s.p, n });
+        n = n > 0 ? n : 1;
+        for (size_t i = 0; i < n && !shows; i++)
+            (void)buf_addf(b, "\\x%02x", (unsigned char)s.p[i]);
+        if (shows)
+            (void)buf_add(b, s.p, n);
+        s = (struct str){ s.p + n, s.n - n };
+    }
+    return !b->failed;
 }
 
 struct str buf_str(const struct buf *b)

@@ -55,6 +55,8 @@ bool buf_add_cstr(struct buf *b, const char *s);
 bool buf_add_char(struct buf *b, char c);
 PIXL_PRINTF(2, 3)
 bool buf_addf(struct buf *b, const char *fmt, ...);
+/* s as a terminal may show it: control characters (C0, C1, DEL) and bytes that are no UTF-8 as \xNN. */
+bool buf_add_visible(struct buf *b, struct str s);
 struct str buf_str(const struct buf *b);        /* borrowed, until the next change */
 const char *buf_cstr(const struct buf *b);      /* the same with its NUL; "" when nothing was added */
 

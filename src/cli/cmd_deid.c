@@ -21,7 +21,10 @@ static void say_skipped(void *ctx, const char *path, enum study_reason why, cons
     t->n_skipped++;
     if (t->with_report)
         (void)snprintf(number, sizeof number, "%lld: ", t->n_skipped);
-    (void)fprintf(stderr, "%s%s: left out: %s%s%s\n", number, path, study_reason_name(why), where[0] ? " " : "", where);
+    buf_auto name; /* of a file: whatever somebody called it */
+    buf_init(&name, 1 << 20);
+    (void)buf_add_visible(&name, str_of(path));
+    (void)fprintf(stderr, "%s%s: left out: %s%s%s\n", number, buf_cstr(&name), study_reason_name(why), where[0] ? " " : "", where);
 }
 
 static void say_progress(void *ctx, int64_t done, int64_t of)

@@ -266,8 +266,8 @@ void show_populated(struct str name, const struct populate_counts *n)
 static void summary_json(const struct run_summary *r, const struct settings *set)
 {
     json_t *cohort = r->populated ? show_populated_json(&r->populate) : json_null();
-    json_t *archive = json_pack("{s:I, s:I}", "unreadable", (json_int_t)r->archive.unreadable, "damaged",
-                                (json_int_t)r->archive.damaged);
+    json_t *archive = json_pack("{s:I, s:I, s:I}", "unreadable", (json_int_t)r->archive.unreadable, "damaged",
+                                (json_int_t)r->archive.damaged, "other", (json_int_t)r->archive.other);
     json_t *left_alone = r->left_alone ? json_string(r->left_alone) : json_null();
     show_json(json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "end", end_name(r->end), "state_dir",
                         set->state_dir, "cohort", cohort, "archive", archive, "counts", show_counts_json(&r->counts),
@@ -325,9 +325,11 @@ void show_summary(const struct run_summary *r, const struct settings *set, bool 
     if (r->populated)
         show_populated(STR("cohort"), &r->populate);
     if (r->archive.unreadable + r->archive.damaged > 0)
-        printf("archive: %llu files or folders cannot be read, %llu DICOM files have a broken header; studies asked for "
-               "may lack them\n",
+        printf("archive: %llu files or folders cannot be read, %llu DICOM files have a broken header or lack a UID; "
+               "studies asked for may lack them\n",
                (unsigned long long)r->archive.unreadable, (unsigned long long)r->archive.damaged);
+    if (r->archive.other > 0)
+        printf("archive: %llu other files are no DICOM of a study\n", (unsigned long long)r->archive.other);
     printf("studies:\n");
     show_counts(stdout, &r->counts);
     show_extracts(r->extracts, r->n_extracts);

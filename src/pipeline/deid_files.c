@@ -12,12 +12,14 @@
 
 #include "base/fs.h"
 #include "dicom/frames.h"
+#include "dicom/sniff.h"
 
 /* One input file, as far as its header says. */
 struct input {
     const char *path;
     struct str study, series, sop;       /* originals, in the list's arena */
     uint32_t frames;
+    bool is_ambiguous; /* another file has its SOP Instance UID, and not its bytes */
 };
 
 struct job {
@@ -63,33 +65,63 @@ static bool keep_input(struct job *j, const struct input *in, struct pixl_error 
     return true;
 }
 
-static bool copy_text(struct job *j, struct dicom_file *f, uint32_t tag, struct str *out)
+/* The memory for one instance has a ceiling: whoever is above it is too large.  Any other lack of memory is the run's; within
+ * OpenSSL it is INTERNAL. */
+static bool is_of_the_run(const struct job *j, const struct pixl_error *e)
 {
-    struct str value;
-    bool found;
-    struct pixl_error ignored = { 0 };
-    if (!dicom_text(f, tag, &value, &found, &ignored) || !found)
-        return false;
-    *out = arena_str(&j->list, str_trim(value));
-    return out->p != NULL && out->n > 0;
+    return (e->code == PIXL_E_NOMEM && !j->instance.is_full) || e->code == PIXL_E_INTERNAL;
 }
 
-/* The UIDs of one file, and how many frames it has. */
-static bool take_uids(struct job *j, struct dicom_file *f, struct input *in)
+static enum study_reason reason_of(enum pixl_code code)
 {
-    struct pixl_error ignored = { 0 };
-    return copy_text(j, f, DICOM_STUDY_UID, &in->study) && copy_text(j, f, DICOM_SERIES_UID, &in->series) &&
-           copy_text(j, f, DICOM_SOP_INSTANCE_UID, &in->sop) && dicom_count_frames(f, &in->frames, &ignored);
+    switch (code) {
+    case PIXL_E_UNSUPPORTED: return STUDY_WHY_UNSUPPORTED_SYNTAX;
+    case PIXL_E_LIMIT:
+    case PIXL_E_NOMEM:       return STUDY_WHY_TOO_LARGE;
+    default:                 return STUDY_WHY_UNREADABLE_INSTANCE;
+    }
+}
+
+/* The UIDs of one file, and how many frames it has.  *all: none is absent or empty. */
+static bool take_uids(struct job *j, struct dicom_file *f, struct input *in, bool *all, struct pixl_error *err)
+{
+    const struct { uint32_t tag; struct str *out; } wanted[] = {
+        { DICOM_STUDY_UID, &in->study }, { DICOM_SERIES_UID, &in->series }, { DICOM_SOP_INSTANCE_UID, &in->sop }
+    };
+    *all = true;
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        struct str value = { 0 };
+        bool found;
+        if (!dicom_text(f, wanted[i].tag, &value, &found, err))
+            return false;
+        *wanted[i].out = arena_str(&j->list, found ? str_trim(value) : (struct str){ 0 });
+        if (wanted[i].out->p == NULL)
+            return pixl_fail(err, PIXL_E_NOMEM, 0, "list of files");
+        *all = *all && wanted[i].out->n > 0;
+    }
+    return dicom_count_frames(f, &in->frames, err);
+}
+
+/* Fails as well when a UID is absent that the first part of the file does not show, and the rest cannot be read. */
+static bool read_uids(struct job *j, const struct dicom_source *source, struct input *in, bool *all,
+                      struct pixl_error *err)
+{
+    const struct dicom_limits limits = DICOM_LIMITS_DEFAULT;
+    struct dicom_file f;
+    if (!dicom_parse_until(source, &limits, DICOM_SERIES_UID, &j->instance, &f, err) ||
+        !take_uids(j, &f, in, all, err))
+        return false;
+    /* One may stand further behind, where tags do not ascend. */
+    return *all || (dicom_parse(source, &limits, &j->instance, &f, err) && take_uids(j, &f, in, all, err));
 }
 
 /* Reads the UIDs of one file.  What is no DICOM is counted and passed over. */
 static bool look_at(struct job *j, const char *path, struct pixl_error *err)
 {
-    const struct dicom_limits limits = DICOM_LIMITS_DEFAULT;
     struct dicom_source source;
-    struct dicom_file f;
     struct input in = { 0 };
-    struct pixl_error e = { 0 };
+    struct pixl_error e = { 0 }, ignored = { 0 };
+    bool all = false, is_dicom = true;
     j->n.files++;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
@@ -97,19 +129,21 @@ static bool look_at(struct job *j, const char *path, struct pixl_error *err)
         return true;
     }
     arena_reset(&j->instance);
-    bool read = dicom_source_fd(fd, &source, &e) &&
-                dicom_parse_until(&source, &limits, DICOM_SERIES_UID, &j->instance, &f, &e) &&
-                (take_uids(j, &f, &in) || /* one may stand further behind, where tags do not ascend */
-                 (dicom_parse(&source, &limits, &j->instance, &f, &e) && take_uids(j, &f, &in)));
-    char magic[4] = { 0 };
-    bool is_dicom = pread(fd, magic, 4, 128) == 4 && memcmp(magic, "DICM", 4) == 0;
+    bool read = dicom_source_fd(fd, &source, &e) && read_uids(j, &source, &in, &all, &e);
+    if (!(read && all) && (e.code == PIXL_OK || e.code == PIXL_E_CORRUPT) && in.study.n == 0 &&
+        !dicom_sniff(&source, &is_dicom, &ignored))
+        is_dicom = true;
     (void)close(fd);
-    if (!read && !is_dicom) {
+    if (!read && is_of_the_run(j, &e)) {
+        *err = e;
+        return false;
+    }
+    if (!is_dicom) {
         j->n.not_dicom++;
         return true;
     }
-    if (!read) {
-        skip(j, path, e.code == PIXL_E_UNSUPPORTED ? STUDY_WHY_UNSUPPORTED_SYNTAX : STUDY_WHY_UNREADABLE_INSTANCE, "");
+    if (!read || !all) {
+        skip(j, path, read ? STUDY_WHY_MISSING_ATTRIBUTE : reason_of(e.code), "");
         return true;
     }
     in.path = arena_cstr(&j->list, path);
@@ -135,8 +169,9 @@ static bool list_inputs(struct job *j, struct pixl_error *err)
             skip(j, e->fts_accpath, STUDY_WHY_UNREADABLE_INSTANCE, "");
         }
     }
+    int e = errno;
     (void)fts_close(fts);
-    return ok;
+    return ok && e != 0 ? pixl_fail_errno(err, e, "input") : ok;
 }
 
 static int by_study(const void *left, const void *right)
@@ -213,8 +248,11 @@ static bool deidentify(struct group *g, const struct input *in, struct pixl_erro
     arena_reset(&j->instance);
     if (!dicom_source_fd(fd, &source, &e) || !dicom_parse(&source, &limits, &j->instance, &f, &e) ||
         !deid_instance(g->deid, &f, &j->instance, &d, &e)) {
-        skip(j, in->path, e.code == PIXL_E_UNSUPPORTED ? STUDY_WHY_UNSUPPORTED_SYNTAX : e.code == PIXL_E_LIMIT ? STUDY_WHY_TOO_LARGE
-                                                                                                : STUDY_WHY_UNREADABLE_INSTANCE, "");
+        ok = !is_of_the_run(j, &e);
+        if (ok)
+            skip(j, in->path, reason_of(e.code), "");
+        else
+            *err = e;
     } else if (d.verdict == DEID_EMIT) {
         bool changed = false;
         ok = write_instance(g, &d, &f, &source, &changed, err);
@@ -230,23 +268,52 @@ static bool deidentify(struct group *g, const struct input *in, struct pixl_erro
     return ok;
 }
 
-static bool same_file(const struct input *l, const struct input *r)
+/* *same: false also when one of them cannot be read.  Fails: NOMEM, INTERNAL, UNSUPPORTED: what is no fault of theirs. */
+static bool same_file(const struct input *l, const struct input *r, bool *same, struct pixl_error *err)
 {
     uint8_t ld[32], rd[32];
     uint64_t ln, rn;
     struct pixl_error e = { 0 };
-    return fs_digest(l->path, ld, &ln, &e) && fs_digest(r->path, rd, &rn, &e) && ln == rn && memcmp(ld, rd, sizeof ld) == 0;
+    bool read = fs_digest(l->path, ld, &ln, &e) && fs_digest(r->path, rd, &rn, &e);
+    if (e.code == PIXL_E_NOMEM || e.code == PIXL_E_INTERNAL || e.code == PIXL_E_UNSUPPORTED) {
+        *err = e;
+        return false;
+    }
+    *same = read && ln == rn && memcmp(ld, rd, sizeof ld) == 0;
+    return true;
 }
 
-/* The same SOP Instance UID again: equal bytes are done once, else all of them are left out.  *n_same: how many share it. */
-static bool is_ambiguous(const struct group *g, size_t i, size_t *n_same)
+static int by_sop(const void *left, const void *right)
+{
+    const struct input *l = left, *r = right;
+    int c = str_cmp(l->sop, r->sop);
+    return c ? c : by_study(left, right);
+}
+
+/* The same SOP Instance UID again, in whatever series: equal bytes are done once, else no one can say which is right, and all of them are
+ * left out. */
+static bool mark_ambiguous(struct input *first, size_t n, struct pixl_error *err)
+{
+    qsort(first, n, sizeof *first, by_sop);
+    for (size_t i = 0, next; i < n; i = next) {
+        bool all_same = true;
+        for (next = i + 1; next < n && str_eq(first[next].sop, first[i].sop); next++)
+            if (all_same && !same_file(&first[i], &first[next], &all_same, err))
+                return false;
+        for (size_t k = i; k < next; k++)
+            first[k].is_ambiguous = !all_same;
+    }
+    qsort(first, n, sizeof *first, by_study);
+    return true;
+}
+
+/* How many files there are of the instance at i: neighbours, as the same bytes name the same series. */
+static size_t count_copies(const struct group *g, size_t i)
 {
     size_t k = i + 1;
-    bool differ = false;
-    for (; k < g->n && str_eq(g->first[k].sop, g->first[i].sop) && str_eq(g->first[k].series, g->first[i].series); k++)
-        differ = differ || !same_file(&g->first[i], &g->first[k]);
-    *n_same = k - i;
-    return differ;
+    while (k < g->n && str_eq(g->first[k].sop, g->first[i].sop) && str_eq(g->first[k].series, g->first[i].series))
+        k++;
+    return k - i;
 }
 
 static bool expect_series(struct group *g, struct pixl_error *err)
@@ -272,7 +339,8 @@ static bool each_instance(struct group *g, struct pixl_error *err)
     for (size_t i = 0, n_same; i < g->n && !g->withheld; i += n_same) {
         if (g->j->o->progress != NULL)
             g->j->o->progress(g->j->o->ctx, (int64_t)(&g->first[i] - g->j->inputs), (int64_t)g->j->n_inputs);
-        if (is_ambiguous(g, i, &n_same)) {
+        n_same = count_copies(g, i);
+        if (g->first[i].is_ambiguous) {
             for (size_t k = 0; k < n_same; k++)
                 skip(g->j, g->first[i + k].path, STUDY_WHY_DUPLICATE_INSTANCE, "");
             continue;
@@ -310,8 +378,10 @@ static bool finish(struct group *g, struct pixl_error *err)
     return true;
 }
 
-static bool study(struct job *j, const struct input *first, size_t n, struct pixl_error *err)
+static bool study(struct job *j, struct input *first, size_t n, struct pixl_error *err)
 {
+    if (!mark_ambiguous(first, n, err))
+        return false;
     struct group g = { .j = j, .first = first, .n = n, .skipped_before = all_skipped(&j->n) };
     const struct deid_study_args args = {
         .policy = j->project->policy,
@@ -325,6 +395,9 @@ static bool study(struct job *j, const struct input *first, size_t n, struct pix
     int len = snprintf(g.part, sizeof g.part, "%s/.%s.part", j->o->out, deid_study_uid(g.deid));
     bool ok = (len > 0 && (size_t)len < sizeof g.part - 2 * DICOM_UID_MAX) || pixl_fail(err, PIXL_E_LIMIT, 0, "output path is too long");
     ok = ok && fs_remove_tree(g.part, err) && expect_series(&g, err) && each_instance(&g, err) && finish(&g, err);
+    struct pixl_error e = { 0 };
+    if (!ok && len > 0 && !fs_remove_tree(g.part, &e)) /* nobody has checked it to its end */
+        (void)pixl_wrap(err, "%s is left", g.part);
     deid_study_free(g.deid);
     return ok;
 }

@@ -144,6 +144,11 @@ static int by_pseudonym(const void *left, const void *right)
     return c ? c : strcmp(l->sop, r->sop);
 }
 
+static bool is_complete(const struct archive_instance *i)
+{
+    return !phi_is_empty(i->series_uid) && !phi_is_empty(i->sop_uid);
+}
+
 static void skip(struct attempt *a, enum study_reason why, int64_t n)
 {
     a->r->skipped += n;
@@ -246,7 +251,7 @@ static bool choose_series(struct attempt *a, struct archive_instance *list, size
         for (size_t k = i; k < next; k++) {
             struct todo *t = &todo[(*n_todo)++];
             t->from = &list[k];
-            if (phi_is_empty(list[k].sop_uid) || phi_is_empty(list[k].series_uid))
+            if (!is_complete(&list[k]))
                 continue;                   /* damaged: first in line, fails when it is read */
             if (!deid_study_pseudo_uid(a->deid, list[k].series_uid, t->series, &a->r->error) ||
                 !deid_study_pseudo_uid(a->deid, list[k].sop_uid, t->sop, &a->r->error))
@@ -302,7 +307,14 @@ static bool write_entry(struct attempt *a, const struct deid_result *d, const st
     return true;
 }
 
-static bool take_verdict(struct attempt *a, const struct deid_result *d, const struct dicom_file *f,
+/* Without its series or SOP UID an instance is no better than one that cannot be read. */
+static bool fails_study(const struct attempt *a, const struct todo *t)
+{
+    const enum project_on_instance_error how = a->project->project->on_instance_error;
+    return how == PROJECT_ON_ERROR_FAIL || (how == PROJECT_ON_ERROR_DEFAULT && !is_complete(t->from));
+}
+
+static bool take_verdict(struct attempt *a, const struct todo *t, const struct deid_result *d, const struct dicom_file *f,
                          const struct dicom_source *source)
 {
     switch (d->verdict) {
@@ -311,7 +323,7 @@ static bool take_verdict(struct attempt *a, const struct deid_result *d, const s
         skip(a, d->why, 1);
         return true;
     case DEID_REFUSED:
-        if (a->project->project->on_instance_error == PROJECT_ON_ERROR_FAIL) {
+        if (fails_study(a, t)) {
             memcpy(a->r->detail, d->where, sizeof a->r->detail);
             return ended(a, STUDY_OUT_FAILED, d->why);
         }
@@ -344,7 +356,7 @@ static bool deidentify_fd(struct attempt *a, const struct todo *t, int fd)
     /* What the archive said it would be must be what it is: entries are in the order of their pseudonyms. */
     if (d.verdict == DEID_EMIT && (strcmp(d.sop_uid, t->sop) != 0 || strcmp(d.series_uid, t->series) != 0))
         return ended(a, STUDY_OUT_RETRY, STUDY_WHY_CHANGED_WHILE_READ);
-    return take_verdict(a, &d, &file, &source);
+    return take_verdict(a, t, &d, &file, &source);
 }
 
 static bool deidentify_one(struct attempt *a, const struct todo *t)
@@ -362,19 +374,32 @@ static bool deidentify_one(struct attempt *a, const struct todo *t)
 
 /* --- the study ----------------------------------------------------------------------------------------------------- */
 
-/* The reason for a study of which nothing is left: that of the most instances, if it is one. */
-static enum study_reason why_nothing_left(const struct extract_result *r)
+/* The reason of the most instances among those that are rules, or are none.  NONE: there is none; where two rules are equal,
+ * no single one. */
+static enum study_reason most_of(const struct extract_result *r, bool rules)
 {
-    enum study_reason why = STUDY_WHY_NO_INSTANCES_LEFT;
+    enum study_reason why = STUDY_WHY_NONE;
     int64_t most = 0;
     for (size_t i = 0; i < STUDY_REASON_COUNT; i++) {
+        if (study_reason_is_rule((enum study_reason)i) != rules || r->skipped_by[i] == 0)
+            continue;
         if (r->skipped_by[i] > most)
             why = (enum study_reason)i;
-        else if (r->skipped_by[i] == most && most > 0)
+        else if (r->skipped_by[i] == most && rules)
             why = STUDY_WHY_NO_INSTANCES_LEFT;
         most = r->skipped_by[i] > most ? r->skipped_by[i] : most;
     }
     return why;
+}
+
+/* Nothing is left.  Skipped are only studies of which nothing was wanted: where an instance was left out for another reason, nobody knows
+ * whether it was. */
+static bool nothing_left(struct attempt *a)
+{
+    const enum study_reason fault = most_of(a->r, false), rule = most_of(a->r, true);
+    if (fault != STUDY_WHY_NONE)
+        return ended(a, STUDY_OUT_FAILED, fault);
+    return ended(a, STUDY_OUT_SKIPPED, rule != STUDY_WHY_NONE ? rule : STUDY_WHY_NO_INSTANCES_LEFT);
 }
 
 static bool commit_zip(struct attempt *a)
@@ -382,7 +407,7 @@ static bool commit_zip(struct attempt *a)
     if (deid_study_has_residue(a->deid))
         return ended(a, STUDY_OUT_WITHHELD, STUDY_WHY_RESIDUE);
     if (a->r->delivered == 0)
-        return ended(a, STUDY_OUT_SKIPPED, why_nothing_left(a->r));
+        return nothing_left(a);
     uint64_t size;
     uint8_t digest[HASH_SHA256_BYTES];
     if (!zip_commit(PIXL_STEAL(&a->zip), &size, digest, &a->r->error))

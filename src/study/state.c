@@ -121,10 +121,14 @@ enum study_outcome study_outcome_of(enum pixl_code code)
     return STUDY_OUT_RETRY;
 }
 
-static const struct { const char *name, *text; } reasons[STUDY_REASON_COUNT] = {
-#define X(symbol, name, text) [STUDY_WHY_##symbol] = { name, text },
+static const struct { const char *name, *text; bool is_rule; } reasons[STUDY_REASON_COUNT] = {
+#define S true
+#define F false
+#define X(symbol, name, text, end) [STUDY_WHY_##symbol] = { name, text, end },
     STUDY_REASONS(X)
 #undef X
+#undef F
+#undef S
 };
 
 const char *study_reason_name(enum study_reason r)
@@ -137,6 +141,12 @@ const char *study_reason_text(enum study_reason r)
 {
     assert(r < STUDY_REASON_COUNT);
     return reasons[r].text;
+}
+
+bool study_reason_is_rule(enum study_reason r)
+{
+    assert(r < STUDY_REASON_COUNT);
+    return reasons[r].is_rule;
 }
 
 bool study_reason_parse(struct str name, enum study_reason *out)

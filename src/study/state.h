@@ -59,47 +59,51 @@ enum study_outcome {
 /* The one way from an error of an archive, the de-identifier, the spool or a destination to an outcome. */
 enum study_outcome study_outcome_of(enum pixl_code code);
 
-/* Why, from a closed vocabulary: stored, shown, counted, delivered in OUTCOMES.parquet.  Never holds a value. */
+/* Why, from a closed vocabulary: stored, shown, counted, delivered in OUTCOMES.parquet.  Never holds a value.
+ * Symbol, stored name, what a person is told; S: a study of which it leaves nothing is skipped, as nobody wanted what was there / F: has
+ * failed. */
 #define STUDY_REASONS(X)                                                                                    \
-    X(NONE,                 "",                      "")                                                     \
-    X(NOT_IN_ARCHIVE,       "not-in-archive",        "no archive has this study")                            \
-    X(IDENTITY_MISMATCH,    "identity-mismatch",     "an instance names another patient or study than was asked for") \
-    X(UNREADABLE_INSTANCE,  "unreadable-instance",   "an instance cannot be read as DICOM")                  \
-    X(UNSUPPORTED_SYNTAX,   "unsupported-syntax",    "an instance has a transfer syntax that pixl does not read") \
-    X(CHANGED_WHILE_READ,   "changed-while-read",    "a file changed while it was read")                     \
-    X(TOO_LARGE,            "too-large",             "a limit of size, count or depth was exceeded")         \
-    X(NO_INSTANCES_LEFT,    "no-instances-left",     "the project's rules left no instance")                 \
-    X(SERIES_NOT_REQUESTED, "series-not-requested",  "the cohort asks for other series of this study")       \
-    X(TOO_FEW_INSTANCES,    "too-few-instances",     "the series has fewer instances than the project wants") \
-    X(MODALITY,             "modality",              "the modality is not one of the project's")             \
-    X(MANUFACTURER,         "manufacturer",          "the manufacturer is absent, or not one that the project allows")  \
-    X(SERIES_DESCRIPTION,   "series-description",    "the series description is filtered out by the project") \
-    X(SERIES_NUMBER,        "series-number",         "the series number is excluded for this manufacturer")  \
-    X(DUPLICATE_INSTANCE,   "duplicate-instance",    "two instances share a SOP Instance UID and differ")    \
-    X(MISSING_ATTRIBUTE,    "missing-attribute",     "an attribute is absent without which the instance cannot be de-identified") \
-    X(UNSUPPORTED_VALUE,    "unsupported-value",     "an element cannot be changed as its rule says")        \
-    X(PIXELS_NOT_CLEANED,   "pixels-not-cleaned",    "the pixels hold an overlay, or the project cleans them and cannot clean these") \
-    X(RESIDUE,              "residue",               "a trace of the patient's identity was left")           \
-    X(SAME_STUDY,           "same-study",            "another row stands for the same study and delivers it") \
-    X(DELIVERED_BEFORE,     "delivered-before",      "the study was delivered before these of its series were asked for")  \
-    X(ARCHIVE_ERROR,        "archive-error",         "the archive failed for this study")                    \
-    X(DEIDENTIFY_ERROR,     "deidentify-error",      "de-identification failed")                             \
-    X(SPOOL_ERROR,          "spool-error",           "the zip could not be written or read back")            \
-    X(DELIVERY_ERROR,       "delivery-error",        "the destination failed for this study")                \
-    X(CONFIGURATION,        "configuration",         "the project's configuration cannot be used")           \
-    X(CRASHED,              "crashed",               "pixl crashed on this study alone")                     \
-    X(UNAVAILABLE,          "unavailable",           "the archive or destination could not be reached; it will be tried again") \
-    X(LEASE_LOST,           "lease-lost",            "the worker that had it ended; it goes on")             \
-    X(STOPPED,              "stopped",               "given back because pixl was stopped; it goes on")
+    X(NONE,                 "",                     "", F) \
+    X(NOT_IN_ARCHIVE,       "not-in-archive",       "no archive has this study", F) \
+    X(IDENTITY_MISMATCH,    "identity-mismatch",    "an instance names another patient or study than was asked for", F) \
+    X(UNREADABLE_INSTANCE,  "unreadable-instance",  "an instance cannot be read as DICOM", F) \
+    X(UNSUPPORTED_SYNTAX,   "unsupported-syntax",   "an instance has a transfer syntax that pixl does not read", F) \
+    X(CHANGED_WHILE_READ,   "changed-while-read",   "a file changed while it was read", F) \
+    X(TOO_LARGE,            "too-large",            "a limit of size, count or depth was exceeded", F) \
+    X(NO_INSTANCES_LEFT,    "no-instances-left",    "the project's rules left no instance", S) \
+    X(SERIES_NOT_REQUESTED, "series-not-requested", "the cohort asks for other series of this study", S) \
+    X(TOO_FEW_INSTANCES,    "too-few-instances",    "the series has fewer instances than the project wants", S) \
+    X(MODALITY,             "modality",             "the modality is not one of the project's", S) \
+    X(MANUFACTURER,         "manufacturer",         "the manufacturer is absent, or not one that the project allows", S) \
+    X(SERIES_DESCRIPTION,   "series-description",   "the series description is filtered out by the project", S) \
+    X(SERIES_NUMBER,        "series-number",        "the series number is excluded for this manufacturer", S) \
+    X(DUPLICATE_INSTANCE,   "duplicate-instance",   "two instances share a SOP Instance UID and differ", F) \
+    X(MISSING_ATTRIBUTE,    "missing-attribute",    "an attribute is absent without which the instance cannot be de-identified", F) \
+    X(UNSUPPORTED_VALUE,    "unsupported-value",    "an element cannot be judged, or not changed as its rule says", F) \
+    X(PIXELS_NOT_CLEANED,   "pixels-not-cleaned",   "the pixels hold an overlay, or the project cleans them and cannot clean these", S) \
+    X(RESIDUE,              "residue",              "a trace of the patient's identity was left", F) \
+    X(SAME_STUDY,           "same-study",           "another row stands for the same study and delivers it", S) \
+    X(DELIVERED_BEFORE,     "delivered-before",     "the study was delivered before these of its series were asked for", S) \
+    X(ARCHIVE_ERROR,        "archive-error",        "the archive failed for this study", F) \
+    X(DEIDENTIFY_ERROR,     "deidentify-error",     "de-identification failed", F) \
+    X(SPOOL_ERROR,          "spool-error",          "the zip could not be written or read back", F) \
+    X(DELIVERY_ERROR,       "delivery-error",       "the destination failed for this study", F) \
+    X(CONFIGURATION,        "configuration",        "the project's configuration cannot be used", F) \
+    X(CRASHED,              "crashed",              "pixl crashed on this study alone", F) \
+    X(UNAVAILABLE,          "unavailable",          "the archive or destination could not be reached; it will be tried again", F) \
+    X(LEASE_LOST,           "lease-lost",           "the worker that had it ended; it goes on", F) \
+    X(STOPPED,              "stopped",              "given back because pixl was stopped; it goes on", F)
 
 enum study_reason {
-#define X(symbol, name, text) STUDY_WHY_##symbol,
+#define X(symbol, name, text, end) STUDY_WHY_##symbol,
     STUDY_REASONS(X)
 #undef X
     STUDY_REASON_COUNT
 };
 const char *study_reason_name(enum study_reason r);      /* "not-in-archive" */
 const char *study_reason_text(enum study_reason r);
+/* Does a study end as skipped, and not as failed, when this left nothing of it: a rule of the project or of the cohort? */
+bool study_reason_is_rule(enum study_reason r);
 bool study_reason_parse(struct str name, enum study_reason *out);
 
 #endif

@@ -295,9 +295,9 @@ def test_what_cannot_be_read_in_the_archive_is_told(hospital):
     h.files[2, 1, 1].write_bytes(whole[:300])                     # broken before its study UID
     h.write_csv()
     for _ in range(2):                                            # known from the index the second time
-        assert json.loads(h.pixl("run", h.csv, "--json", ok=(1,)).stdout)["archive"] == {"unreadable": 0, "damaged": 1}
+        assert json.loads(h.pixl("run", h.csv, "--json", ok=(1,)).stdout)["archive"] == {"unreadable": 0, "damaged": 1, "other": 0}
     assert "1 DICOM files have a broken header" in h.pixl("run", ok=(1,)).stdout
     h.files[2, 1, 1].write_bytes(whole)
     r = h.pixl("run", "--json")
-    assert json.loads(r.stdout)["archive"] == {"unreadable": 0, "damaged": 0}
+    assert json.loads(r.stdout)["archive"] == {"unreadable": 0, "damaged": 0, "other": 0}
     assert "archive:" not in h.pixl("run").stdout

@@ -14,6 +14,7 @@ static void make_archive(void)
     rig_folders("");
     rig_save(&(struct rig_file){ .name = "a", .sop = "1.2.3.1.1.1" });
     rig_save(&(struct rig_file){ .name = "b", .sop = "1.2.3.1.1.2", .comment = "nothing of note" });
+    rig_save(&(struct rig_file){ .name = "b-again", .sop = "1.2.3.1.1.2", .comment = "nothing of note" });
     rig_save(&(struct rig_file){ .name = "c", .study = "1.2.3.2", .series = "1.2.3.2.1", .sop = "1.2.3.2.1.1",
                                  .comment = "for Farthingale" });
     rig_save(&(struct rig_file){ .name = "d", .study = "1.2.3.3", .series = "1.2.3.3.1", .sop = "1.2.3.3.1.1",
@@ -61,6 +62,12 @@ static void sweep(struct site *site, const char *name, bool is_html)
         (void)rig_count(".", &hidden);
         CHECK_INT(hidden, 0);
         CHECK_INT(told, ok ? counts.files : 0);
+        (void)rig_count("out", &hidden);
+        CHECK_INT(hidden, 0);
+        /* No lack of memory is told as a fault of an input. */
+        static const enum study_reason faults[] = { STUDY_WHY_UNREADABLE_INSTANCE, STUDY_WHY_DUPLICATE_INSTANCE };
+        for (size_t i = 0; i < ARRAY_LEN(faults) && ok; i++)
+            CHECK_INT(counts.skipped_by[faults[i]], 0);
         if (!reached) {
             CHECK_OK(ok, err);
             CHECK_INT(counts.written, 2);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dicom/sniff.h"
 #include "dicom_check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -62,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dicom_limits limits = DICOM_LIMITS_DEFAULT;
     struct dicom_source memory = dicom_source_bytes(data, size);
     struct dicom_source sources[2] = { memory, { .read = read_all, .size_bytes = size, .fd = -1 } };
-    bool accepted[2];
+    bool accepted[2], means[2] = { false, false };
     all = data;
     limits.max_elements = 20000;
     limits.max_inflated_bytes = 1 << 20;
@@ -71,9 +72,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct arena a;
         struct dicom_file f;
         arena_init(&a, 64 << 20);
+        if (!dicom_sniff(&sources[i], &means[i], &err))
+            abort();
         accepted[i] = dicom_parse(&sources[i], &limits, &a, &f, &err);
         if (accepted[i]) {
-            if (dcm_check_structure(&f) != NULL)
+            if (dcm_check_structure(&f) != NULL || (f.has_preamble && !means[i]))
                 abort();
             /* Of a deflated data set the inflated bytes are what was read. */
             const uint8_t *read = f.syntax->is_deflated ? f.source.bytes : data;
@@ -84,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         arena_done(&a);
     }
-    if (accepted[0] != accepted[1])
+    if (accepted[0] != accepted[1] || means[0] != means[1])
         abort();
     struct pixl_error err = { 0 };
     struct arena a;

@@ -1,4 +1,4 @@
-/* Instances of every coding are found in a folder with all that they say of themselves. */
+/* Instances of every coding are found in a folder with all that they say of themselves, and so are those that do not say all. */
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -91,8 +91,53 @@ static void test_archive_codings__each_is_found(void)
     }
 }
 
+static void test_archive_codings__what_lacks_a_uid_is_listed(void)
+{
+    static const struct { const char *series, *sop; } files[] = { { SERIES, "1.2.3.1.1" }, { SERIES, NULL }, { NULL, "1.2.3.1.3" } };
+    struct pixl_error err = { 0 };
+    REQUIRE(mkdir(test_path("archive"), 0700) == 0);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        char name[32];
+        struct dcm d;
+        dcm_begin(&d, true);
+        if (files[i].sop != NULL)
+            dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, files[i].sop);
+        add_patient(&d);
+        dcm_text(&d, DICOM_STUDY_UID, DICOM_VR_UI, STUDY);
+        if (files[i].series != NULL)
+            dcm_text(&d, DICOM_SERIES_UID, DICOM_VR_UI, files[i].series);
+        (void)snprintf(name, sizeof name, "archive/%zu", i);
+        dcm_save(&d, test_path(name));
+        dcm_done(&d);
+    }
+    char url[600];
+    (void)snprintf(url, sizeof url, "directory:%s/archive", test_dir());
+    archive_auto *a = NULL;
+    REQUIRE_OK(archive_open(url, test_path("state"), &a, &err), err);
+    REQUIRE_OK(archive_refresh(a, NULL, NULL, &err), err);
+    CHECK(archive_health(a).instances == 1 && archive_health(a).damaged == 2);
+    struct arena arena;
+    struct archive_instance *list = NULL;
+    size_t n = 0, n_series = 0, n_sop = 0;
+    arena_init(&arena, 1 << 20);
+    REQUIRE_OK(archive_list(a, phi_text(STR(STUDY)), &arena, &list, &n, &err), err);
+    CHECK_INT(n, 3);
+    for (size_t i = 0; i < n; i++) {
+        int fd = -1;
+        n_series += !phi_is_empty(list[i].series_uid);
+        n_sop += !phi_is_empty(list[i].sop_uid);
+        if (CHECK_OK(archive_open_instance(a, &list[i], &fd, &err), err))
+            (void)close(fd);
+    }
+    CHECK(n_series == 2 && n_sop == 2);
+    arena_done(&arena);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct test_case tests[] = { TEST(test_archive_codings__each_is_found) };
+    static const struct test_case tests[] = {
+        TEST(test_archive_codings__each_is_found),
+        TEST(test_archive_codings__what_lacks_a_uid_is_listed),
+    };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }

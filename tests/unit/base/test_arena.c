@@ -50,8 +50,10 @@ static void test_arena__most_of_a_small_ceiling_can_be_used(void)
 {
     struct arena a;
     arena_init(&a, 4096);
-    CHECK(arena_alloc(&a, 4000) != NULL);
-    CHECK(arena_alloc(&a, 4000) == NULL);
+    CHECK(arena_alloc(&a, 4000) != NULL && !a.is_full);
+    CHECK(arena_alloc(&a, 4000) == NULL && a.is_full);
+    arena_reset(&a);
+    CHECK(!a.is_full && arena_alloc(&a, 4000) != NULL);
     arena_done(&a);
 }
 

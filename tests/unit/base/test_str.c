@@ -92,6 +92,31 @@ static void test_str__utf8_is_checked_to_the_letter(void)
     }
 }
 
+static void test_str__what_a_terminal_would_obey_is_escaped(void)
+{
+    static const struct { const char *name; struct str s; const char *want; } rows[] = {
+        { "empty", { 0 }, "" },
+        { "letters", { "a b/\xC3\xA9", 6 }, "a b/\xC3\xA9" },
+        { "escape, newline, DEL", { "a\x1B[2J\n\x7F", 7 }, "a\\x1b[2J\\x0a\\x7f" },
+        { "NUL", { "a\0b", 3 }, "a\\x00b" },
+        { "C1", { "\xC2\x9B" "31m", 5 }, "\\xc2\\x9b31m" },
+        { "behind C1", { "\xC2\xA0", 2 }, "\xC2\xA0" },
+        { "no UTF-8", { "\x9B\xE2\x82", 3 }, "\\x9b\\xe2\\x82" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf b;
+        test_row("%s", rows[i].name);
+        buf_init(&b, 100);
+        CHECK(buf_add_visible(&b, rows[i].s));
+        CHECK_STR(buf_str(&b), rows[i].want);
+        buf_done(&b);
+    }
+    struct buf b;
+    buf_init(&b, 6);
+    CHECK(!buf_add_visible(&b, STR("\x1B\x1B")) && b.failed);
+    buf_done(&b);
+}
+
 static void test_str__views_compare_split_and_trim(void)
 {
     struct str head = { 0 }, rest = { 0 };
@@ -212,6 +237,7 @@ int main(int argc, char **argv)
         TEST(test_str__signed_numbers_reach_both_ends),
         TEST(test_str__doubles_are_finite_and_decimal),
         TEST(test_str__utf8_is_checked_to_the_letter),
+        TEST(test_str__what_a_terminal_would_obey_is_escaped),
         TEST(test_str__views_compare_split_and_trim),
         TEST(test_str__a_buf_never_grows_past_its_ceiling),
         TEST(test_str__a_failed_append_leaves_what_was_there),

@@ -135,14 +135,40 @@ static void test_extract__duplicates_count_once_or_not_at_all(void)
     CHECK_INT(r.skipped_by[STUDY_WHY_DUPLICATE_INSTANCE], 5);
 }
 
-static void test_extract__nothing_but_different_duplicates_is_skipped(void)
+static void test_extract__nothing_but_different_duplicates_fails(void)
 {
     rig_folders("");
     rig_save(&(struct rig_file){ .name = "one" });
     rig_save(&(struct rig_file){ .name = "other", .pixels = 256 });
     const struct extract_result r = retrieve_one(NULL, STUDY1);
-    check_end(&r, STUDY_OUT_SKIPPED, STUDY_WHY_DUPLICATE_INSTANCE);
+    check_end(&r, STUDY_OUT_FAILED, STUDY_WHY_DUPLICATE_INSTANCE);
     check_numbers(&r, 2, 0, 2);
+}
+
+static void test_extract__one_sop_uid_in_two_series_is_in_neither(void)
+{
+    rig_folders("");
+    rig_save(&(struct rig_file){ .name = "one", .series = SERIES(1), .sop = SOP(1, 1) });
+    rig_save(&(struct rig_file){ .name = "other", .series = SERIES(2), .sop = SOP(1, 1) });
+    rig_save(&(struct rig_file){ .name = "third", .series = SERIES(2), .sop = SOP(2, 1) });
+    const struct extract_result r = retrieve_one(NULL, STUDY1);
+    check_end(&r, STUDY_OUT_DEIDENTIFIED, STUDY_WHY_NONE);
+    check_numbers(&r, 3, 1, 2);
+    CHECK_INT(r.skipped_by[STUDY_WHY_DUPLICATE_INSTANCE], 2);
+}
+
+/* Whether the project wanted what was left out for a fault, nobody knows: its rules alone did not leave nothing. */
+static void test_extract__a_fault_among_rules_fails_what_is_empty(void)
+{
+    rig_folders("");
+    rig_save(&(struct rig_file){ .name = "a", .series = SERIES(2), .sop = SOP(2, 1), .modality = "MR" });
+    rig_save(&(struct rig_file){ .name = "b", .series = SERIES(2), .sop = SOP(2, 2), .modality = "MR" });
+    rig_save(&(struct rig_file){ .name = "c", .series = SERIES(2), .sop = SOP(2, 3), .modality = "MR" });
+    rig_save(&(struct rig_file){ .name = "one", .sop = SOP(1, 1) });
+    rig_save(&(struct rig_file){ .name = "other", .sop = SOP(1, 1), .pixels = 256 });
+    const struct extract_result r = retrieve_one(NULL, STUDY1);
+    check_end(&r, STUDY_OUT_FAILED, STUDY_WHY_DUPLICATE_INSTANCE);
+    check_numbers(&r, 5, 0, 5);
 }
 
 /* DCMD-11, with frames: a series of fewer than the project wants is left out, unread.  Instances are counted before
@@ -219,7 +245,7 @@ static void test_extract__nothing_left_has_the_reason_of_the_most(void)
 
 static void test_extract__instance_errors_do_as_the_project_says(void)
 {
-    enum damage { CUT, OTHER_MODALITY };
+    enum damage { CUT, OTHER_MODALITY, NO_SOP, NO_SERIES };
     static const struct {
         const char *name, *config;
         enum damage damage;
@@ -230,6 +256,11 @@ static void test_extract__instance_errors_do_as_the_project_says(void)
         { "unreadable by default", "", CUT, STUDY_OUT_FAILED, STUDY_WHY_UNREADABLE_INSTANCE, 0 },
         { "unreadable, fail", "on_instance_error: fail\n", CUT, STUDY_OUT_FAILED, STUDY_WHY_UNREADABLE_INSTANCE, 0 },
         { "unreadable, deliver", "on_instance_error: deliver\n", CUT, STUDY_OUT_DEIDENTIFIED, STUDY_WHY_UNREADABLE_INSTANCE, 2 },
+        { "no SOP UID by default", "", NO_SOP, STUDY_OUT_FAILED, STUDY_WHY_MISSING_ATTRIBUTE, 0 },
+        { "no SOP UID, fail", "on_instance_error: fail\n", NO_SOP, STUDY_OUT_FAILED, STUDY_WHY_MISSING_ATTRIBUTE, 0 },
+        { "no SOP UID, deliver", "on_instance_error: deliver\n", NO_SOP, STUDY_OUT_DEIDENTIFIED, STUDY_WHY_MISSING_ATTRIBUTE, 2 },
+        { "no series UID by default", "", NO_SERIES, STUDY_OUT_FAILED, STUDY_WHY_MISSING_ATTRIBUTE, 0 },
+        { "no series UID, deliver", "on_instance_error: deliver\n", NO_SERIES, STUDY_OUT_DEIDENTIFIED, STUDY_WHY_MISSING_ATTRIBUTE, 2 },
         { "filtered by default", "", OTHER_MODALITY, STUDY_OUT_DEIDENTIFIED, STUDY_WHY_MODALITY, 2 },
         { "filtered, fail", "on_instance_error: fail\n", OTHER_MODALITY, STUDY_OUT_DEIDENTIFIED, STUDY_WHY_MODALITY, 2 },
         { "filtered, deliver", "on_instance_error: deliver\n", OTHER_MODALITY, STUDY_OUT_DEIDENTIFIED, STUDY_WHY_MODALITY, 2 },
@@ -238,7 +269,9 @@ static void test_extract__instance_errors_do_as_the_project_says(void)
         test_row("%s", rows[i].name);
         rig_folders(rows[i].config);
         rig_save(&(struct rig_file){ .name = "a", .sop = SOP(1, 1) });
-        rig_save(&(struct rig_file){ .name = "b", .sop = SOP(1, 2), .modality = rows[i].damage == OTHER_MODALITY ? "MR" : NULL });
+        rig_save(&(struct rig_file){ .name = "b", .sop = rows[i].damage == NO_SOP ? "" : SOP(1, 2),
+                                     .series = rows[i].damage == NO_SERIES ? "" : NULL,
+                                     .modality = rows[i].damage == OTHER_MODALITY ? "MR" : NULL });
         rig_save(&(struct rig_file){ .name = "c", .sop = SOP(1, 3) });
         if (rows[i].damage == CUT)
             shorten("archive/b", 10);
@@ -483,7 +516,9 @@ int main(int argc, char **argv)
         TEST(test_extract__series_that_are_not_asked_for_are_not_read),
         TEST(test_extract__a_series_that_is_not_there_leaves_nothing),
         TEST(test_extract__duplicates_count_once_or_not_at_all),
-        TEST(test_extract__nothing_but_different_duplicates_is_skipped),
+        TEST(test_extract__nothing_but_different_duplicates_fails),
+        TEST(test_extract__one_sop_uid_in_two_series_is_in_neither),
+        TEST(test_extract__a_fault_among_rules_fails_what_is_empty),
         TEST(test_extract__series_to_skip__by_instances_and_frames),
         TEST(test_extract__nothing_left_has_the_reason_of_the_most),
         TEST(test_extract__instance_errors_do_as_the_project_says),

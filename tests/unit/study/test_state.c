@@ -44,6 +44,23 @@ static void test_state__names_and_reasons_are_unique_and_parse_back(void)
     CHECK(!study_reason_parse(STR("no such reason"), &r) && r == STUDY_WHY_CRASHED);
 }
 
+/* What the project or the cohort asks for leaves nothing of a study without anything having gone wrong; all else has. */
+static void test_state__rules_skip_and_all_else_fails(void)
+{
+    static const enum study_reason rules[] = {
+        STUDY_WHY_NO_INSTANCES_LEFT,  STUDY_WHY_SERIES_NOT_REQUESTED, STUDY_WHY_TOO_FEW_INSTANCES, STUDY_WHY_MODALITY,
+        STUDY_WHY_MANUFACTURER,       STUDY_WHY_SERIES_DESCRIPTION,   STUDY_WHY_SERIES_NUMBER,
+        STUDY_WHY_PIXELS_NOT_CLEANED, STUDY_WHY_SAME_STUDY,           STUDY_WHY_DELIVERED_BEFORE,
+    };
+    for (int i = 0; i < STUDY_REASON_COUNT; i++) {
+        bool want = false;
+        for (size_t k = 0; k < ARRAY_LEN(rules); k++)
+            want = want || (int)rules[k] == i;
+        test_row("%s", study_reason_name((enum study_reason)i));
+        CHECK_INT(study_reason_is_rule((enum study_reason)i), want);
+    }
+}
+
 static void test_state__open_states_are_the_four_that_work_goes_through(void)
 {
     for (int i = 0; i < STUDY_STATE_COUNT; i++)
@@ -101,6 +118,7 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         TEST(test_state__only_the_allowed_moves_are_allowed),
         TEST(test_state__names_and_reasons_are_unique_and_parse_back),
+        TEST(test_state__rules_skip_and_all_else_fails),
         TEST(test_state__open_states_are_the_four_that_work_goes_through),
         TEST(test_state__retry_goes_back_to_where_work_is_left),
         TEST(test_state__each_error_code_has_its_outcome),
