@@ -107,6 +107,38 @@ static bool add_number_of_id(struct residue *r, struct str id, enum identity kin
     return zeros == 0 || id.n < BARE_MIN || add_digits(r, id, kind, err);
 }
 
+/* "K 12345" for "K12345"; and the number in the midst of "HOSP/12345678/A", unless it begins with a date.  Where there
+ * are dots it may be a maker's, as in a UID. */
+static bool add_parts_of_id(struct residue *r, struct str id, enum identity kind, struct pixl_error *err)
+{
+    enum { MIDDLE_MIN = 7, SPACED_MIN = 5, DIGITS_MAX = 20 };
+    id = str_trim(id);
+    for (size_t i = 0; i < id.n; i++)
+        if (id.p[i] == '.')
+            return true;
+    for (size_t i = 0, from; i < id.n; i++) {
+        for (from = i; i < id.n && is_digit(id.p[i]); i++)
+            ;
+        const struct str digits = { id.p + from, i - from };
+        const bool is_part = digits.n < id.n && digits.n >= MIDDLE_MIN && digits.n <= DIGITS_MAX;
+        if (is_part && !is_date((struct str){ digits.p, 8 < digits.n ? 8 : digits.n }) &&
+            !add_digits(r, digits, kind, err))
+            return false;
+    }
+    size_t n = 0;
+    while (n < id.n && (id.p[n] | 0x20) >= 'a' && (id.p[n] | 0x20) <= 'z')
+        n++;
+    const struct str number = { id.p + n, id.n - n };
+    for (size_t i = 0; i < number.n; i++)
+        if (!is_digit(number.p[i]))
+            return true;
+    struct needle_tokens letters = { 0 };
+    if (n == 0 || number.n < SPACED_MIN ||
+        !token_each((struct str){ id.p, n }, r->seed, 0, keep_needle_token, &letters))
+        return true;
+    return add_needle(r, token_hash_gram2(letters.joined.hash, token_hash_run(r->seed, number)), kind, err);
+}
+
 bool residue_add_id(struct residue *r, struct str id, enum identity kind, struct pixl_error *err)
 {
     struct needle_tokens k = { 0 };
@@ -118,6 +150,7 @@ bool residue_add_id(struct residue *r, struct str id, enum identity kind, struct
     if (j->n < ID_MIN)
         return kind == IDENTITY_STUDY_ID || add_needle(r, token_hash_as(j->hash, TOKEN_AS_VALUE), kind, err);
     return add_needle(r, j->hash, kind, err) && add_number_of_id(r, id, kind, err) &&
+           add_parts_of_id(r, id, kind, err) &&
            ((j->runs != 2 && j->runs != 3) || add_needle(r, k.gram.hash, kind, err));
 }
 
@@ -166,6 +199,34 @@ static uint64_t hash_of(const struct residue *r, struct str folded)
     return token_hash_run(r->seed, folded);
 }
 
+/* Behind the title of a person. */
+static bool add_titled(struct name_needles *k, uint64_t hash)
+{
+    struct str titles = str_of(words_titles), title;
+    for (bool more = true; more;) {
+        more = str_split(titles, ' ', &title, &titles);
+        if (!add_needle(k->r, token_hash_gram2(hash_of(k->r, title), hash), k->who, k->err))
+            return false;
+    }
+    return true;
+}
+
+/* "Green (Mrs)", "Dr. med. Green", "Green's". */
+static bool add_addressed(struct name_needles *k, uint64_t hash, unsigned flags)
+{
+    struct str titles = str_of(words_titles_behind), title;
+    for (bool more = true; more;) {
+        more = str_split(titles, ' ', &title, &titles);
+        if (!add_needle(k->r, token_hash_gram2(hash, hash_of(k->r, title)), k->who, k->err))
+            return false;
+    }
+    const uint64_t dr_med = token_hash_gram3(hash_of(k->r, STR("dr")), hash_of(k->r, STR("med")), hash);
+    if (!add_needle(k->r, dr_med, k->who, k->err))
+        return false;
+    const bool is_own = is_patient(k) && (flags & CELL_ORDINARY);
+    return !is_own || add_needle(k->r, token_hash_gram2(hash, hash_of(k->r, STR("s"))), k->who, k->err);
+}
+
 /* A word that is also another: where it is meant as a name (words.h). */
 static bool add_listed_word(struct name_needles *k, const struct token *t, unsigned flags)
 {
@@ -175,14 +236,30 @@ static bool add_listed_word(struct name_needles *k, const struct token *t, unsig
         k->listed[k->n_listed] = t->hash;
         k->numbers[k->n_listed++] = residue_find(k->r, t->hash)->word;
     }
-    struct str titles = str_of(words_titles), title;
-    for (bool more = true; more;) {
-        more = str_split(titles, ' ', &title, &titles);
-        if (!add_needle(k->r, token_hash_gram2(hash_of(k->r, title), t->hash), k->who, k->err))
-            return false;
-    }
-    return add_needle(k->r, token_hash_as(t->hash, TOKEN_AS_PERSON), k->who, k->err) &&
+    return add_titled(k, t->hash) && add_addressed(k, t->hash, flags) &&
+           add_needle(k->r, token_hash_as(t->hash, TOKEN_AS_PERSON), k->who, k->err) &&
            (!(flags & CELL_ORDINARY) || add_needle(k->r, token_hash_as(t->hash, TOKEN_AS_VALUE), k->who, k->err));
+}
+
+static bool is_particle(const struct residue *r, uint64_t hash)
+{
+    struct str rest = str_of(words_particles), one;
+    for (bool more = true; more;) {
+        more = str_split(rest, ' ', &one, &rest);
+        if (hash_of(r, one) == hash)
+            return true;
+    }
+    return false;
+}
+
+/* A patient's name that is too short to count by itself, or that is none elsewhere, behind a title: "Mr Li", "Mr Page". */
+static bool add_short_titled(struct name_needles *k, const struct token *t, unsigned flags)
+{
+    if (t->kind != TOKEN_RUN || !is_patient(k) || k->is_contracted || !t->has_letter || t->has_digit)
+        return true;
+    const bool is_short =
+        t->n >= 2 && t->n < CODE_MIN && !(flags & (CELL_STOP | CELL_LISTED)) && !is_particle(k->r, t->hash);
+    return !(is_short || (flags & CELL_TITLED)) || add_titled(k, t->hash);
 }
 
 static bool keep_name_token(void *ctx, const struct token *t)
@@ -191,6 +268,8 @@ static bool keep_name_token(void *ctx, const struct token *t)
     if (t->kind == TOKEN_RUN && !t->has_letter && is_patient(k) && t->n >= ID_MIN)
         return add_needle(k->r, t->hash, IDENTITY_ID, k->err); /* a number where a name should be */
     unsigned flags = flags_of(k->r, t->hash), stops = CELL_STOP | (is_patient(k) ? 0 : CELL_STOP_PERSON);
+    if (!add_short_titled(k, t, flags))
+        return false;
     if (!t->has_letter || (flags & stops))
         return true;
     if (t->kind == TOKEN_RUN && t->n > 1 && k->n_words < WORDS_MAX && !k->is_again)
@@ -221,18 +300,33 @@ static bool add_pairs(struct name_needles *k)
     return true;
 }
 
-/* "Young J", "J. Young", where Young alone does not count; "a" and "I" are words. */
+/* Behind a name "a" and "I" are initials; before it they are words, but for "Mr A. Young". */
+static bool add_initial(struct name_needles *k, uint64_t initial, uint64_t listed, bool is_word)
+{
+    if (!add_needle(k->r, token_hash_gram2(listed, initial), k->who, k->err))
+        return false;
+    if (!is_word)
+        return add_needle(k->r, token_hash_gram2(initial, listed), k->who, k->err);
+    struct str titles = str_of(words_titles), title;
+    for (bool more = true; more;) {
+        more = str_split(titles, ' ', &title, &titles);
+        if (!add_needle(k->r, token_hash_gram3(hash_of(k->r, title), initial, listed), k->who, k->err))
+            return false;
+    }
+    return true;
+}
+
+/* "Young J", "J. Young", where Young alone does not count. */
 static bool add_initials(struct name_needles *k, struct str name)
 {
     for (size_t i = 0; i < name.n && k->n_listed > 0; i++) {
         const char c = (char)(name.p[i] | 0x20);
         bool is_first = i == 0 || name.p[i - 1] == '^' || name.p[i - 1] == ' ' || name.p[i - 1] == '-';
-        if (!is_first || c < 'a' || c > 'z' || c == 'a' || c == 'i')
+        if (!is_first || c < 'a' || c > 'z')
             continue;
         const uint64_t initial = hash_of(k->r, (struct str){ &c, 1 });
         for (unsigned j = 0; j < k->n_listed; j++)
-            if (!add_needle(k->r, token_hash_gram2(initial, k->listed[j]), k->who, k->err) ||
-                !add_needle(k->r, token_hash_gram2(k->listed[j], initial), k->who, k->err))
+            if (!add_initial(k, initial, k->listed[j], c == 'a' || c == 'i'))
                 return false;
     }
     return true;
@@ -275,6 +369,27 @@ static bool add_glued(struct name_needles *k, struct str a, struct str b)
     return (flags & (CELL_STOP | CELL_LISTED)) || add_word(k, &t, flags);
 }
 
+/* A family or given name of several words, written as one: "DeSouza", "Maryjane". */
+static bool add_component(struct name_needles *k, struct str text)
+{
+    enum { COMPONENT_MIN = 5 };
+    struct token t;
+    if (!joined_of(k, text, &t) || t.runs < 2 || t.n < COMPONENT_MIN)
+        return true;
+    unsigned flags = flags_of(k->r, t.hash);
+    return (flags & (CELL_STOP | CELL_LISTED | CELL_CODE)) || add_word(k, &t, flags);
+}
+
+/* A name that does not tell where the family name ends: all but its last word, "De Souza Ana". */
+static bool add_family_of(struct name_needles *k, struct str name)
+{
+    name = str_trim(name);
+    size_t n = name.n;
+    while (n > 0 && name.p[n - 1] != ' ')
+        n--;
+    return memchr(name.p, '^', name.n) != NULL || add_component(k, str_trim((struct str){ name.p, n }));
+}
+
 /* What counts in the midst of a text without gaps; least: characters, twice. */
 static bool add_part(struct name_needles *k, struct str text, uint32_t least)
 {
@@ -289,6 +404,26 @@ static bool add_part(struct name_needles *k, struct str text, uint32_t least)
 static bool begins_in_hangul(struct str s)
 {
     return (unsigned char)s.p[0] >= 0xEA && (unsigned char)s.p[0] <= 0xED;
+}
+
+/* "MrsGreen", where Green alone does not count. */
+static bool add_glued_titles(struct name_needles *k, struct str name)
+{
+    for (size_t i = 0, from; i < name.n && k->n_listed > 0; i++) {
+        for (from = i; i < name.n && name.p[i] != '^' && name.p[i] != ' ' && name.p[i] != '-'; i++)
+            ;
+        const struct str word = { name.p + from, i - from };
+        struct token t;
+        if (!joined_of(k, word, &t) || !(flags_of(k->r, t.hash) & CELL_LISTED))
+            continue;
+        struct str titles = str_of(words_titles), title;
+        for (bool more = true; more;) {
+            more = str_split(titles, ' ', &title, &titles);
+            if (!add_glued(k, title, word))
+                return false;
+        }
+    }
+    return true;
 }
 
 /* Chinese, Japanese and Korean: the family name and all of the name, the given name from three characters.  Of two
@@ -328,10 +463,13 @@ static bool add_joined_names(struct name_needles *k, struct str name)
     struct str family, given, rest;
     if (!split_name(name, &family, &rest))
         return add_unspaced(k, str_trim(name), (struct str){ 0 });
+    if (!add_family_of(k, name))
+        return false;
     (void)str_split(rest, '^', &given, &rest);
     family = str_trim(family);
     given = str_trim(given);
-    if (!add_glued(k, family, given) || !add_glued(k, given, family) || !add_unspaced(k, family, given))
+    if (!add_component(k, family) || !add_component(k, given) || !add_glued(k, family, given) ||
+        !add_glued(k, given, family) || !add_unspaced(k, family, given))
         return false;
     const struct str initial = { given.p, given.n > 0 && (unsigned char)given.p[0] < 0x80 };
     return !is_patient(k) || family.n < WITH_INITIAL_MIN ||
@@ -342,7 +480,7 @@ static bool add_joined_names(struct name_needles *k, struct str name)
 static bool add_spelling(struct name_needles k, struct str name)
 {
     return token_each(name, k.r->seed, k.options, keep_name_token, &k) && add_pairs(&k) && add_initials(&k, name) &&
-           add_hyphenated(&k, name) && add_joined_names(&k, name);
+           add_glued_titles(&k, name) && add_hyphenated(&k, name) && add_joined_names(&k, name);
 }
 
 static bool is_one_of(char c, const char *letters)
@@ -531,17 +669,8 @@ static const char *ordinal_ending(unsigned day)
     return day / 10 != 1 && day % 10 < ARRAY_LEN(endings) ? endings[day % 10] : endings[0];
 }
 
-bool residue_add_birth_date(struct residue *r, struct str da, struct pixl_error *err)
+static bool add_day(struct residue *r, uint64_t year, uint64_t month, uint64_t day, struct pixl_error *err)
 {
-    char digits[9] = "";
-    size_t n = 0;
-    for (size_t i = 0; i < da.n && n < 8; i++) /* 1970.01.31 of old files too */
-        if (is_digit(da.p[i]))
-            digits[n++] = da.p[i];
-    uint64_t month, day, year;
-    if (n != 8 || !str_to_u64((struct str){ digits, 4 }, &year) || !str_to_u64((struct str){ digits + 4, 2 }, &month) ||
-        !str_to_u64((struct str){ digits + 6, 2 }, &day) || year < 2 || month < 1 || month > 12 || day < 1 || day > 31)
-        return true; /* no date: nothing to look for */
     struct date_needles k = { .r = r, .err = err, .year = (unsigned)year, .n_days = 3 };
     print_field(&k, &k.y, "%04u", k.year);
     print_field(&k, &k.y2, "%02u", k.year % 100);
@@ -556,4 +685,54 @@ bool residue_add_birth_date(struct residue *r, struct str da, struct pixl_error 
     k.n_days = day == 1 ? 3 : 2;
     print_field(&k, &k.d[2], "1er");
     return add_dates_of_month(&k, words_months[month - 1], false);
+}
+
+/* The numbers of a date as its digits stand: three fields, or eight digits in a row. */
+struct date_numbers {
+    uint64_t of[3];
+    size_t n_digits[3];
+};
+
+static struct date_numbers numbers_of(struct str da)
+{
+    struct date_numbers out = { 0 };
+    size_t n = 0;
+    for (size_t i = 0; i < da.n && n < ARRAY_LEN(out.of); i++) {
+        if (!is_digit(da.p[i])) {
+            n += out.n_digits[n] > 0;
+            continue;
+        }
+        if (out.n_digits[n] < 8) {
+            out.of[n] = out.of[n] * 10 + (uint64_t)(da.p[i] - '0');
+            out.n_digits[n]++;
+        }
+    }
+    return out;
+}
+
+static bool is_month_day(uint64_t month, uint64_t day)
+{
+    return month >= 1 && month <= 12 && day >= 1 && day <= 31;
+}
+
+/* Day and month before the year, in either order. */
+static bool add_day_before_year(struct residue *r, uint64_t a, uint64_t b, uint64_t year, struct pixl_error *err)
+{
+    if (year < 1800 || year > 2099)
+        return true;
+    return (!is_month_day(b, a) || add_day(r, year, b, a, err)) &&
+           (a == b || !is_month_day(a, b) || add_day(r, year, a, b, err));
+}
+
+bool residue_add_birth_date(struct residue *r, struct str da, struct pixl_error *err)
+{
+    const struct date_numbers d = numbers_of(da);
+    const uint64_t a = d.of[0], b = d.of[1], c = d.of[2];
+    if (d.n_digits[0] == 8 && a / 10000 >= 2 && is_month_day(a / 100 % 100, a % 100))
+        return add_day(r, a / 10000, a / 100 % 100, a % 100, err);
+    if (d.n_digits[0] == 8)
+        return add_day_before_year(r, a / 1000000, a / 10000 % 100, a % 10000, err);
+    if (d.n_digits[0] == 4 && a >= 2 && is_month_day(b, c)) /* 1970.01.31 of old files */
+        return add_day(r, a, b, c, err);
+    return d.n_digits[2] != 4 || add_day_before_year(r, a, b, c, err);
 }

@@ -75,7 +75,7 @@ static bool add_words(struct residue *r, enum word_class class, uint16_t *number
     static const unsigned flags[WORD_CLASSES] = {
         [WORD_STOP] = CELL_STOP,   [WORD_STOP_PERSON] = CELL_STOP_PERSON,
         [WORD_PLACE] = CELL_PLACE, [WORD_ORDINARY] = CELL_ORDINARY,
-        [WORD_CODE] = CELL_CODE,
+        [WORD_CODE] = CELL_CODE,   [WORD_STOP_TITLED] = CELL_STOP | CELL_TITLED,
     };
     struct str rest = str_of(words_of[class]), word;
     for (bool more = true; more;) {
@@ -253,13 +253,6 @@ static bool see_run(struct text_check *k, const struct token *t)
 
 static bool see_joined(struct text_check *k, const struct token *t)
 {
-    if (k->t->form == RESIDUE_CODE) { /* short ones are codes by nature: "M", "AX" */
-        bool is_searched = t->n >= ID_MIN && t->n <= JOINED_MAX;
-        k->allowed |= IDENTITY_PATIENT & ~k->t->exempt;
-        bool ok = !is_searched || !t->has_letter || see(k, token_hash_as(t->hash, TOKEN_AS_CODE), IDENTITY_PATIENT);
-        k->allowed &= ~(unsigned)NAMES;
-        return ok && (!is_searched || t->runs < 2 || see(k, t->hash, IDENTITY_IDS));
-    }
     if (k->listed->n > 0 && !see_listed_end(k, t))
         return false;
     if (t->n < ID_MIN)
@@ -283,9 +276,9 @@ static bool see_token(void *ctx, const struct token *t)
                see(k, t->hash, IDENTITY_IDS | (t->has_letter ? NAMES : 0) | (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
     case TOKEN_GRAM2:
         return see(k, t->hash, IDENTITY_IDS | NAMES);
-    case TOKEN_GRAM3:
-        return see(k, t->hash, IDENTITY_IDS | IDENTITY_DATE);
-    case TOKEN_SHORT_DATE: return see(k, t->hash, IDENTITY_DATE);
+    case TOKEN_GRAM3: return see(k, t->hash, IDENTITY_IDS | NAMES | IDENTITY_DATE);
+    case TOKEN_SHORT_DATE:
+    case TOKEN_DAY: return see(k, t->hash, IDENTITY_DATE);
     case TOKEN_JOINED: return see_joined(k, t);
     case TOKEN_UID:
         return see(k, t->hash, IDENTITY_UID);
@@ -293,12 +286,76 @@ static bool see_token(void *ctx, const struct token *t)
     return true;
 }
 
-/* Values of IS and DS: whole numbers only, so that "0.30761719" is no id, and only such as are hardly measured. */
-static bool see_number(void *ctx, const struct token *t)
+static bool see_code_name(struct text_check *k, uint64_t hash)
+{
+    k->allowed |= IDENTITY_PATIENT & ~k->t->exempt;
+    bool ok = see(k, hash, IDENTITY_PATIENT);
+    k->allowed &= ~(unsigned)NAMES;
+    return ok;
+}
+
+/* Values of CS.  Short words are codes by nature: "M", "AX". */
+static bool see_code(void *ctx, const struct token *t)
 {
     struct text_check *k = ctx;
-    return t->kind != TOKEN_JOINED || t->runs != 1 || t->n < NUMBER_ID_MIN || t->has_letter ||
-           see(k, t->hash, IDENTITY_IDS | (t->n == 8 ? IDENTITY_DATE : 0));
+    const bool is_searched = t->n >= ID_MIN && t->n <= JOINED_MAX;
+    switch (t->kind) {
+    case TOKEN_RUN:
+    case TOKEN_LETTERS:
+    case TOKEN_COMPOUND:
+    case TOKEN_JOINED:
+        if (is_searched && t->has_letter && !see_code_name(k, token_hash_as(t->hash, TOKEN_AS_CODE)))
+            return false;
+        if (t->kind == TOKEN_JOINED)
+            return !is_searched || t->runs < 2 || see(k, t->hash, IDENTITY_IDS);
+        break;
+    case TOKEN_GRAM2:
+    case TOKEN_GRAM3:
+        if (!see_code_name(k, t->hash))
+            return false;
+        break;
+    default: break;
+    }
+    return see_token(k, t);
+}
+
+/* Values of IS and DS: whole numbers only, so that "0.30761719" is no id, and only such as are hardly measured. */
+static bool see_number(struct text_check *k, struct str number)
+{
+    return number.n < NUMBER_ID_MIN ||
+           see(k, token_hash_run(k->r->seed, number), IDENTITY_IDS | (number.n == 8 ? IDENTITY_DATE : 0));
+}
+
+/* The digits of "+0123456" and "123456.0"; none: it is no whole number. */
+static struct str whole_number(struct str s)
+{
+    s = str_trim(dicom_uid_trim(s));
+    if (s.n > 0 && (s.p[0] == '+' || s.p[0] == '-'))
+        s = (struct str){ s.p + 1, s.n - 1 };
+    size_t n = 0;
+    while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9')
+        n++;
+    for (size_t i = n; i < s.n; i++)
+        if (s.p[i] != (i == n ? '.' : '0'))
+            return (struct str){ 0 };
+    return (struct str){ s.p, n };
+}
+
+static bool check_numbers(struct text_check *k)
+{
+    struct str rest = k->t->text, one;
+    for (bool more = true; more;) {
+        more = str_split(rest, '\\', &one, &rest);
+        one = whole_number(one);
+        if (!see_number(k, one))
+            return false;
+        size_t zeros = 0;
+        while (zeros < one.n && one.p[zeros] == '0')
+            zeros++;
+        if (zeros > 0 && !see_number(k, (struct str){ one.p + zeros, one.n - zeros }))
+            return false;
+    }
+    return true;
 }
 
 static bool see_uid(void *ctx, const struct token *t)
@@ -578,13 +635,10 @@ bool residue_check(struct residue *r, const struct residue_text *t,
                             .err = err };
     unsigned options = TOKEN_WITH_UIDS | TOKEN_WITH_GRAMS | (t->is_multi ? TOKEN_MULTI : 0);
     switch (t->form) {
-    case RESIDUE_CODE:
-        k.allowed &= ~(unsigned)NAMES;
-        return token_each(t->text, r->seed, options, see_token, &k);
+    case RESIDUE_CODE: k.allowed &= ~(unsigned)NAMES; return token_each(t->text, r->seed, options, see_code, &k);
     case RESIDUE_TEXT:
     case RESIDUE_NAME: return check_text(&k, options);
-    case RESIDUE_NUMBERS:
-        return token_each(t->text, r->seed, TOKEN_MULTI, see_number, &k);
+    case RESIDUE_NUMBERS: return check_numbers(&k);
     case RESIDUE_DATE:
         k.allowed &= IDENTITY_DATE;
         return check_dates(&k);

@@ -5,10 +5,12 @@
  *
  *   ids      joined form as a whole run, compound or value; 2 or 3 runs in a row, of digits 4; shorter than 4: only as
  *            a whole value; numbers of 6 or more also glued to letters ("x4711-0815"), without their own letters when
- *            they are no date, or leading zeros
+ *            they are no date, or leading zeros; from 7 digits also alone between others
+ *            ("HOSP/1234567/A")
  *   names    words of 3 or more (2 ideographs), hyphenated words joined, two words of a name in a row; words that are
  *            others too only where they are meant as a name (words.h); shorter than 3: only as a whole value; family
- *            and given name joined, or with an initial; "ü" also as "ue" and the other way; Chinese, Japanese and Korean
+ *            and given name joined, or with an initial; each of several words as one; a patient's of 2 letters behind
+ *            a title; "ü" also as "ue" and the other way; Chinese, Japanese and Korean
  *            family names and whole names also in the midst of a text without gaps; in texts also, from 5 letters, words
  *            that begin with a capital inside another, what stands before a modality, letters with a blank between each
  *   dates    the birth date as 19700131, 31.01.1970, 1/31/1970, 31/1/70, 31 Jan 1970, 31st of January 1970, and so in
@@ -50,10 +52,10 @@ PIXL_MUST_CHECK bool residue_add_birth_date(struct residue *r, struct str da, st
 PIXL_MUST_CHECK bool residue_add_uid(struct residue *r, struct str uid, struct pixl_error *err);
 
 enum residue_form {
-    RESIDUE_TEXT,    /* free text, possibly many values */
-    RESIDUE_NAME,    /* PN: as text, and words that elsewhere are no names */
-    RESIDUE_CODE,    /* CS: of names only the patient's, as a whole value, that no standard defines */
-    RESIDUE_NUMBERS, /* IS, DS: whole numbers of 6 digits or more as ids */
+    RESIDUE_TEXT, /* free text, possibly many values */
+    RESIDUE_NAME, /* PN: as text, and words that elsewhere are no names */
+    RESIDUE_CODE, /* CS: of names only the patient's: two words in a row, or one of 4 that no standard defines */
+    RESIDUE_NUMBERS, /* IS, DS: whole numbers of 6 digits or more as ids, whatever their sign, zeros before and ".0" behind */
     RESIDUE_DATE,    /* DA, DT: dates only */
     RESIDUE_UIDS,    /* UI; the standard's own are let pass */
     RESIDUE_BINARY,  /* bytes of unknown meaning: whatever is printable in them */

@@ -14,6 +14,7 @@ enum cell_flags { /* beside enum identity in cell.needle */
                   CELL_CODE = 1u << 10,
                   CELL_PLACE = 1u << 11,
                   CELL_ORDINARY = 1u << 12,
+                  CELL_TITLED = 1u << 13,
                   CELL_LISTED = CELL_PLACE | CELL_ORDINARY,
 };
 struct cell {

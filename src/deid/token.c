@@ -65,7 +65,15 @@ uint64_t token_hash_uid(uint64_t seed, struct str uid)
     return uid_end(h);
 }
 
-enum { GROUPS = 4, DIGITS_MIN = 6, BARE_MIN = 5, DIGITS_MAX = 20, SHORT_DATE_MIN = 4, SHORT_DATE_MAX = 6 };
+enum {
+    GROUPS = 4,
+    DIGITS_MIN = 6,
+    BARE_MIN = 5,
+    DIGITS_MAX = 20,
+    SHORT_DATE_MIN = 4,
+    SHORT_DATE_MAX = 6,
+    DAY_DIGITS = 8
+};
 
 /* A hash under construction, with what was put into it. */
 struct part {
@@ -83,6 +91,7 @@ struct cutter {
     struct part digits;          /* in a row, inside a run that has letters */
     struct part bare;            /* the run, when it is digits and begins with zeros, without these */
     bool has_zeros;
+    struct part day;                /* the first eight digits of a run that begins with them */
     struct part groups[GROUPS - 1]; /* joined runs of digits that end with the run before; newest, and shortest, first */
     unsigned n_groups;
     uint64_t before[2];          /* hashes of the runs before, newest first */
@@ -150,6 +159,8 @@ static bool end_number(struct cutter *k)
         return end_digits(k);
     }
     bool ok = k->bare.n < BARE_MIN || give(k, TOKEN_DIGITS, &k->bare);
+    if (ok && (k->options & TOKEN_WITH_PARTS) && (k->run.n == 12 || k->run.n == 14))
+        ok = give(k, TOKEN_DAY, &k->day);
     if (k->options & TOKEN_WITH_GRAMS) {
         for (unsigned i = 0; ok && i < k->n_groups; i++)
             ok = k->groups[i].n < DIGITS_MIN || k->groups[i].n > DIGITS_MAX || give(k, TOKEN_DIGITS, &k->groups[i]);
@@ -430,6 +441,8 @@ static void add_digit(struct cutter *k, uint32_t c)
         part_add(&k->digits, c, FOLD_DIGIT);
     else if (k->has_zeros && (c != '0' || k->bare.n > 0))
         part_add(&k->bare, c, FOLD_DIGIT);
+    if (k->run.n == DAY_DIGITS)
+        k->day = k->run;
     for (unsigned i = 0; i < k->n_groups; i++)
         part_add(&k->groups[i], c, FOLD_DIGIT);
 }

@@ -27,6 +27,7 @@ enum token_kind {
     TOKEN_GRAM2,
     TOKEN_GRAM3,      /* two or three runs in a row, whatever stands between; another hash than any run's */
     TOKEN_SHORT_DATE, /* "4/7/61": a compound of three numbers, 4 to 6 digits; another hash than any run's */
+    TOKEN_DAY,        /* the first 8 of 12 or 14 digits: "19610704120000"; with TOKEN_WITH_PARTS */
     TOKEN_STRETCH,    /* inside a run of Chinese, Japanese or Korean: what is of one script, or ends before a
                                   * form of address; 2 characters, of kana 3 */
     TOKEN_PART,       /* inside such a run: any 2 Han characters or syllables of Hangul,
@@ -40,7 +41,7 @@ enum token_kind {
 struct token {
     enum token_kind kind;
     uint64_t
-        hash; /* equal kinds of text give equal hashes: RUN, LETTERS, DIGITS, COMPOUND, STRETCH, WITHIN, JOINED share theirs */
+        hash; /* equal kinds of text give equal hashes: RUN, LETTERS, DIGITS, COMPOUND, DAY, STRETCH, WITHIN, JOINED share theirs */
     uint32_t n;                  /* characters after folding; ideographs count twice */
     uint32_t runs;               /* of JOINED, COMPOUND */
     bool has_letter, has_digit;

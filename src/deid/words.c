@@ -5,11 +5,12 @@
 /* clang-format off */
 const char *const words_of[WORD_CLASSES] = {
     [WORD_STOP] =
-        "patient patients page name unknown none test anonymous anonymized anonymised anonymize anon null "
+        "patient patients name unknown none test anonymous anonymized anonymised anonymize anon null "
         "phantom image images study studies series scan scans mri mra pet xray ct mr dicom sample samples "
-        "example demo male female adult and for with without not yes the from this that mrs miss sir prof phd "
-        "jun jnr snr iii esq herr frau von van der den del della dello des dos das ten ter les los las aus "
-        "dem het bin bint ibn abu zur zum und san protocol routine spiral tissue angio contrast matter cardiac",
+        "example demo female and for with without not yes the from this that mrs miss sir prof phd "
+        "jun jnr snr iii esq herr frau von van der den del della dello des dos ten ter los las aus "
+        "dem het bin bint ibn abu zur zum und protocol routine spiral tissue angio contrast matter cardiac",
+    [WORD_STOP_TITLED] = "page male adult das les san",
     [WORD_STOP_PERSON] =
         "tech technician technologist user admin administrator service doctor physician radiology radiologist "
         "operator hospital clinic department dept staff nurse group team system manufacturer medical imaging "
@@ -98,6 +99,11 @@ const char *const words_titles = "mr mrs ms miss dr prof sir herr frau hr mme ml
                                  "senor senora sig signor signora dhr mevr mevrouw meneer pani pana name names named "
                                  "surname lastname firstname vorname nachname familienname nom prenom nombre apellido "
                                  "cognome naam";
+
+/* Of two letters, that stand before anybody's name. */
+const char *const words_particles = "de la le da di do du el al af av zu am im of to te ap";
+
+const char *const words_titles_behind = "mrs miss prof herr frau mme madame monsieur senora signora mevrouw";
 
 const char *const words_months_english[12] = {
     "january jan", "february feb", "march mar",          "april apr",   "may",          "june jun",

@@ -62,7 +62,23 @@ static const struct residue_row forms[] = {
     DAY("19610811", "11th August 1961", true),
     DAY("19611204", "4 grudnia 1961", true),
     DAY("19860510", "昭和61年5月10日", true),
+    BORN("b 19610704120000", true),
+    BORN("196107041200", true),
+    DAY("04.07.1961", "4/7/1961", true),
+    DAY("04.07.1961", "19610704", true),
+    DAY("4.7.1961", "4 Jul 1961", true),
+    DAY("07/23/1961", "23 Jul 1961", true),
+    DAY("04071961", "19610704", true),
+    DAY("04071961", "1961-07-04", true),
+    DAY("1961-7-4", "19610704", true),
+    DAY("1961.07.04", "4 Jul 1961", true),
     /* Others. */
+    BORN("1961070412000", false), /* no time */
+    BORN("19610704120000123", false),
+    BORN("11961070412000", false),
+    DAY("04.07.1961", "5 Jul 1961", false),
+    DAY("45071961", "19610745", false),
+    DAY("4.7.61", "4 Jul 1961", false), /* of which century? */
     BORN("4th July 1962", false),
     BORN("14th July 1961", false),
     BORN("4 June 1961", false),
@@ -109,6 +125,36 @@ static void test_dates__and_numbers_with_letters_around(void)
     residue_rig_check(rows, ARRAY_LEN(rows));
 }
 
+#define WHOLE(id, text, found)                         \
+    {                                                  \
+        IDENTITY_MRN, id, text, RESIDUE_NUMBERS, found \
+    }
+
+static void test_dates__and_parts_of_numbers(void)
+{
+    static const struct residue_row rows[] = {
+        MRN("K12345", "pt K 12345", true),
+        MRN("K12345", "pt 12345", false),
+        MRN("K1234", "pt K 1234", false),
+        MRN("HOSP/12345678/A", "pt 12345678 knee", true),
+        MRN("HOSP/19931231/A", "19931231", false), /* a day */
+        MRN("HOSP/20240102103000", "20240102103000", false),
+        MRN("1.2.3680043.99", "3680043", false), /* a maker's */
+        MRN("HOSP/123456/A", "123456", false),
+        WHOLE("123456", "+0123456", true),
+        WHOLE("123456", "-123456", true),
+        WHOLE("123456", "1\\123456.0 ", true),
+        WHOLE("123456", "123456.", true),
+        WHOLE("0123456", "0123456", true),
+        WHOLE("123456", "123456.1", false),
+        WHOLE("123456", "0.123456", false),
+        WHOLE("123456", "0.00123456", false),
+        WHOLE("123456", "1234560", false),
+        WHOLE("12345", "00012345", false),
+    };
+    residue_rig_check(rows, ARRAY_LEN(rows));
+}
+
 /* The number behind an id's letters counts by itself, unless it could be when something was done. */
 static void test_dates__of_no_calendar_are_numbers(void)
 {
@@ -127,6 +173,7 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         TEST(test_dates__are_found_as_people_write_them),
         TEST(test_dates__and_numbers_with_letters_around),
+        TEST(test_dates__and_parts_of_numbers),
         TEST(test_dates__of_no_calendar_are_numbers),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));

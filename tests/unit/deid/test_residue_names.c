@@ -165,7 +165,25 @@ static void test_names__in_codes_are_the_patients_alone(void)
         IN(CODE, "Smithson^Abel", "SMITHSON ABEL", true),
         IN(CODE, "Smithson^Abel", "ABEL_SMITHSON", true),
         IN(CODE, "Smithson^Ann", "ANN", false), /* short ones are codes by nature */
-        IN(CODE, "Smithson^Ann", "SMITHSON_2", false),
+        IN(CODE, "Smithson^Ann", "SMITHSON_2", true),
+        IN(CODE, "Doeberg^Jane", "KNEE DOEBERG J", true),
+        IN(CODE, "Doeberg^Jane", "DOEBERG JANE LT", true),
+        IN(CODE, "Doeberg^Jane", "LT JANE KNEE", true),
+        IN(CODE, "Doeberg^Jane", "ORIGINAL\\PRIMARY\\MRS DOEBERG", true),
+        IN(CODE, "Doeberg^Jane", "KNEE DOEBERGER", false),
+        IN(CODE, "O'Brien^Ann", "KNEE O_BRIEN", true),
+        IN(CODE, "De Souza^Ann", "KNEE DESOUZA", true),
+        IN(CODE, "Doe^Ann", "KNEE DOE ANN", true),
+        IN(CODE, "Doe^Ann", "ANN_DOE_KNEE", true),
+        IN(CODE, "Doe^Ann", "KNEE MR DOE", true),
+        IN(CODE, "Doe^Ann", "KNEE DOE", false), /* short */
+        IN(CODE, "Young^Ann", "KNEE MR YOUNG", true),
+        IN(CODE, "Young^Ann", "YOUNG ANN", true),
+        IN(CODE, "Young^Ann", "KNEE YOUNG ADULT", false),
+        IN(CODE, "Head^Ann", "HEAD FIRST", false),
+        IN(CODE, "Lumbar^Ann", "LUMBAR SPINE", false),
+        IN(CODE, "Planar^Ann", "ECHO PLANAR\\ECHO", false),
+        { IDENTITY_PERSON, "Smithson^Abel", "KNEE SMITHSON ABEL", RESIDUE_CODE, false },
         IN(CODE, "Axial^Ann", "AXIAL", false),
         IN(CODE, "Primary^Ann", "ORIGINAL\\PRIMARY\\AXIAL", false),
         IN(CODE, "Head^Ann", "HEAD", false),
@@ -217,6 +235,67 @@ static void test_names__inside_words_and_letters_apart(void)
         IN(NAME, "Mueller^Anna", "CTMueller^X", true),
         IN(BINARY, "Mueller^Anna", "CTMuellerX\n", true),
         IN(BINARY, "Mueller^Anna", "\1\2CTMuellerX\3", false), /* makers write so */
+    };
+    CHECK_ROWS(rows);
+}
+
+static void test_names__of_several_words_are_written_as_one(void)
+{
+    static const struct residue_row rows[] = {
+        NAME("De Souza^Ana", "Desouza knee", true),
+        NAME("De Souza Ana", "DeSouza", true),
+        NAME("Van den Berg^X", "Vandenberg knee", true),
+        NAME("Mac Donald^X", "MacDonald knee", true),
+        NAME("Al Mansour^X", "Almansour", true),
+        NAME("O Brien^X", "OBrien", true),
+        NAME("Doe^Mary Jane", "maryjane knee", true),
+        PERSON("Van den Berg^X", "Vandenberg", true),
+        NAME("An Na^X", "anna", false),         /* too short */
+        NAME("Doe^Li Ver", "the liver", false), /* a word */
+        NAME("De Souza^Ana", "Souzade", false),
+        NAME("Van den Berg^X", "Vandenberghe", false),
+    };
+    CHECK_ROWS(rows);
+}
+
+static void test_names__that_are_words_count_beside_titles_and_initials(void)
+{
+    static const struct residue_row rows[] = {
+        NAME("Young^Adam", "YOUNG,A knee", true),
+        NAME("Young^Adam", "YOUNG A", true),
+        NAME("Young^Adam", "Mr A. Young knee", true),
+        NAME("Young^Adam", "Mr A Young", true),
+        NAME("Young^Adam", "a young man", false),
+        NAME("Young^Adam", "Young, I.", false), /* another's */
+        NAME("Young^Ian", "Young, I. knee", true),
+        NAME("Young^Ian", "Dr. I. Young", true),
+        NAME("Young^Ian", "when I young", false),
+        NAME("Green^Amy", "for MrsGreen today", true),
+        NAME("Green^Amy", "mrsgreen", true),
+        NAME("Green^Amy", "MrsGreenfield", false),
+        NAME("Green^Amy", "Green (Mrs)", true),
+        NAME("Green^Amy", "Dr. med. Green", true),
+        NAME("Green^Amy", "med green light", false),
+        NAME("Green^Amy", "Green's knee", true),
+        NAME("Green^Amy", "greens and green tea", false),
+        NAME("Hand^Kim", "hand MR", false), /* how it was imaged */
+        NAME("Hand^Kim", "the hand's bones", false),
+        PERSON("Green^Bo", "Mrs Green", true),
+        PERSON("Green^Bo", "Green's knee", false),
+        NAME("Page^Jim", "Mr Page knee", true),
+        NAME("Page^Jim", "page 3", false),
+        NAME("Page^Jim", "PAGE", false),
+        NAME("Male^Joe", "Prof Male", true),
+        NAME("Male^Joe", "adult male", false),
+        NAME("Test^Joe", "MR test", false),
+        PERSON("Page^Jim", "Mr Page", false),
+        NAME("Li^Wu", "Mr Li knee", true),
+        NAME("Ng^An", "seen by Dr Ng", true),
+        NAME("Li^Wu", "the li ion", false),
+        NAME("Li^Wu", "Mr Lin", false),
+        NAME("de Souza^Ana", "Mr de Boer", false), /* a particle */
+        NAME("von Berg^Ana", "Herr von Boer", false),
+        PERSON("Li^Wu", "Mr Li knee", false),
     };
     CHECK_ROWS(rows);
 }
@@ -285,6 +364,8 @@ int main(int argc, char **argv)
         TEST(test_names__in_decoded_bytes_count_where_they_are_written),
         TEST(test_names__inside_words_and_letters_apart),
         TEST(test_names__in_addresses_and_mail),
+        TEST(test_names__of_several_words_are_written_as_one),
+        TEST(test_names__that_are_words_count_beside_titles_and_initials),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }
