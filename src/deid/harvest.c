@@ -4,13 +4,29 @@
  * description is what stands in a dropped name.  Ids and dates count by the meaning of their tag. */
 #include "study_internal.h"
 
-static bool add_values(struct deid_study *s, struct str text, enum identity kind, struct pixl_error *err)
+/* Procedures and their steps are often numbered from 1, or named as what is done ("BRAIN"). */
+static bool may_be_nobodys(uint32_t tag)
+{
+    return tag == 0x00400009 || tag == 0x00400253 || tag == 0x00401001;
+}
+
+static bool is_long_number(struct str s)
+{
+    enum { NUMBER_MIN = 6 };
+    size_t n_digits = 0;
+    s = str_trim(s);
+    for (size_t i = 0; i < s.n; i++)
+        n_digits += s.p[i] >= '0' && s.p[i] <= '9';
+    return n_digits > 0 && (n_digits < s.n || n_digits >= NUMBER_MIN);
+}
+
+static bool add_values(struct deid_study *s, uint32_t tag, struct str text, enum identity kind, struct pixl_error *err)
 {
     struct str one;
     bool more = true;
     while (more) {
         more = str_split(text, '\\', &one, &text);
-        if (!residue_add_id(s->residue, one, kind, err))
+        if ((!may_be_nobodys(tag) || is_long_number(one)) && !residue_add_id(s->residue, one, kind, err))
             return false;
     }
     return true;
@@ -32,7 +48,7 @@ static bool harvest_one(struct instance *in, uint32_t i, unsigned kind, const st
         return false;
     bool ok = true;
     if (kind & IDENTITY_IDS)
-        ok = add_values(s, is_clean ? text : raw, (enum identity)kind, err);
+        ok = add_values(s, e->tag, is_clean ? text : raw, (enum identity)kind, err);
     else if (kind == IDENTITY_DATE)
         ok = residue_add_birth_date(s->residue, text, err);
     else
@@ -46,7 +62,7 @@ static bool harvest_one(struct instance *in, uint32_t i, unsigned kind, const st
 /* By the tag's meaning, whatever VR is written. */
 static unsigned kind_of(const struct dicom_element *e)
 {
-    if (e->vr == DICOM_VR_PN || DICOM_GROUP(e->tag) <= 0x0038) {
+    if (e->vr == DICOM_VR_PN || DICOM_GROUP(e->tag) <= 0x0040) {
         unsigned kind = scheme_identity_of(e->tag);
         if (kind != 0)
             return kind;

@@ -17,7 +17,15 @@ unsigned scheme_identity_of(uint32_t tag)
         return IDENTITY_STUDY_ID;
     case 0x00380010:             /* Admission ID */
     case 0x00101090:             /* Medical Record Locator */
-        return IDENTITY_ID;
+    case 0x00100033:             /* Patient's Birth Date in Alternative Calendar */
+    case 0x00102154:             /* Patient's Telephone Numbers */
+    case 0x00120040:             /* Clinical Trial Subject ID */
+    case 0x00380060:             /* Service Episode ID */
+    case 0x00402016:             /* Placer Order Number */
+    case 0x00402017:             /* Filler Order Number */
+    case 0x00400009:             /* Scheduled Procedure Step ID */
+    case 0x00400253:             /* Performed Procedure Step ID */
+    case 0x00401001: /* Requested Procedure ID */ return IDENTITY_ID;
     case DICOM_PATIENT_NAME: case DICOM_OTHER_PATIENT_NAMES: case DICOM_PATIENT_BIRTH_NAME:
     case 0x00101060:             /* Patient's Mother's Birth Name */
         return IDENTITY_PATIENT;

@@ -124,12 +124,27 @@ bool instance_decode(struct instance *in, uint32_t index, const struct dicom_cha
     return dicom_charset_decode(set, instance_vr(&in->f->elements[index]), in->arena, raw, out, clean, err);
 }
 
+/* Two bytes are one ideograph behind "ESC $ B" and its like.  A value or word that ends there was not written so: it has
+ * no blank, and must return to ASCII before its end (PS3.5 section 6.1.2.5.3). */
+static bool is_ascii_under_escape(struct str raw)
+{
+    const char *escape = raw.n > 0 ? memchr(raw.p, 0x1B, raw.n) : NULL;
+    bool is_double = false;
+    for (size_t i = escape != NULL ? (size_t)(escape - raw.p) : raw.n; i < raw.n; i++) {
+        if (raw.p[i] == 0x1B)
+            is_double = raw.n - i > 2 && raw.p[i + 1] == '$' && memchr("@AB(", raw.p[i + 2], 4) != NULL;
+        else if (is_double && (unsigned char)raw.p[i] <= ' ')
+            return true;
+    }
+    return is_double;
+}
+
 bool instance_is_raw_too(struct str raw, struct str text, bool is_clean)
 {
     bool is_ascii = true;
     for (size_t i = 0; i < raw.n; i++)
         is_ascii = is_ascii && (unsigned char)raw.p[i] < 0x80;
-    return text.p != raw.p && (!is_clean || (!is_ascii && str_is_utf8(raw)));
+    return text.p != raw.p && (!is_clean || (!is_ascii && str_is_utf8(raw)) || is_ascii_under_escape(raw));
 }
 
 bool instance_text(struct instance *in, uint32_t index, const struct dicom_charset *set, struct str *out,

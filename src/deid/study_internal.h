@@ -107,7 +107,8 @@ PIXL_MUST_CHECK bool instance_number(struct instance *in, uint32_t index, uint64
 /* The text of a value as UTF-8; *clean and what cannot be decoded: as dicom_charset_decode().  Fails: as dicom_value. */
 PIXL_MUST_CHECK bool instance_decode(struct instance *in, uint32_t index, const struct dicom_charset *set,
                                      struct str *out, bool *clean, struct pixl_error *err);
-/* Is raw, which gave text, to be compared as it is too?  When there are doubts, or it is UTF-8 whatever was said. */
+/* Is raw, which gave text, to be compared as it is too?  When there are doubts, or it is UTF-8 whatever was said, or
+ * a set of two bytes was called for and not left again. */
 bool instance_is_raw_too(struct str raw, struct str text, bool is_clean);
 /* As instance_decode(); a value that cannot be decoded comes back as it is. */
 PIXL_MUST_CHECK bool instance_text(struct instance *in, uint32_t index, const struct dicom_charset *set,

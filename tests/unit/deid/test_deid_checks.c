@@ -52,6 +52,52 @@ static void test_overrides__hold_for_their_manufacturer(void)
         pattern_free(overrides[i].manufacturer);
 }
 
+/* A number of the patient in an element that is dropped, and in one that is kept. */
+static void test_residue__knows_numbers_of_orders_and_episodes(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL };
+    static const struct {
+        uint32_t tag;
+        enum dicom_vr vr;
+        const char *value, *text;
+        enum deid_verdict verdict;
+    } rows[] = {
+        { 0x00402017, DICOM_VR_LO, "FIL998877", "for FIL998877", DEID_RESIDUE },
+        { 0x00402016, DICOM_VR_LO, "PL9988", "for pl 9988", DEID_EMIT },
+        { 0x00402016, DICOM_VR_LO, "PL9988", "for pl9988", DEID_RESIDUE },
+        { 0x00380060, DICOM_VR_LO, "AB998877", "for AB998877", DEID_RESIDUE },
+        { 0x00120040, DICOM_VR_LO, "SUB-0042", "for sub-0042", DEID_RESIDUE },
+        { 0x00102154, DICOM_VR_SH, "0176-5554433", "tel 0176 5554433", DEID_RESIDUE },
+        { 0x00100033, DICOM_VR_LO, "13400413", "born 1340-04-13", DEID_RESIDUE },
+        { 0x00401001, DICOM_VR_SH, "RPID5566", "RP RPID5566", DEID_RESIDUE },
+        { 0x00401001, DICOM_VR_SH, "556677", "RP 556677", DEID_RESIDUE },
+        { 0x00401001, DICOM_VR_SH, "1001", "1001 slices", DEID_EMIT },
+        { 0x00400009, DICOM_VR_SH, "BRAIN1", "brain1 scan", DEID_RESIDUE },
+        { 0x00400253, DICOM_VR_SH, "CEREBRUM", "cerebrum", DEID_EMIT }, /* what is done */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s / %s", rows[i].value, rows[i].text);
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        rig_start(&r);
+        struct dcm d;
+        dcm_begin(&d, true);
+        dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+        dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+        dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+        dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+        dcm_text(&d, 0x0008103E, DICOM_VR_LO, rows[i].text);
+        rig_patient(&d);
+        if (rows[i].tag < 0x00200000)
+            dcm_text(&d, rows[i].tag, rows[i].vr, rows[i].value);
+        rig_uids(&d);
+        if (rows[i].tag > 0x00200000)
+            dcm_text(&d, rows[i].tag, rows[i].vr, rows[i].value);
+        CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i].verdict);
+        dcm_done(&d);
+    }
+}
+
 /* One element beside the usual ones, kept, in an instance of Zimmermann^Aloysia, born 31 January 1970. */
 static void test_residue__is_found_where_it_stands(void)
 {
@@ -545,6 +591,9 @@ static void test_residue__reads_the_character_set(void)
         { "\\ISO 2022 IR 87", "Yamada^Tarou=\033$B;3ED\033(B^\033$BB@O:\033(B", "\033$B;3EDMM\033(B \377",
           DEID_RESIDUE },
         { "\\ISO 2022 IR 87", "Yamada^Tarou=\033$B;3ED\033(B^\033$BB@O:\033(B", "1 3ED 2", DEID_EMIT },
+        { "\\ISO 2022 IR 87", "Doe^Jane", "\033$BX^JANE^1234", DEID_RESIDUE },
+        { "\\ISO 2022 IR 87", "Doe^Jane", "\033$BXY DOE ;3\033(B", DEID_RESIDUE },
+        { "\\ISO 2022 IR 87", "Doe^Jane", "\033$B!!DOE!;3\033(B", DEID_EMIT }, /* ideographs */
         { "\\ISO 2022 IR 149", "Hong^Gildong=\033$)C\373\363^\033$)C\321\316\324\327",
           "\033$)C\373\363\321\316\324\327", DEID_RESIDUE },
         { "GB18030", "Wang^XiaoDong=\315\365^\320\241\266\253", "\315\365\320\241\266\253\305\256\312\277",
@@ -687,6 +736,7 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         TEST(test_overrides__hold_for_their_manufacturer),
         TEST(test_residue__is_found_where_it_stands),
+        TEST(test_residue__knows_numbers_of_orders_and_episodes),
         TEST(test_residue__bytes_of_unknown_vr_are_read_as_text),
         TEST(test_residue__bytes_are_read_in_the_character_set),
         TEST(test_residue__the_written_vr_hides_nothing),
