@@ -206,7 +206,7 @@ static bool check_piece(struct instance *in, const struct residue_text *t, const
            residue_check(s->residue, &decoded, write_place, place, err);
 }
 
-static bool check_pieces(struct instance *in, const struct residue_text *t, uint32_t salt,
+static bool check_pieces(struct instance *in, const struct residue_text *t, uint64_t salt,
                          const struct dicom_charset *set, struct element_place *place, struct pixl_error *err)
 {
     enum { PIECE_BYTES = 128 };
@@ -299,7 +299,8 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
         return true;
     if (is_hidden_sequence(t.text))
         return instance_refuse(in, STUDY_WHY_UNSUPPORTED_VALUE, i);
-    uint64_t key = study_value_key(s, e->tag ^ d->exempt, set, t.text);
+    const uint64_t salt = (uint64_t)e->tag << 32 | (uint32_t)d->exempt << 16 | (uint32_t)d->vr << 8 | d->dict_vr;
+    uint64_t key = study_value_key(s, salt, set, t.text);
     if (study_has_seen(s, key))
         return true;
     if (!is_regular(form, vr, t.text)) {
@@ -312,7 +313,7 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
     }
     struct element_place place = { in->f, i, counts };
     bool ok = form == RESIDUE_TEXT || form == RESIDUE_NAME ? check_text(in, i, &t, set, &place, err)
-              : form == RESIDUE_BINARY                     ? check_pieces(in, &t, e->tag ^ d->exempt, set, &place, err)
+              : form == RESIDUE_BINARY                     ? check_pieces(in, &t, salt, set, &place, err)
                                                            : residue_check(s->residue, &t, write_place, &place, err);
     if (!ok)
         return false;

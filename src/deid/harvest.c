@@ -40,7 +40,7 @@ static bool harvest_one(struct instance *in, uint32_t i, unsigned kind, const st
     struct str raw, text;
     if (!dicom_value(in->f, i, &raw, err))
         return false;
-    uint64_t key = study_value_key(s, e->tag ^ 0x80000000u, set, raw);
+    uint64_t key = study_value_key(s, (uint64_t)e->tag << 32 | UINT32_MAX, set, raw);
     if (study_has_seen(s, key))
         return true;
     bool is_clean;

@@ -210,12 +210,12 @@ static uint64_t hash_bytes(uint64_t seed, struct str s)
     return mix(mix(a, b), mix(c, d));
 }
 
-uint64_t study_value_key(const struct deid_study *s, uint32_t salt, const struct dicom_charset *set, struct str bytes)
+uint64_t study_value_key(const struct deid_study *s, uint64_t salt, const struct dicom_charset *set, struct str bytes)
 {
     uint64_t terms = set->n;
     for (unsigned i = 0; i < set->n && i < sizeof set->terms; i++)
         terms = terms * 257 + set->terms[i];
-    return hash_bytes(mix(s->cache_seed, terms << 32 | salt), bytes) | 1;
+    return hash_bytes(mix(mix(s->cache_seed, terms), salt), bytes) | 1;
 }
 
 bool study_has_seen(struct deid_study *s, uint64_t key)

@@ -122,8 +122,9 @@ PIXL_MUST_CHECK bool charset_stack_see(struct charset_stack *c, struct instance 
                                        struct pixl_error *err);
 const struct dicom_charset *charset_stack_top(const struct charset_stack *c, const struct dicom_element *e);
 
-/* Was this very value seen before, since the last hit?  Remembers it otherwise when told so. */
-uint64_t study_value_key(const struct deid_study *s, uint32_t salt, const struct dicom_charset *set, struct str bytes);
+/* Was this very value seen before, since the last hit?  Remembers it otherwise when told so.  salt: what it was seen as,
+ * since the same bytes are searched for more in one element than in another. */
+uint64_t study_value_key(const struct deid_study *s, uint64_t salt, const struct dicom_charset *set, struct str bytes);
 bool study_has_seen(struct deid_study *s, uint64_t key);
 void study_remember(struct deid_study *s, uint64_t key);
 /* uid: trimmed, not empty.  The standard's own come back as they are. */

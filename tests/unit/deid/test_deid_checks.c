@@ -487,6 +487,31 @@ static void test_residue__a_refused_instance_still_tells_what_it_knew(void)
     }
 }
 
+/* The same bytes of the same element, first as a code, where less counts. */
+static void test_residue__a_value_seen_as_a_code_is_searched_as_text(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL, RULE(0x0018, 0x5100, KEEP) };
+    rig_auto r;
+    rig_init(&r, rules, ARRAY_LEN(rules));
+    rig_start(&r);
+    for (int as_text = 0; as_text < 2; as_text++) {
+        struct dcm d;
+        dcm_begin(&d, true);
+        dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+        dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, as_text ? "1.2.3.2" : "1.2.3.1");
+        dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+        dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+        dcm_text(&d, 0x00081070, DICOM_VR_PN, "Rosenbaum^Theo");
+        rig_patient(&d);
+        dcm_text(&d, 0x00185100, as_text ? DICOM_VR_LO : DICOM_VR_CS, "ROSENBAUM");
+        rig_uids(&d);
+        test_row("%s", as_text ? "as text" : "as a code");
+        enum deid_verdict v = rig_run(&r, dcm_str(&d));
+        CHECK_INT(v, as_text ? DEID_RESIDUE : DEID_EMIT);
+        dcm_done(&d);
+    }
+}
+
 /* Filtered by its modality; or two values of one element, so that nobody knows which counts. */
 static void test_residue__an_instance_that_is_left_out_tells_too(void)
 {
@@ -744,6 +769,7 @@ int main(int argc, char **argv)
         TEST(test_residue__a_kept_name_may_be_anothers_too),
         TEST(test_residue__a_later_instance_finds_an_earlier_one),
         TEST(test_residue__a_refused_instance_still_tells_what_it_knew),
+        TEST(test_residue__a_value_seen_as_a_code_is_searched_as_text),
         TEST(test_residue__an_instance_that_is_left_out_tells_too),
         TEST(test_residue__another_patient_starts_anew_when_none_is_given),
         TEST(test_residue__one_study_under_two_patient_ids_is_one_study),
