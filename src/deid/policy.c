@@ -11,15 +11,15 @@ static const char *tells_of(uint32_t tag)
     static const uint32_t contacts[] = { 0x00101040 /* address */, 0x00102154 /* telephone */, 0x00102155 /* telecom */ };
     const struct dicom_dict_entry *entry = dicom_dict_find(tag);
     unsigned identity = scheme_identity_of(tag);
+    for (size_t i = 0; i < ARRAY_LEN(contacts); i++)
+        if (contacts[i] == tag)
+            return "it tells where the patient is found";
     if (identity & IDENTITY_DATE)
         return "it is the patient's day of birth";
     if (identity & IDENTITY_PATIENT)
         return "it names the patient";
     if (identity & IDENTITY_IDS)
         return "it is a number by which the hospital knows the patient or the study";
-    for (size_t i = 0; i < ARRAY_LEN(contacts); i++)
-        if (contacts[i] == tag)
-            return "it tells where the patient is found";
     return entry != NULL && entry->vr == DICOM_VR_PN ? "it names a person" : NULL;
 }
 

@@ -114,19 +114,23 @@ def data_set(values, size, structure, depth, block, coding, group_lengths=False)
 
 
 def pixels(values, coding, table):
-    """Image elements; of encapsulated ones three frames in four fragments, one of which looks like a delimiter."""
+    """Image elements; of encapsulated ones three frames, in three fragments of RLE or four of others, one of which looks like a
+    delimiter."""
     head = [El(0x00280002, "US", b"\1\0"), El(0x00280004, "CS", b"MONOCHROME2 "), El(0x00280010, "US", b"\4\0"),
             El(0x00280011, "US", b"\4\0"), El(0x00280100, "US", b"\x08\0"), El(0x00280101, "US", b"\x08\0"),
             El(0x00280102, "US", b"\7\0"), El(0x00280103, "US", b"\0\0")]
     if coding not in (RLE, JPEG_BASELINE):
         return head + [El(0x7FE00010, "OW", values.rnd.randbytes(16))]
-    parts = [b"\xfe\xff\xdd\xe0\0\0\0\0" + values.rnd.randbytes(20), values.rnd.randbytes(64), b"", values.rnd.randbytes(2)]
-    starts = [0, len(parts[0]) + 8, len(parts[0]) + len(parts[1]) + 24]
+    parts, frames = [b"\xfe\xff\xdd\xe0\0\0\0\0" + values.rnd.randbytes(20), values.rnd.randbytes(64), b"", values.rnd.randbytes(2)], [0, 1, 3]
+    if coding == RLE:                        # a segment of one literal run, PS3.5 annex G
+        runs = [b"\xfe\xff\xdd\xe0\0\0\0\0" + values.rnd.randbytes(8), values.rnd.randbytes(16), values.rnd.randbytes(16)]
+        parts, frames = [struct.pack("<16I", 1, 64, *[0] * 14) + b"\x0f" + run + b"\0" for run in runs], [0, 1, 2]
+    starts = [sum(len(p) + 8 for p in parts[:i]) for i in frames]
     basic = b"".join(struct.pack("<I", s) for s in starts) if table == "basic" else b""
     head.insert(2, El(0x00280008, "IS", b"3 "))
     if table == "extended":
         head += [El(0x7FE00001, "OV", b"".join(struct.pack("<Q", s) for s in starts)),
-                 El(0x7FE00002, "OV", struct.pack("<QQQ", len(parts[0]), len(parts[1]), len(parts[3])))]
+                 El(0x7FE00002, "OV", struct.pack("<QQQ", *(len(parts[i]) for i in frames)))]
     return head + [El(0x7FE00010, "OB", Fragments([basic, *parts]))]
 
 
