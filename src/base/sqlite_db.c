@@ -11,6 +11,7 @@
 #include "fs.h"
 
 struct sqlite_stmt {
+    struct sql_stmt base;
     struct sqlite_db *db;
     const char *sql;             /* the key: the caller's pointer */
     sqlite3_stmt *stmt;
@@ -18,10 +19,13 @@ struct sqlite_stmt {
 };
 
 struct sqlite_db {
+    struct sql base;
     sqlite3 *conn;
     struct sqlite_stmt **slots;  /* open addressing by the address of the text; capacity a power of two */
     size_t n, cap;
 };
+
+static const struct sql_ops sqlite_ops;
 
 /* Our code for a result code, and our own words: SQLite's can quote what the statement was given. */
 static enum pixl_code code_of(int rc, int sys)
@@ -119,6 +123,7 @@ bool sqlite_db_open(const char *path, int busy_ms, struct sqlite_db **out, struc
     sqlite_db_auto *db = calloc(1, sizeof *db);
     if (db == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "database");
+    db->base.ops = &sqlite_ops;
     int rc =
         sqlite3_open_v2(path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (rc != SQLITE_OK)
@@ -221,7 +226,7 @@ static bool prepare_new(struct sqlite_db *db, const char *sql, struct sqlite_stm
     struct sqlite_stmt *s = calloc(1, sizeof *s);
     if (s == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "database: statement");
-    *s = (struct sqlite_stmt){ .db = db, .sql = sql };
+    *s = (struct sqlite_stmt){ .base.ops = &sqlite_ops, .db = db, .sql = sql };
     const char *tail = NULL;
     int rc = sqlite3_prepare_v3(db->conn, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->stmt, &tail);
     if (rc != SQLITE_OK) {
@@ -343,3 +348,126 @@ bool sqlite_col_is_null(struct sqlite_stmt *s, int i)
 {
     return sqlite3_column_type(s->stmt, i) == SQLITE_NULL;
 }
+
+/* --- as sql.h has it ------------------------------------------------------------------------------------------- */
+
+struct sql *sqlite_db_sql(struct sqlite_db *db)
+{
+    return &db->base;
+}
+
+static struct sqlite_db *db_of(struct sql *db)
+{
+    assert(db->ops == &sqlite_ops);
+    return (struct sqlite_db *)db;
+}
+
+static struct sqlite_stmt *stmt_of(struct sql_stmt *s)
+{
+    assert(s->ops == &sqlite_ops);
+    return (struct sqlite_stmt *)s;
+}
+
+static bool ops_exec(struct sql *db, struct sql_text text, struct pixl_error *err)
+{
+    return text.sqlite == NULL || sqlite_db_exec(db_of(db), text.sqlite, err);
+}
+
+static bool ops_begin(struct sql *db, enum sql_begin how, struct pixl_error *err)
+{
+    return how == SQL_BEGIN_SNAPSHOT ? sqlite_db_exec(db_of(db), "BEGIN", err) : sqlite_db_begin(db_of(db), err);
+}
+
+static bool ops_commit(struct sql *db, struct pixl_error *err)
+{
+    return sqlite_db_commit(db_of(db), err);
+}
+
+static void ops_rollback(struct sql *db)
+{
+    sqlite_db_rollback(db_of(db));
+}
+
+static int64_t ops_changes(struct sql *db)
+{
+    return sqlite_db_changes(db_of(db));
+}
+
+static bool ops_prepare(struct sql *db, struct sql_text text, struct sql_stmt **out, struct pixl_error *err)
+{
+    struct sqlite_stmt *s;
+    if (!sqlite_db_prepare(db_of(db), text.sqlite, &s, err))
+        return false;
+    *out = &s->base;
+    return true;
+}
+
+static void ops_bind_i64(struct sql_stmt *s, int i, int64_t v)
+{
+    sqlite_bind_i64(stmt_of(s), i, v);
+}
+
+static void ops_bind_double(struct sql_stmt *s, int i, double v)
+{
+    sqlite_bind_double(stmt_of(s), i, v);
+}
+
+static void ops_bind_str(struct sql_stmt *s, int i, struct str v)
+{
+    sqlite_bind_str(stmt_of(s), i, v);
+}
+
+static bool ops_step(struct sql_stmt *s, bool *row, struct pixl_error *err)
+{
+    return sqlite_step(stmt_of(s), row, err);
+}
+
+static bool ops_run(struct sql_stmt *s, struct pixl_error *err)
+{
+    return sqlite_run(stmt_of(s), err);
+}
+
+static void ops_reset(struct sql_stmt *s)
+{
+    sqlite_reset(stmt_of(s));
+}
+
+static int64_t ops_col_i64(struct sql_stmt *s, int i)
+{
+    return sqlite_col_i64(stmt_of(s), i);
+}
+
+static double ops_col_double(struct sql_stmt *s, int i)
+{
+    return sqlite_col_double(stmt_of(s), i);
+}
+
+static struct str ops_col_str(struct sql_stmt *s, int i)
+{
+    return sqlite_col_str(stmt_of(s), i);
+}
+
+static bool ops_col_is_null(struct sql_stmt *s, int i)
+{
+    return sqlite_col_is_null(stmt_of(s), i);
+}
+
+static const struct sql_ops sqlite_ops = {
+    .exec = ops_exec,
+    .begin = ops_begin,
+    .commit = ops_commit,
+    .rollback = ops_rollback,
+    .changes = ops_changes,
+    .prepare = ops_prepare,
+    .bind_i64 = ops_bind_i64,
+    .bind_double = ops_bind_double,
+    .bind_str = ops_bind_str,
+    .step = ops_step,
+    .run = ops_run,
+    .run_later = ops_run, /* there is no way to the database that could be saved */
+    .reset = ops_reset,
+    .col_i64 = ops_col_i64,
+    .col_double = ops_col_double,
+    .col_str = ops_col_str,
+    .col_is_null = ops_col_is_null,
+};

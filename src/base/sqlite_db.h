@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "sql.h"
 #include "str.h"
 
 struct sqlite_db;
@@ -50,5 +51,8 @@ int64_t sqlite_col_i64(struct sqlite_stmt *s, int i);
 double sqlite_col_double(struct sqlite_stmt *s, int i);
 struct str sqlite_col_str(struct sqlite_stmt *s, int i);
 bool sqlite_col_is_null(struct sqlite_stmt *s, int i);
+
+/* The same connection as sql.h speaks to it; borrowed. */
+struct sql *sqlite_db_sql(struct sqlite_db *db);
 
 #endif

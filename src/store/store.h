@@ -9,7 +9,7 @@
  *
  * Owns: its connection and file; backends sqlite (postgres to come) behind store_backend.h.
  * Never: holds policy (what is retried, how long to wait); passes on a server's text, which quotes values.
- * Threads: any; the front door holds the one lock around the one connection. */
+ * Threads: any; the front door gives each call a session of its own, or lets it wait for one. */
 #ifndef PIXL_STORE_STORE_H
 #define PIXL_STORE_STORE_H
 
@@ -46,8 +46,9 @@ struct store_met {
     bool is_delivered;           /* all of them are exported or kept, with the series that it asks for */
 };
 struct store_populate;
-/* Rows go in by transactions of some thousands; after a crash the same cohort is simply populated again.  While a
- * populate is open this store does nothing else (the lock is held between begin and end by the calling thread).
+/* Rows go in by transactions of some thousands; after a crash the same cohort is simply populated again.  Between begin and
+ * end the populate holds a session: its thread calls nothing else of this store, and with SQLite, which has one session,
+ * the other threads wait.
  * dry: everything is rolled back at the end, so that *what tells what would happen. */
 PIXL_MUST_CHECK bool store_populate_begin(struct store *s, bool dry, struct store_populate **out, struct pixl_error *err);
 /* r must have passed study_request_check().  Keys are compared as given (trimmed).  Requests are the same when project, procedure, MRN,
@@ -227,7 +228,7 @@ struct store_extract_reader {
 PIXL_MUST_CHECK bool store_read_extract(struct store *s, struct str project, struct str extract_time,
                                         const struct store_extract_reader *r, struct pixl_error *err);
 
-/* Reports come in by transactions of some thousands, as rows do in a populate, and with the same lock. */
+/* Reports come in by transactions of some thousands, as rows do in a populate, and with a session held as there. */
 struct store_report_load;
 enum store_report_put {
     STORE_REPORT_NEW,

@@ -18,6 +18,8 @@
 
 #include <stdio.h>
 
+#include "study/state.h"
+
 /* CASE, as IN with more than two values builds a table of its own for each row that is written. */
 #define X(symbol, name, text, end) " WHEN '" name "' THEN 1"
 #define IS_STATE(column) "CASE " column STUDY_STATES(X) " ELSE 0 END"
@@ -167,11 +169,12 @@ enum { NEWEST = ARRAY_LEN(migrations), APPLICATION_ID = 0x5069786c };   /* "Pixl
 
 static bool read_number(struct sqlite_db *db, const char *sql, int64_t *out, struct pixl_error *err)
 {
-    stmt_auto *q = NULL;
+    struct sqlite_stmt *q = NULL;
     bool row;
     if (!sqlite_db_prepare(db, sql, &q, err) || !sqlite_step(q, &row, err))
         return false;
     *out = row ? sqlite_col_i64(q, 0) : 0;
+    sqlite_reset(q);
     return true;
 }
 

@@ -1,9 +1,9 @@
-/* The SQLite store: requests of a cohort come in.
+/* The store in SQL: requests of a cohort come in.
  *
- * Rows go in by transactions of BATCH; the number is large because the hash indexes take each row to another page, and
- * a transaction writes each page that it touched once.  An error rolls back what is not committed and breaks the
- * populate: every later call tells the first error, so that no half-stored row is ever committed. */
-#include "store_sqlite.h"
+ * Rows go in by transactions of batch_rows; for SQLite the number is large because the hash indexes take each row to
+ * another page, and a transaction writes each page that it touched once.  An error rolls back what is not committed and
+ * breaks the populate: every later call tells the first error, so that no half-stored row is ever committed. */
+#include "store_sql.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -12,18 +12,18 @@
 #include "store/key_hash.h"
 #include "store/series.h"
 
-enum { BATCH = 50000, NAME_MAX_BYTES = 4096 };
+enum { NAME_MAX_BYTES = 4096 };
 
 struct populate {
     struct store_populate base;
-    struct store_sqlite *s;
+    struct store_sql *s;
     bool dry, broken;
-    struct pixl_error why;       /* when broken */
-    int64_t n_rows;              /* in the open transaction */
-    struct buf slug, time;       /* the last project and time, and their rows: cohorts come sorted enough */
+    struct pixl_error why; /* when broken */
+    int64_t n_rows;        /* in the open transaction */
+    struct buf slug, time; /* the last project and time, and their rows: cohorts come sorted enough */
     int64_t extract_id, extract_time_id;
-    struct buf series;           /* of the request at hand, as a set */
-    int64_t *ids;                /* images that the request at hand asks for */
+    struct buf series; /* of the request at hand, as a set */
+    int64_t *ids;      /* images that the request at hand asks for */
     size_t n_ids, ids_room;
 };
 
@@ -37,26 +37,30 @@ static void free_populate(struct populate *p)
 }
 
 /* A populate is worth much cache and few checkpoints; all other work is not.  Page cache as sizes in KiB, negative. */
-static bool tune(struct store_sqlite *s, bool populating, struct pixl_error *err)
+static bool tune(struct store_sql *s, bool populating, struct pixl_error *err)
 {
-    return sqlite_db_exec(s->db, populating ? "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 50000"
-                                            : "PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 1000;"
-                                              " PRAGMA shrink_memory", err);
+    static const struct sql_text texts[] = {
+        { "PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 1000; PRAGMA shrink_memory", NULL, false },
+        { "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 50000", NULL, false },
+    };
+    return sql_exec(s->db, texts[populating], err);
 }
 
-bool store_sqlite_populate_begin(struct store *store, bool dry, struct store_populate **out, struct pixl_error *err)
+bool store_sql_populate_begin(struct store_session *store, bool dry, struct store_populate **out,
+                              struct pixl_error *err)
 {
-    struct store_sqlite *s = store_sqlite_of(store);
+    struct store_sql *s = store_sql_of(store);
     struct populate *p = calloc(1, sizeof *p);
     if (p == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "store: populate");
-    p->base.store = store;
+    p->base.session = store;
     p->s = s;
     p->dry = dry;
     buf_init(&p->slug, NAME_MAX_BYTES);
     buf_init(&p->time, NAME_MAX_BYTES);
     buf_init(&p->series, STORE_SERIES_MAX);
-    if (!tune(s, true, err) || !sqlite_db_begin(s->db, err)) {
+    if (!tune(s, true, err) || !store_sql_begin(s, STORE_LOCK_STUDIES, err)) {
+        sql_rollback(s->db);
         free_populate(p);
         return false;
     }
@@ -74,14 +78,11 @@ static bool remember(struct buf *b, struct str s)
 
 static bool insert_extract(struct populate *p, struct str slug, struct pixl_error *err)
 {
-    stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(p->s->db, "INSERT INTO extract (slug) VALUES (?1)", &q, err))
+    sql_stmt_auto *q = NULL;
+    if (!sql_prepare(p->s->db, SQL("INSERT INTO extract (slug) VALUES (?1) RETURNING extract_id"), &q, err))
         return false;
-    sqlite_bind_str(q, 1, slug);
-    if (!sqlite_run(q, err))
-        return false;
-    p->extract_id = sqlite_db_last_id(p->s->db);
-    return true;
+    sql_bind_str(q, 1, slug);
+    return store_sql_run_for_id(q, &p->extract_id, err);
 }
 
 static bool enter_project(struct populate *p, struct str slug, struct pixl_error *err)
@@ -91,7 +92,7 @@ static bool enter_project(struct populate *p, struct str slug, struct pixl_error
     p->extract_id = p->extract_time_id = 0;
     if (!remember(&p->slug, slug))
         return pixl_fail(err, PIXL_E_NOMEM, 0, "store: populate");
-    return store_sqlite_find_extract(p->s, slug, &p->extract_id, err) &&
+    return store_sql_find_extract(p->s, slug, &p->extract_id, err) &&
            (p->extract_id != 0 || insert_extract(p, slug, err));
 }
 
@@ -102,22 +103,23 @@ static bool enter_time(struct populate *p, struct str time, struct pixl_error *e
     p->extract_time_id = 0;
     if (!remember(&p->time, time))
         return pixl_fail(err, PIXL_E_NOMEM, 0, "store: populate");
-    stmt_auto *insert = NULL, *q = NULL;
+    sql_stmt_auto *insert = NULL, *q = NULL;
     bool got;
-    if (!sqlite_db_prepare(p->s->db,
-                           "INSERT INTO extract_time (extract_id, extract_time) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                           &insert, err) ||
-        !sqlite_db_prepare(
-            p->s->db, "SELECT extract_time_id FROM extract_time WHERE extract_id = ?1 AND extract_time = ?2", &q, err))
+    if (!sql_prepare(p->s->db,
+                     SQL("INSERT INTO extract_time (extract_id, extract_time) VALUES (?1, ?2) ON CONFLICT DO NOTHING"),
+                     &insert, err) ||
+        !sql_prepare(p->s->db,
+                     SQL("SELECT extract_time_id FROM extract_time WHERE extract_id = ?1 AND extract_time = ?2"), &q,
+                     err))
         return false;
-    sqlite_bind_i64(insert, 1, p->extract_id);
-    sqlite_bind_str(insert, 2, time);
-    sqlite_bind_i64(q, 1, p->extract_id);
-    sqlite_bind_str(q, 2, time);
-    if (!sqlite_run(insert, err) || !sqlite_step(q, &got, err))
+    sql_bind_i64(insert, 1, p->extract_id);
+    sql_bind_str(insert, 2, time);
+    sql_bind_i64(q, 1, p->extract_id);
+    sql_bind_str(q, 2, time);
+    if (!sql_run(insert, err) || !sql_step(q, &got, err))
         return false;
     assert(got);
-    p->extract_time_id = sqlite_col_i64(q, 0);
+    p->extract_time_id = sql_col_i64(q, 0);
     return true;
 }
 
@@ -136,31 +138,31 @@ static uint64_t hash_of_request(const struct populate *p, const struct study_req
     return store_key_hash(parts, ARRAY_LEN(parts));
 }
 
-static bool is_request(struct sqlite_stmt *q, const struct populate *p, const struct study_request *r)
+static bool is_request(struct sql_stmt *q, const struct populate *p, const struct study_request *r)
 {
-    return sqlite_col_i64(q, 1) == p->extract_time_id && sqlite_col_i64(q, 2) == r->procedure_occurrence_id &&
-           str_eq(sqlite_col_str(q, 3), phi_reveal(r->mrn)) &&
-           str_eq(sqlite_col_str(q, 4), phi_reveal(r->accession_number)) &&
-           str_eq(sqlite_col_str(q, 5), phi_reveal(r->study_uid)) && str_eq(sqlite_col_str(q, 6), buf_str(&p->series));
+    return sql_col_i64(q, 1) == p->extract_time_id && sql_col_i64(q, 2) == r->procedure_occurrence_id &&
+           str_eq(sql_col_str(q, 3), phi_reveal(r->mrn)) &&
+           str_eq(sql_col_str(q, 4), phi_reveal(r->accession_number)) &&
+           str_eq(sql_col_str(q, 5), phi_reveal(r->study_uid)) && str_eq(sql_col_str(q, 6), buf_str(&p->series));
 }
 
 static bool find_request(struct populate *p, const struct study_request *r, int64_t *id, uint64_t *free_hash,
                          struct pixl_error *err)
 {
     for (uint64_t hash = hash_of_request(p, r);; hash++) {
-        stmt_auto *q = NULL;
+        sql_stmt_auto *q = NULL;
         bool got;
-        if (!sqlite_db_prepare(p->s->db,
-                               "SELECT request_id, extract_time_id, procedure_occurrence_id, mrn, accession_number,"
-                               " study_uid, series_uids FROM request WHERE key_hash = ?1",
-                               &q, err))
+        if (!sql_prepare(p->s->db,
+                         SQL("SELECT request_id, extract_time_id, procedure_occurrence_id, mrn, accession_number,"
+                             " study_uid, series_uids FROM request WHERE key_hash = ?1"),
+                         &q, err))
             return false;
-        sqlite_bind_i64(q, 1, (int64_t)hash);
-        if (!sqlite_step(q, &got, err))
+        sql_bind_i64(q, 1, (int64_t)hash);
+        if (!sql_step(q, &got, err))
             return false;
         if (got && !is_request(q, p, r))
             continue;
-        *id = got ? sqlite_col_i64(q, 0) : 0;
+        *id = got ? sql_col_i64(q, 0) : 0;
         *free_hash = hash;
         return true;
     }
@@ -169,28 +171,25 @@ static bool find_request(struct populate *p, const struct study_request *r, int6
 static bool insert_request(struct populate *p, const struct study_request *r, uint64_t hash, int64_t now_us,
                            int64_t *id, struct pixl_error *err)
 {
-    stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(p->s->db,
-                           "INSERT INTO request (extract_time_id, key_hash, procedure_occurrence_id, study_date,"
-                           " priority, created_us, mrn, accession_number, study_uid, series_uids, participant_id)"
-                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                           &q, err))
+    sql_stmt_auto *q = NULL;
+    if (!sql_prepare(p->s->db,
+                     SQL("INSERT INTO request (extract_time_id, key_hash, procedure_occurrence_id, study_date,"
+                         " priority, created_us, mrn, accession_number, study_uid, series_uids, participant_id)"
+                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING request_id"),
+                     &q, err))
         return false;
-    sqlite_bind_i64(q, 1, p->extract_time_id);
-    sqlite_bind_i64(q, 2, (int64_t)hash);
-    sqlite_bind_i64(q, 3, r->procedure_occurrence_id);
-    sqlite_bind_i64(q, 4, r->study_date);
-    sqlite_bind_i64(q, 5, r->priority);
-    sqlite_bind_i64(q, 6, now_us);
-    sqlite_bind_str(q, 7, phi_reveal(r->mrn));
-    sqlite_bind_str(q, 8, phi_reveal(r->accession_number));
-    sqlite_bind_str(q, 9, phi_reveal(r->study_uid));
-    sqlite_bind_str(q, 10, buf_str(&p->series));
-    sqlite_bind_str(q, 11, r->participant_id);
-    if (!sqlite_run(q, err))
-        return false;
-    *id = sqlite_db_last_id(p->s->db);
-    return true;
+    sql_bind_i64(q, 1, p->extract_time_id);
+    sql_bind_i64(q, 2, (int64_t)hash);
+    sql_bind_i64(q, 3, r->procedure_occurrence_id);
+    sql_bind_i64(q, 4, r->study_date);
+    sql_bind_i64(q, 5, r->priority);
+    sql_bind_i64(q, 6, now_us);
+    sql_bind_str(q, 7, phi_reveal(r->mrn));
+    sql_bind_str(q, 8, phi_reveal(r->accession_number));
+    sql_bind_str(q, 9, phi_reveal(r->study_uid));
+    sql_bind_str(q, 10, buf_str(&p->series));
+    sql_bind_str(q, 11, r->participant_id);
+    return store_sql_run_for_id(q, id, err);
 }
 
 /* --- which studies a request asks for --------------------------------------------------------------------------- */
@@ -213,13 +212,13 @@ static bool add_id(struct populate *p, int64_t id, struct pixl_error *err)
     return true;
 }
 
-static bool add_ids(struct populate *p, struct sqlite_stmt *q, struct pixl_error *err)
+static bool add_ids(struct populate *p, struct sql_stmt *q, struct pixl_error *err)
 {
     bool got;
-    while (sqlite_step(q, &got, err)) {
+    while (sql_step(q, &got, err)) {
         if (!got)
             return true;
-        if (!add_id(p, sqlite_col_i64(q, 0), err))
+        if (!add_id(p, sql_col_i64(q, 0), err))
             return false;
     }
     return false;
@@ -227,10 +226,10 @@ static bool add_ids(struct populate *p, struct sqlite_stmt *q, struct pixl_error
 
 static bool images_of_request(struct populate *p, int64_t request, struct pixl_error *err)
 {
-    stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(p->s->db, "SELECT image_id FROM request_image WHERE request_id = ?1", &q, err))
+    sql_stmt_auto *q = NULL;
+    if (!sql_prepare(p->s->db, SQL("SELECT image_id FROM request_image WHERE request_id = ?1"), &q, err))
         return false;
-    sqlite_bind_i64(q, 1, request);
+    sql_bind_i64(q, 1, request);
     if (!add_ids(p, q, err))
         return false;
     return p->n_ids > 0 || pixl_fail(err, PIXL_E_CORRUPT, 0, "store: a request has no image");
@@ -240,17 +239,17 @@ static bool images_of_request(struct populate *p, int64_t request, struct pixl_e
 static bool follow_merge(struct populate *p, int64_t *image, struct pixl_error *err)
 {
     for (;;) {
-        stmt_auto *q = NULL;
+        sql_stmt_auto *q = NULL;
         bool got;
-        if (!sqlite_db_prepare(
-                p->s->db, "SELECT merged_into FROM image WHERE image_id = ?1 AND merged_into IS NOT NULL", &q, err))
+        if (!sql_prepare(p->s->db, SQL("SELECT merged_into FROM image WHERE image_id = ?1 AND merged_into IS NOT NULL"),
+                         &q, err))
             return false;
-        sqlite_bind_i64(q, 1, *image);
-        if (!sqlite_step(q, &got, err))
+        sql_bind_i64(q, 1, *image);
+        if (!sql_step(q, &got, err))
             return false;
         if (!got)
             return true;
-        *image = sqlite_col_i64(q, 0);
+        *image = sql_col_i64(q, 0);
     }
 }
 
@@ -259,16 +258,18 @@ static bool follow_merge(struct populate *p, int64_t *image, struct pixl_error *
  * first of the image: a study that a million rows ask for must not be gone through for each. */
 static bool add_siblings(struct populate *p, const struct study_request *r, int64_t image, struct pixl_error *err)
 {
-    stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(p->s->db, "SELECT image_id FROM request_image WHERE request_id ="
-                           " (SELECT r.request_id FROM request_image a CROSS JOIN request r USING (request_id)"
-                           " WHERE a.image_id = ?1 AND r.mrn = ?2 AND r.accession_number = ?3 AND r.study_uid = ?4"
-                           " LIMIT 1)", &q, err))
+    sql_stmt_auto *q = NULL;
+    if (!sql_prepare(p->s->db,
+                     SQL("SELECT image_id FROM request_image WHERE request_id ="
+                         " (SELECT r.request_id FROM request_image a CROSS JOIN request r USING (request_id)"
+                         " WHERE a.image_id = ?1 AND r.mrn = ?2 AND r.accession_number = ?3 AND r.study_uid = ?4"
+                         " LIMIT 1)"),
+                     &q, err))
         return false;
-    sqlite_bind_i64(q, 1, image);
-    sqlite_bind_str(q, 2, phi_reveal(r->mrn));
-    sqlite_bind_str(q, 3, phi_reveal(r->accession_number));
-    sqlite_bind_str(q, 4, phi_reveal(r->study_uid));
+    sql_bind_i64(q, 1, image);
+    sql_bind_str(q, 2, phi_reveal(r->mrn));
+    sql_bind_str(q, 3, phi_reveal(r->accession_number));
+    sql_bind_str(q, 4, phi_reveal(r->study_uid));
     return add_id(p, image, err) && add_ids(p, q, err);
 }
 
@@ -277,12 +278,12 @@ static bool images_of_study(struct populate *p, const struct study_request *r, u
                             struct pixl_error *err)
 {
     int64_t image = 0;
-    if (!phi_is_empty(r->study_uid) && !store_sqlite_find_found(p->s, p->extract_id, r->study_uid, &image, err))
+    if (!phi_is_empty(r->study_uid) && !store_sql_find_found(p->s, p->extract_id, r->study_uid, &image, err))
         return false;
     if (image != 0)
         return add_id(p, image, err);
     struct store_key key = { p->extract_id, r->mrn, r->accession_number, r->study_uid };
-    if (!store_sqlite_find_key(p->s, &key, &image, free_hash, err))
+    if (!store_sql_find_key(p->s, &key, &image, free_hash, err))
         return false;
     if (image == 0)
         return true;
@@ -294,46 +295,48 @@ static bool images_of_study(struct populate *p, const struct study_request *r, u
 /* What a request meets in an image that is there already. */
 struct meeting {
     bool differs, too_late, too_many, revived;
-    size_t n_delivered;          /* exported or kept, with the series that it asks for */
+    size_t n_delivered; /* exported or kept, with the series that it asks for */
 };
 
 static bool raise_priority(struct populate *p, int64_t image, int priority, struct pixl_error *err)
 {
-    stmt_auto *q = NULL;
-    if (!sqlite_db_prepare(p->s->db, "UPDATE image SET priority = ?2 WHERE image_id = ?1 AND priority < ?2", &q, err))
+    sql_stmt_auto *q = NULL;
+    if (!sql_prepare(p->s->db, SQL("UPDATE image SET priority = ?2 WHERE image_id = ?1 AND priority < ?2"), &q, err))
         return false;
-    sqlite_bind_i64(q, 1, image);
-    sqlite_bind_i64(q, 2, priority);
-    return sqlite_run(q, err);
+    sql_bind_i64(q, 1, image);
+    sql_bind_i64(q, 2, priority);
+    return sql_run(q, err);
 }
 
 static bool meet_image(struct populate *p, const struct study_request *r, int64_t image, int64_t now_us,
                        struct meeting *m, struct pixl_error *err)
 {
-    stmt_auto *q = NULL;
+    sql_stmt_auto *q = NULL;
     bool got;
-    if (!sqlite_db_prepare(p->s->db, "SELECT series_uids, pseudo_patient_id, priority, state IN ('held', 'adopted'),"
-                           " state IN ('exported', 'kept') FROM image WHERE image_id = ?1", &q, err))
+    if (!sql_prepare(p->s->db,
+                     SQL("SELECT series_uids, pseudo_patient_id, priority, state IN ('held', 'adopted'),"
+                         " state IN ('exported', 'kept') FROM image WHERE image_id = ?1"),
+                     &q, err))
         return false;
-    sqlite_bind_i64(q, 1, image);
-    if (!sqlite_step(q, &got, err))
+    sql_bind_i64(q, 1, image);
+    if (!sql_step(q, &got, err))
         return false;
     if (!got)
         return pixl_fail(err, PIXL_E_CORRUPT, 0, "store: a request names an image that is not there");
-    bool covers = series_covers(sqlite_col_str(q, 0), buf_str(&p->series));
-    m->differs |= !str_eq(sqlite_col_str(q, 1), r->participant_id);
-    m->n_delivered += covers && sqlite_col_i64(q, 4) != 0;
-    if (!covers && p->series.n > 0 && sqlite_col_str(q, 0).n + p->series.n >= STORE_SERIES_MAX) {
+    bool covers = series_covers(sql_col_str(q, 0), buf_str(&p->series));
+    m->differs |= !str_eq(sql_col_str(q, 1), r->participant_id);
+    m->n_delivered += covers && sql_col_i64(q, 4) != 0;
+    if (!covers && p->series.n > 0 && sql_col_str(q, 0).n + p->series.n >= STORE_SERIES_MAX) {
         m->too_many = true;
         return true;
     }
-    if (sqlite_col_i64(q, 2) < r->priority && !raise_priority(p, image, r->priority, err))
+    if (sql_col_i64(q, 2) < r->priority && !raise_priority(p, image, r->priority, err))
         return false;
-    if (covers && sqlite_col_i64(q, 3) == 0)
+    if (covers && sql_col_i64(q, 3) == 0)
         return true;
     struct store_widen w = { .series = buf_str(&p->series), .now_us = now_us };
     enum store_widened what;
-    if (!store_sqlite_widen(p->s, image, &w, &what, err))
+    if (!store_sql_widen(p->s, image, &w, &what, err))
         return false;
     m->too_late |= what == STORE_WIDEN_TOO_LATE;
     m->revived |= what == STORE_WIDEN_REVIVED;
@@ -363,7 +366,7 @@ static bool insert_image(struct populate *p, const struct study_request *r, uint
                                  .study_date = r->study_date,
                                  .priority = r->priority };
     int64_t id;
-    return store_sqlite_insert_image(p->s, &n, now_us, &id, err) && add_id(p, id, err);
+    return store_sql_insert_image(p->s, &n, now_us, &id, err) && add_id(p, id, err);
 }
 
 static bool add_row(struct populate *p, const struct study_request *r, int64_t now_us, enum store_added *what,
@@ -384,14 +387,18 @@ static bool add_row(struct populate *p, const struct study_request *r, int64_t n
     if (!(is_new ? insert_image(p, r, image_hash, now_us, err) : meet_images(p, r, now_us, &m, err)))
         return false;
     *met = (struct store_met){ m.differs, !is_new && m.n_delivered == p->n_ids };
-    *what = is_new ? STORE_ADDED_IMAGE : m.too_many ? STORE_TOO_MANY_SERIES : m.too_late ? STORE_TOO_LATE : m.revived ? STORE_REVIVED
-          : request != 0 ? STORE_KNOWN : STORE_ADDED_REQUEST;
+    *what = is_new         ? STORE_ADDED_IMAGE
+            : m.too_many   ? STORE_TOO_MANY_SERIES
+            : m.too_late   ? STORE_TOO_LATE
+            : m.revived    ? STORE_REVIVED
+            : request != 0 ? STORE_KNOWN
+                           : STORE_ADDED_REQUEST;
     if (request != 0 || m.too_many)
         return true;
     if (!insert_request(p, r, request_hash, now_us, &request, err))
         return false;
     for (size_t i = 0; i < p->n_ids; i++)
-        if (!store_sqlite_link(p->s, request, p->ids[i], err))
+        if (!store_sql_link(p->s, request, p->ids[i], err))
             return false;
     return true;
 }
@@ -400,7 +407,7 @@ static bool add_row(struct populate *p, const struct study_request *r, int64_t n
 
 static bool break_off(struct populate *p, const struct pixl_error *err)
 {
-    sqlite_db_rollback(p->s->db);
+    sql_rollback(p->s->db);
     p->broken = true;
     p->why = *err;
     return false;
@@ -414,33 +421,34 @@ static bool fail_broken(const struct populate *p, struct pixl_error *err)
 static bool end_batch(struct populate *p, struct pixl_error *err)
 {
     p->n_rows = 0;
-    return sqlite_db_commit(p->s->db, err) && sqlite_db_begin(p->s->db, err);
+    return sql_commit(p->s->db, err) && store_sql_begin(p->s, STORE_LOCK_STUDIES, err);
 }
 
-bool store_sqlite_populate_add(struct store_populate *base, const struct study_request *r, int64_t now_us,
-                               enum store_added *what, struct store_met *met, struct pixl_error *err)
+bool store_sql_populate_add(struct store_populate *base, const struct study_request *r, int64_t now_us,
+                            enum store_added *what, struct store_met *met, struct pixl_error *err)
 {
     struct populate *p = (struct populate *)base;
     enum store_added added = STORE_KNOWN;
     struct store_met m = { 0 };
     if (p->broken)
         return fail_broken(p, err);
-    if (!add_row(p, r, now_us, &added, &m, err) || (!p->dry && ++p->n_rows >= BATCH && !end_batch(p, err)))
+    if (!add_row(p, r, now_us, &added, &m, err) ||
+        (!p->dry && ++p->n_rows >= p->s->batch_rows && !end_batch(p, err)))
         return break_off(p, err);
     *what = added;
     *met = m;
     return true;
 }
 
-bool store_sqlite_populate_end(struct store_populate *base, struct pixl_error *err)
+bool store_sql_populate_end(struct store_populate *base, struct pixl_error *err)
 {
     struct populate *p = (struct populate *)base;
-    struct store_sqlite *s = p->s;
+    struct store_sql *s = p->s;
     bool ok = !p->broken || fail_broken(p, err);
     if (p->dry)
-        sqlite_db_rollback(s->db);
-    else if (ok && !sqlite_db_commit(s->db, err)) {
-        sqlite_db_rollback(s->db);
+        sql_rollback(s->db);
+    else if (ok && !sql_commit(s->db, err)) {
+        sql_rollback(s->db);
         ok = false;
     }
     free_populate(p);

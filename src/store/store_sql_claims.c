@@ -1,0 +1,323 @@
+/* The store in SQL: who works on what. */
+#include "store_sql.h"
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "store_sql_read.h"
+
+static enum study_state waiting_state(enum store_work w)
+{
+    return w == STORE_WORK_RETRIEVE ? STUDY_QUEUED : STUDY_DEIDENTIFIED;
+}
+
+static enum study_state claimed_state(enum store_work w)
+{
+    return w == STORE_WORK_RETRIEVE ? STUDY_RETRIEVING : STUDY_DELIVERING;
+}
+
+/* --- claim ----------------------------------------------------------------------------------------------------- */
+
+/* The first due row of one project.  A planner that cannot use the index makes this fail instead of slow. */
+#define FIRST_DUE(index, state)                                                                   \
+    "SELECT image_id, priority, study_date FROM image INDEXED BY " index " WHERE state = '" state \
+    "' AND not_before_us = 0"                                                                     \
+    " AND extract_id = ?1 AND (crashes > 0) = ?2 ORDER BY priority DESC, study_date, image_id LIMIT 1"
+static const char *const first_due[] = {
+    [STORE_WORK_RETRIEVE] = FIRST_DUE("image_queued", "queued"),
+    [STORE_WORK_DELIVER] = FIRST_DUE("image_deidentified", "deidentified"),
+};
+
+static const char EACH_EXTRACT[] = "SELECT extract_id, slug FROM extract";
+
+struct candidate {
+    int64_t id, priority, study_date; /* id 0: none */
+};
+
+static bool is_before(const struct candidate *a, const struct candidate *b)
+{
+    if (a->id == 0 || b->id == 0)
+        return a->id != 0;
+    if (a->priority != b->priority)
+        return a->priority > b->priority;
+    if (a->study_date != b->study_date)
+        return a->study_date < b->study_date;
+    return a->id < b->id;
+}
+
+static bool find_in_project(struct store_sql *s, const struct store_claim *c, int64_t extract_id, struct candidate *out,
+                            struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    bool got;
+    if (!sql_prepare(s->db, SQL(first_due[c->work]), &q, err))
+        return false;
+    sql_bind_i64(q, 1, extract_id);
+    sql_bind_i64(q, 2, c->suspects);
+    if (!sql_step(q, &got, err))
+        return false;
+    *out =
+        got ? (struct candidate){ sql_col_i64(q, 0), sql_col_i64(q, 1), sql_col_i64(q, 2) } : (struct candidate){ 0 };
+    return true;
+}
+
+static bool is_left_out(const struct str *without, size_t n_without, struct str slug)
+{
+    for (size_t i = 0; i < n_without; i++)
+        if (str_eq(slug, without[i]))
+            return true;
+    return false;
+}
+
+/* Project by project, so that the rows of one that is left out are never passed over. */
+static bool find_first(struct store_sql *s, const struct store_claim *c, int64_t *id, struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    struct candidate best = { 0 };
+    bool got;
+    if (!sql_prepare(s->db, SQL(EACH_EXTRACT), &q, err))
+        return false;
+    for (;;) {
+        if (!sql_step(q, &got, err))
+            return false;
+        if (!got)
+            break;
+        if (is_left_out(c->without_projects, c->n_without, sql_col_str(q, 1)))
+            continue;
+        struct candidate one;
+        if (!find_in_project(s, c, sql_col_i64(q, 0), &one, err))
+            return false;
+        if (is_before(&one, &best))
+            best = one;
+    }
+    *id = best.id;
+    return true;
+}
+
+/* A look without the write lock: most of the time there is nothing to do, and writers shall not queue up for that. */
+static bool is_anything_due(struct store_sql *s, const struct store_claim *c, bool *any, struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    if (!sql_prepare(s->db,
+                     SQL("SELECT 1 FROM image INDEXED BY image_waiting WHERE state = ?1 AND not_before_us > 0"
+                         " AND (not_before_us <= ?2 OR not_before_us > ?3) LIMIT 1"),
+                     &q, err))
+        return false;
+    sql_bind_str(q, 1, str_of(study_state_name(waiting_state(c->work))));
+    sql_bind_i64(q, 2, c->now_us);
+    sql_bind_i64(q, 3, c->now_us + STORE_PUT_OFF_MAX_US);
+    int64_t id;
+    if (!sql_step(q, any, err))
+        return false;
+    if (*any)
+        return true;
+    if (!find_first(s, c, &id, err))
+        return false;
+    *any = id != 0;
+    return true;
+}
+
+/* Puts the rows whose time has come among those that are due. */
+static bool end_waiting(struct store_sql *s, const struct store_claim *c, struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    if (!sql_prepare(s->db,
+                     SQL("UPDATE image INDEXED BY image_waiting SET not_before_us = 0 WHERE state = ?1"
+                         " AND not_before_us > 0 AND (not_before_us <= ?2 OR not_before_us > ?3)"),
+                     &q, err))
+        return false;
+    sql_bind_str(q, 1, str_of(study_state_name(waiting_state(c->work))));
+    sql_bind_i64(q, 2, c->now_us);
+    sql_bind_i64(q, 3, c->now_us + STORE_PUT_OFF_MAX_US);
+    return sql_run(q, err);
+}
+
+static bool claim_in(struct store_sql *s, const struct store_claim *c, struct arena *a, bool *got,
+                     struct store_image *out, struct pixl_error *err)
+{
+    int64_t id;
+    if (!end_waiting(s, c, err) || !find_first(s, c, &id, err))
+        return false;
+    *got = id != 0;
+    if (!*got)
+        return true;
+    struct store_row r;
+    if (!store_sql_get_row(s, id, &r, err))
+        return false;
+    struct store_change change = store_sql_change_of(&r, claimed_state(c->work), c->now_us);
+    change.fence = r.fence + 1;
+    change.owner = str_of(c->owner);
+    change.lease_until_us = c->now_us + c->lease_us;
+    return store_sql_change(s, &change, err) && store_sql_read_image(s, id, a, got, out, err);
+}
+
+bool store_sql_claim_next(struct store_session *store, const struct store_claim *c, struct arena *a, bool *got,
+                          struct store_image *out, struct pixl_error *err)
+{
+    struct store_sql *s = store_sql_of(store);
+    bool any;
+    if (!is_anything_due(s, c, &any, err))
+        return false;
+    if (!any) {
+        *got = false;
+        return true;
+    }
+    bool found = false;
+    struct store_image image;
+    bool ok =
+        store_sql_begin(s, STORE_LOCK_ROWS, err) && claim_in(s, c, a, &found, &image, err) && sql_commit(s->db, err);
+    if (!ok) {
+        sql_rollback(s->db);
+        return false;
+    }
+    if (found)
+        *out = image;
+    *got = found;
+    return true;
+}
+
+static bool next_due_in_project(struct store_sql *s, enum store_work work, int64_t extract_id, int64_t *due_us,
+                                struct pixl_error *err)
+{
+    static const char *const sql[] = {
+        [STORE_WORK_RETRIEVE] =
+            "SELECT EXISTS (SELECT 1 FROM image WHERE state = 'queued' AND not_before_us = 0 AND extract_id = ?1),"
+            " (SELECT min(not_before_us) FROM image WHERE state = 'queued' AND not_before_us > 0 AND extract_id = ?1)",
+        [STORE_WORK_DELIVER] = "SELECT EXISTS (SELECT 1 FROM image WHERE state = 'deidentified' AND not_before_us = 0 "
+                               "AND extract_id = ?1),"
+                               " (SELECT min(not_before_us) FROM image WHERE state = 'deidentified' AND not_before_us "
+                               "> 0 AND extract_id = ?1)",
+    };
+    sql_stmt_auto *q = NULL;
+    bool got;
+    if (!sql_prepare(s->db, SQL(sql[work]), &q, err))
+        return false;
+    sql_bind_i64(q, 1, extract_id);
+    if (!sql_step(q, &got, err))
+        return false;
+    assert(got);
+    *due_us = sql_col_i64(q, 0) != 0 ? 0 : sql_col_is_null(q, 1) ? INT64_MAX : sql_col_i64(q, 1);
+    return true;
+}
+
+bool store_sql_next_due(struct store_session *store, enum store_work work, const struct str *without, size_t n_without,
+                        int64_t *due_us, struct pixl_error *err)
+{
+    struct store_sql *s = store_sql_of(store);
+    sql_stmt_auto *q = NULL;
+    int64_t first = INT64_MAX;
+    if (!sql_prepare(s->db, SQL(EACH_EXTRACT), &q, err))
+        return false;
+    for (bool got;;) {
+        int64_t one;
+        if (!sql_step(q, &got, err))
+            return false;
+        if (!got)
+            break;
+        if (is_left_out(without, n_without, sql_col_str(q, 1)))
+            continue;
+        if (!next_due_in_project(s, work, sql_col_i64(q, 0), &one, err))
+            return false;
+        first = one < first ? one : first;
+    }
+    *due_us = first;
+    return true;
+}
+
+/* --- leases ---------------------------------------------------------------------------------------------------- */
+
+bool store_sql_renew_claims(struct store_session *store, const char *owner, int64_t lease_until_us,
+                            struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    if (!sql_prepare(store_sql_of(store)->db,
+                     SQL("UPDATE image SET lease_until_us = ?2 WHERE owner = ?1 AND owner <> ''"), &q, err))
+        return false;
+    sql_bind_str(q, 1, str_of(owner));
+    sql_bind_i64(q, 2, lease_until_us);
+    return sql_run(q, err);
+}
+
+/* A claim of another; *id 0: none.  Each one that was given back is no longer among them. */
+static bool next_lost(struct store_sql *s, const char *owner, int64_t ended_before_us, int64_t *id,
+                      struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    bool got;
+    if (!sql_prepare(s->db,
+                     SQL("SELECT image_id FROM image INDEXED BY image_claimed WHERE owner <> '' AND owner <> ?1"
+                         " AND lease_until_us < ?2 LIMIT 1"),
+                     &q, err))
+        return false;
+    sql_bind_str(q, 1, str_of(owner));
+    sql_bind_i64(q, 2, ended_before_us);
+    if (!sql_step(q, &got, err))
+        return false;
+    *id = got ? sql_col_i64(q, 0) : 0;
+    return true;
+}
+
+static bool recover_in(struct store_sql *s, const char *owner, int64_t ended_before_us, int64_t now_us, int64_t *n,
+                       struct pixl_error *err)
+{
+    for (;;) {
+        int64_t id;
+        struct store_row r;
+        if (!next_lost(s, owner, ended_before_us, &id, err))
+            return false;
+        if (id == 0)
+            return true;
+        if (!store_sql_get_row(s, id, &r, err))
+            return false;
+        bool retrieving = r.state == STUDY_RETRIEVING;
+        struct store_change c = store_sql_change_of(&r, retrieving ? STUDY_QUEUED : STUDY_DEIDENTIFIED, now_us);
+        c.reason = STUDY_WHY_LEASE_LOST;
+        c.crashes += retrieving;
+        c.fence = r.fence + 1; /* the lost worker, should it still live, hears STALE */
+        if (!store_sql_change(s, &c, err))
+            return false;
+        ++*n;
+    }
+}
+
+/* Rows that were held back by an outage are tried at once by who begins to work. */
+static bool end_outages(struct store_sql *s, struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    if (!sql_prepare(
+            s->db,
+            SQL("UPDATE image INDEXED BY image_waiting SET not_before_us = 0 WHERE state = ?1 AND not_before_us > 0"
+                " AND reason = ?2"),
+            &q, err))
+        return false;
+    static const enum study_state waiting[] = { STUDY_QUEUED, STUDY_DEIDENTIFIED };
+    for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {
+        sql_bind_str(q, 1, str_of(study_state_name(waiting[i])));
+        sql_bind_str(q, 2, str_of(study_reason_name(STUDY_WHY_UNAVAILABLE)));
+        if (!sql_run(q, err))
+            return false;
+    }
+    return true;
+}
+
+bool store_sql_recover_claims(struct store_session *store, const char *owner, bool all_others, int64_t now_us,
+                              int64_t *n, struct pixl_error *err)
+{
+    struct store_sql *s = store_sql_of(store);
+    int64_t id, moved = 0, ended_before_us = all_others ? INT64_MAX : now_us;
+    if (all_others && !end_outages(s, err))
+        return false;
+    if (!next_lost(s, owner, ended_before_us, &id, err))
+        return false;
+    if (id == 0) { /* the usual case needs no write lock */
+        *n = 0;
+        return true;
+    }
+    bool ok = store_sql_begin(s, STORE_LOCK_STUDIES, err) &&
+              recover_in(s, owner, ended_before_us, now_us, &moved, err) && sql_commit(s->db, err);
+    if (!ok)
+        sql_rollback(s->db);
+    else
+        *n = moved;
+    return ok;
+}
