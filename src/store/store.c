@@ -22,7 +22,7 @@ struct store {
     } slots[SESSIONS_MAX]; /* the first ops->sessions of them */
 };
 
-static const struct store_ops *const backends[] = { &store_sqlite_ops };
+static const struct store_ops *const backends[] = { &store_sqlite_ops, &store_postgres_ops };
 
 static void lock(struct store *s)
 {
@@ -134,7 +134,7 @@ bool store_open(const char *url, struct store **out, struct pixl_error *err)
             return open_backend(backends[i], url + n + 1, out, err);
     }
     /* The address itself is not told: one for a server holds a password. */
-    return pixl_fail(err, PIXL_E_INVALID, 0, "store: the address must begin with \"sqlite:\"");
+    return pixl_fail(err, PIXL_E_INVALID, 0, "store: the address must begin with \"sqlite:\" or \"postgresql:\"");
 }
 
 void store_close(struct store *s)

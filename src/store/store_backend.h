@@ -1,8 +1,8 @@
 /* store_backend.h - what a tracking database must provide; for this room and its tests only.  All slots required.
  *
  * Each slot has the contract of the function of store.h with its name.  The front door gives a session to one
- * thread at a time, so that a backend needs no lock, and checks that errors and results agree, so that no backend has to
- * be trusted with it. */
+ * thread at a time, so that a backend needs no lock, and checks that errors and results agree, so that no backend has
+ * to be trusted with it. */
 #ifndef PIXL_STORE_STORE_BACKEND_H
 #define PIXL_STORE_STORE_BACKEND_H
 
@@ -81,7 +81,8 @@ struct store_session {
     const struct store_ops *ops;
     size_t place; /* the front door's */
 };
-/* First member of every backend's populate, and of its load of reports; begin sets the session, the front door the store. */
+/* First member of every backend's populate, and of its load of reports; begin sets the session, the front door the
+ * store. */
 struct store_populate {
     struct store_session *session;
     struct store *store;
@@ -91,6 +92,6 @@ struct store_report_load {
     struct store *store;
 };
 
-extern const struct store_ops store_sqlite_ops;
+extern const struct store_ops store_sqlite_ops, store_postgres_ops;
 
 #endif

@@ -6,7 +6,7 @@
 
 struct store_sql *store_sql_of(struct store_session *s)
 {
-    assert(s->ops == &store_sqlite_ops);
+    assert(s->ops == &store_sqlite_ops || s->ops == &store_postgres_ops);
     return (struct store_sql *)s;
 }
 
@@ -34,14 +34,15 @@ bool store_sql_parse_reason(struct str name, enum study_reason *out, struct pixl
     return study_reason_parse(name, out) || pixl_fail(err, PIXL_E_CORRUPT, 0, "store: a row has an unknown reason");
 }
 
+#define GET_ROW                                                                                  \
+    "SELECT extract_id, fence, series_version, state, failed_from, attempts, crashes, priority," \
+    " zip_digest <> '', merged_into IS NOT NULL, owner FROM image WHERE image_id = ?1"
+
 bool store_sql_get_row(struct store_sql *s, int64_t id, struct store_row *out, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     bool got;
-    if (!sql_prepare(s->db,
-                     SQL("SELECT extract_id, fence, series_version, state, failed_from, attempts, crashes, priority,"
-                         " zip_digest <> '', merged_into IS NOT NULL, owner FROM image WHERE image_id = ?1"),
-                     &q, err))
+    if (!sql_prepare(s->db, SQL_EACH(GET_ROW, GET_ROW " FOR NO KEY UPDATE"), &q, err))
         return false;
     sql_bind_i64(q, 1, id);
     if (!sql_step(q, &got, err))
@@ -127,23 +128,24 @@ static struct str state_str(enum study_state s)
 }
 
 /* Parameters that are not bound are NULL: COALESCE then keeps what is there.  ?21 drops what belongs to a zip. */
-static const char change_sql[] =
-    "UPDATE image SET state = ?4, failed_from = ?5, reason = ?6, detail = ?7, attempts = ?8, crashes = ?9, fence = ?10,"
-    " owner = ?11, lease_until_us = ?12, not_before_us = ?13, updated_us = ?14,"
-    " exported_at = CASE ?4 WHEN 'exported' THEN max(?14, 1) ELSE exported_at END,"
-    " pseudo_study_uid = coalesce(?15, pseudo_study_uid),"
-    " zip_digest = coalesce(?16, CASE WHEN ?21 THEN '' ELSE zip_digest END),"
-    " zip_bytes = coalesce(?17, CASE WHEN ?21 THEN 0 ELSE zip_bytes END),"
-    " instances_found = coalesce(?18, CASE WHEN ?21 THEN 0 ELSE instances_found END),"
-    " instances_delivered = coalesce(?19, CASE WHEN ?21 THEN 0 ELSE instances_delivered END),"
-    " instances_skipped = coalesce(?20, CASE WHEN ?21 THEN 0 ELSE instances_skipped END)"
-    " WHERE image_id = ?1 AND state = ?2 AND fence = ?3";
+#define CHANGE(exported_at)                                                                                          \
+    "UPDATE image SET state = ?4, failed_from = ?5, reason = ?6, detail = ?7, attempts = ?8, crashes = ?9, fence = " \
+    "?10,"                                                                                                           \
+    " owner = ?11, lease_until_us = ?12, not_before_us = ?13, updated_us = ?14,"                                     \
+    " exported_at = CASE WHEN ?4 = 'exported' THEN " exported_at " ELSE exported_at END,"                            \
+    " pseudo_study_uid = coalesce(?15, pseudo_study_uid),"                                                           \
+    " zip_digest = coalesce(?16, CASE WHEN ?21 <> 0 THEN '' ELSE zip_digest END),"                                   \
+    " zip_bytes = coalesce(?17, CASE WHEN ?21 <> 0 THEN 0 ELSE zip_bytes END),"                                      \
+    " instances_found = coalesce(?18, CASE WHEN ?21 <> 0 THEN 0 ELSE instances_found END),"                          \
+    " instances_delivered = coalesce(?19, CASE WHEN ?21 <> 0 THEN 0 ELSE instances_delivered END),"                  \
+    " instances_skipped = coalesce(?20, CASE WHEN ?21 <> 0 THEN 0 ELSE instances_skipped END)"                       \
+    " WHERE image_id = ?1 AND state = ?2 AND fence = ?3"
 
 static bool update_row(struct store_sql *s, const struct store_change *c, struct pixl_error *err)
 {
     const struct store_row *r = c->row;
     sql_stmt_auto *q = NULL;
-    if (!sql_prepare(s->db, SQL(change_sql), &q, err))
+    if (!sql_prepare(s->db, SQL_EACH(CHANGE("max(?14, 1)"), CHANGE(STORE_PG_TIME("greatest(?14, 1)"))), &q, err))
         return false;
     sql_bind_i64(q, 1, r->id);
     sql_bind_str(q, 2, state_str(r->state));

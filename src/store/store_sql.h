@@ -14,14 +14,29 @@
 #include "base/sql.h"
 #include "store/store_backend.h"
 
+enum store_ids_of { STORE_IDS_OF_IMAGE, STORE_IDS_OF_REQUEST, STORE_IDS_COUNT };
+
 /* First member of a session of such a backend. */
 struct store_sql {
     struct store_session base;
     struct sql *db;        /* borrowed */
     int64_t batch_rows;    /* of a populate, in one transaction */
-    bool has_foreign_rows; /* another program may put rows into image, which have no key_hash */
+    bool is_far;           /* a server: each statement is a way to another process; and another program may put
+                                    rows into image, which have no key_hash */
+    struct store_ids {     /* numbers for new rows, fetched ahead; far only */
+        int64_t list[128];
+        size_t at, n, n_fetched;
+    } ids[STORE_IDS_COUNT];
 };
 struct store_sql *store_sql_of(struct store_session *s);
+
+/* PostgreSQL's columns of the system that pixl replaces, as our numbers, and back: whole days, moments. */
+#define STORE_PG_DAY(column) "coalesce(to_char(" column ", 'YYYYMMDD')::integer, 0)"
+#define STORE_PG_TO_DAY(number)                                                                       \
+    "make_date((nullif(" number ", 0) / 10000)::integer, (" number " / 100 % 100)::integer, (" number \
+    " % 100)::integer)"
+#define STORE_PG_US(column)   "coalesce((extract(epoch FROM " column ") * 1000000)::bigint, 0)"
+#define STORE_PG_TIME(number) "timestamptz 'epoch' + " number " * interval '1 microsecond'"
 
 /* What a transaction keeps others from while it lasts.  SQLite has one writer anyway. */
 enum store_lock {
@@ -70,8 +85,10 @@ PIXL_MUST_CHECK bool store_sql_change(struct store_sql *s, const struct store_ch
 
 /* --- studies and requests (store_sql_populate.c) ------------------------------------------------------------ */
 
-/* Runs an INSERT ... RETURNING the number of the new row. */
-PIXL_MUST_CHECK bool store_sql_run_for_id(struct sql_stmt *q, int64_t *id, struct pixl_error *err);
+/* Runs the INSERT of a row of our own.  Its text for SQLite returns the number that the database gave; for PostgreSQL
+ * the number is parameter `param`, fetched before, and nobody waits for the statement. */
+PIXL_MUST_CHECK bool store_sql_insert(struct store_sql *s, struct sql_stmt *q, enum store_ids_of of, int param,
+                                      int64_t *id, struct pixl_error *err);
 /* A new image row, queued, with its first event.  has_key false: its key is another row's, it is known by found_uid. */
 struct store_new_image {
     int64_t extract_id;
@@ -90,6 +107,7 @@ struct store_key {
     int64_t extract_id;
     struct phi_text mrn, accession_number, study_uid;
 };
+uint64_t store_sql_hash_of_key(const struct store_key *k);
 PIXL_MUST_CHECK bool store_sql_find_key(struct store_sql *s, const struct store_key *k, int64_t *id,
                                         uint64_t *free_hash, struct pixl_error *err);
 /* The row of this study as the archive has it; *id 0: none. */

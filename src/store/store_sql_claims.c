@@ -18,20 +18,26 @@ static enum study_state claimed_state(enum store_work w)
 
 /* --- claim ----------------------------------------------------------------------------------------------------- */
 
-/* The first due row of one project.  A planner that cannot use the index makes this fail instead of slow. */
-#define FIRST_DUE(index, state)                                                                   \
-    "SELECT image_id, priority, study_date FROM image INDEXED BY " index " WHERE state = '" state \
-    "' AND not_before_us = 0"                                                                     \
-    " AND extract_id = ?1 AND (crashes > 0) = ?2 ORDER BY priority DESC, study_date, image_id LIMIT 1"
-static const char *const first_due[] = {
-    [STORE_WORK_RETRIEVE] = FIRST_DUE("image_queued", "queued"),
-    [STORE_WORK_DELIVER] = FIRST_DUE("image_deidentified", "deidentified"),
+/* The first due row of one project.  SQLite's planner fails, instead of being slow, when it cannot use the index. */
+#define FIRST_DUE(day, index, state, nulls)                                                                  \
+    "SELECT image_id, priority, " day " FROM image" index " WHERE state = '" state "' AND not_before_us = 0" \
+    " AND extract_id = ?1 AND (crashes > 0) = (?2 <> 0) ORDER BY priority DESC, study_date" nulls ", image_id LIMIT 1"
+#define FIRST_DUE_LITE(state) FIRST_DUE("study_date", " INDEXED BY image_" state, state, "")
+#define FIRST_DUE_PG(state)   FIRST_DUE(STORE_PG_DAY("study_date"), "", state, " NULLS FIRST")
+#define PG_KEEP               " FOR NO KEY UPDATE SKIP LOCKED"
+/* By work, and by whether the row is kept from others, passing over those that others keep.  SQLite has one writer. */
+static const struct sql_text first_due[][2] = {
+    [STORE_WORK_RETRIEVE] = { { FIRST_DUE_LITE("queued"), FIRST_DUE_PG("queued"), false },
+                              { FIRST_DUE_LITE("queued"), FIRST_DUE_PG("queued") PG_KEEP, false } },
+    [STORE_WORK_DELIVER] = { { FIRST_DUE_LITE("deidentified"), FIRST_DUE_PG("deidentified"), false },
+                             { FIRST_DUE_LITE("deidentified"), FIRST_DUE_PG("deidentified") PG_KEEP, false } },
 };
 
 static const char EACH_EXTRACT[] = "SELECT extract_id, slug FROM extract";
 
 struct candidate {
     int64_t id, priority, study_date; /* id 0: none */
+    int64_t extract_id;
 };
 
 static bool is_before(const struct candidate *a, const struct candidate *b)
@@ -45,19 +51,19 @@ static bool is_before(const struct candidate *a, const struct candidate *b)
     return a->id < b->id;
 }
 
-static bool find_in_project(struct store_sql *s, const struct store_claim *c, int64_t extract_id, struct candidate *out,
-                            struct pixl_error *err)
+static bool find_in_project(struct store_sql *s, const struct store_claim *c, bool keep, int64_t extract_id,
+                            struct candidate *out, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     bool got;
-    if (!sql_prepare(s->db, SQL(first_due[c->work]), &q, err))
+    if (!sql_prepare(s->db, first_due[c->work][keep], &q, err))
         return false;
     sql_bind_i64(q, 1, extract_id);
     sql_bind_i64(q, 2, c->suspects);
     if (!sql_step(q, &got, err))
         return false;
-    *out =
-        got ? (struct candidate){ sql_col_i64(q, 0), sql_col_i64(q, 1), sql_col_i64(q, 2) } : (struct candidate){ 0 };
+    *out = got ? (struct candidate){ sql_col_i64(q, 0), sql_col_i64(q, 1), sql_col_i64(q, 2), extract_id }
+               : (struct candidate){ 0 };
     return true;
 }
 
@@ -70,7 +76,8 @@ static bool is_left_out(const struct str *without, size_t n_without, struct str 
 }
 
 /* Project by project, so that the rows of one that is left out are never passed over. */
-static bool find_first(struct store_sql *s, const struct store_claim *c, int64_t *id, struct pixl_error *err)
+static bool find_first(struct store_sql *s, const struct store_claim *c, bool keep, struct candidate *out,
+                       struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     struct candidate best = { 0 };
@@ -85,45 +92,52 @@ static bool find_first(struct store_sql *s, const struct store_claim *c, int64_t
         if (is_left_out(c->without_projects, c->n_without, sql_col_str(q, 1)))
             continue;
         struct candidate one;
-        if (!find_in_project(s, c, sql_col_i64(q, 0), &one, err))
+        if (!find_in_project(s, c, keep, sql_col_i64(q, 0), &one, err))
             return false;
         if (is_before(&one, &best))
             best = one;
     }
-    *id = best.id;
+    *out = best;
     return true;
 }
+
+#define IS_WAITING_OVER(index)                                            \
+    "SELECT 1 FROM image" index " WHERE state = ?1 AND not_before_us > 0" \
+    " AND (not_before_us <= ?2 OR not_before_us > ?3) LIMIT 1"
 
 /* A look without the write lock: most of the time there is nothing to do, and writers shall not queue up for that. */
 static bool is_anything_due(struct store_sql *s, const struct store_claim *c, bool *any, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
-    if (!sql_prepare(s->db,
-                     SQL("SELECT 1 FROM image INDEXED BY image_waiting WHERE state = ?1 AND not_before_us > 0"
-                         " AND (not_before_us <= ?2 OR not_before_us > ?3) LIMIT 1"),
-                     &q, err))
+    if (!sql_prepare(s->db, SQL_EACH(IS_WAITING_OVER(" INDEXED BY image_waiting"), IS_WAITING_OVER("")), &q, err))
         return false;
     sql_bind_str(q, 1, str_of(study_state_name(waiting_state(c->work))));
     sql_bind_i64(q, 2, c->now_us);
     sql_bind_i64(q, 3, c->now_us + STORE_PUT_OFF_MAX_US);
-    int64_t id;
+    struct candidate first;
     if (!sql_step(q, any, err))
         return false;
     if (*any)
         return true;
-    if (!find_first(s, c, &id, err))
+    if (!find_first(s, c, false, &first, err))
         return false;
-    *any = id != 0;
+    *any = first.id != 0;
     return true;
 }
+
+/* A row that somebody else changes is not waited for: it is no longer in this state, or the next claim finds it. */
+#define PG_END_WAITING                                                                 \
+    "UPDATE image SET not_before_us = 0 WHERE image_id IN (SELECT image_id FROM image" \
+    " WHERE state = ?1 AND not_before_us > 0 "
 
 /* Puts the rows whose time has come among those that are due. */
 static bool end_waiting(struct store_sql *s, const struct store_claim *c, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     if (!sql_prepare(s->db,
-                     SQL("UPDATE image INDEXED BY image_waiting SET not_before_us = 0 WHERE state = ?1"
-                         " AND not_before_us > 0 AND (not_before_us <= ?2 OR not_before_us > ?3)"),
+                     SQL_EACH("UPDATE image INDEXED BY image_waiting SET not_before_us = 0 WHERE state = ?1"
+                              " AND not_before_us > 0 AND (not_before_us <= ?2 OR not_before_us > ?3)",
+                              PG_END_WAITING "AND (not_before_us <= ?2 OR not_before_us > ?3)" PG_KEEP ")"),
                      &q, err))
         return false;
     sql_bind_str(q, 1, str_of(study_state_name(waiting_state(c->work))));
@@ -132,23 +146,39 @@ static bool end_waiting(struct store_sql *s, const struct store_claim *c, struct
     return sql_run(q, err);
 }
 
+/* The first row of all projects, kept from others.  Where others are just taking all that its project has, the first of
+ * every project is kept while one is chosen. */
+static bool keep_first(struct store_sql *s, const struct store_claim *c, struct candidate *out, struct pixl_error *err)
+{
+    struct candidate first;
+    if (!find_first(s, c, false, &first, err))
+        return false;
+    if (first.id == 0) {
+        *out = first;
+        return true;
+    }
+    if (!find_in_project(s, c, true, first.extract_id, out, err))
+        return false;
+    return out->id != 0 || find_first(s, c, true, out, err);
+}
+
 static bool claim_in(struct store_sql *s, const struct store_claim *c, struct arena *a, bool *got,
                      struct store_image *out, struct pixl_error *err)
 {
-    int64_t id;
-    if (!end_waiting(s, c, err) || !find_first(s, c, &id, err))
+    struct candidate first;
+    if (!end_waiting(s, c, err) || !keep_first(s, c, &first, err))
         return false;
-    *got = id != 0;
+    *got = first.id != 0;
     if (!*got)
         return true;
     struct store_row r;
-    if (!store_sql_get_row(s, id, &r, err))
+    if (!store_sql_get_row(s, first.id, &r, err))
         return false;
     struct store_change change = store_sql_change_of(&r, claimed_state(c->work), c->now_us);
     change.fence = r.fence + 1;
     change.owner = str_of(c->owner);
     change.lease_until_us = c->now_us + c->lease_us;
-    return store_sql_change(s, &change, err) && store_sql_read_image(s, id, a, got, out, err);
+    return store_sql_change(s, &change, err) && store_sql_read_image(s, first.id, a, got, out, err);
 }
 
 bool store_sql_claim_next(struct store_session *store, const struct store_claim *c, struct arena *a, bool *got,
@@ -226,17 +256,30 @@ bool store_sql_next_due(struct store_session *store, enum store_work work, const
 
 /* --- leases ---------------------------------------------------------------------------------------------------- */
 
-bool store_sql_renew_claims(struct store_session *store, const char *owner, int64_t lease_until_us,
-                            struct pixl_error *err)
+static bool renew_in(struct store_sql *s, const char *owner, int64_t lease_until_us, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
-    if (!sql_prepare(store_sql_of(store)->db,
-                     SQL("UPDATE image SET lease_until_us = ?2 WHERE owner = ?1 AND owner <> ''"), &q, err))
+    if (!sql_prepare(s->db, SQL("UPDATE image SET lease_until_us = ?2 WHERE owner = ?1 AND owner <> ''"), &q, err))
         return false;
     sql_bind_str(q, 1, str_of(owner));
     sql_bind_i64(q, 2, lease_until_us);
     return sql_run(q, err);
 }
+
+bool store_sql_renew_claims(struct store_session *store, const char *owner, int64_t lease_until_us,
+                            struct pixl_error *err)
+{
+
+    struct store_sql *s = store_sql_of(store);
+    bool ok = store_sql_begin(s, STORE_LOCK_STUDIES, err) && renew_in(s, owner, lease_until_us, err) &&
+              sql_commit(s->db, err);
+    if (!ok)
+        sql_rollback(s->db);
+    return ok;
+}
+
+#define NEXT_LOST(index) \
+    "SELECT image_id FROM image" index " WHERE owner <> '' AND owner <> ?1 AND lease_until_us < ?2 LIMIT 1"
 
 /* A claim of another; *id 0: none.  Each one that was given back is no longer among them. */
 static bool next_lost(struct store_sql *s, const char *owner, int64_t ended_before_us, int64_t *id,
@@ -244,10 +287,7 @@ static bool next_lost(struct store_sql *s, const char *owner, int64_t ended_befo
 {
     sql_stmt_auto *q = NULL;
     bool got;
-    if (!sql_prepare(s->db,
-                     SQL("SELECT image_id FROM image INDEXED BY image_claimed WHERE owner <> '' AND owner <> ?1"
-                         " AND lease_until_us < ?2 LIMIT 1"),
-                     &q, err))
+    if (!sql_prepare(s->db, SQL_EACH(NEXT_LOST(" INDEXED BY image_claimed"), NEXT_LOST("")), &q, err))
         return false;
     sql_bind_str(q, 1, str_of(owner));
     sql_bind_i64(q, 2, ended_before_us);
@@ -269,6 +309,8 @@ static bool recover_in(struct store_sql *s, const char *owner, int64_t ended_bef
             return true;
         if (!store_sql_get_row(s, id, &r, err))
             return false;
+        if (r.owner[0] == '\0')
+            continue; /* it was given back while we waited for the row */
         bool retrieving = r.state == STUDY_RETRIEVING;
         struct store_change c = store_sql_change_of(&r, retrieving ? STUDY_QUEUED : STUDY_DEIDENTIFIED, now_us);
         c.reason = STUDY_WHY_LEASE_LOST;
@@ -284,11 +326,11 @@ static bool recover_in(struct store_sql *s, const char *owner, int64_t ended_bef
 static bool end_outages(struct store_sql *s, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
-    if (!sql_prepare(
-            s->db,
-            SQL("UPDATE image INDEXED BY image_waiting SET not_before_us = 0 WHERE state = ?1 AND not_before_us > 0"
-                " AND reason = ?2"),
-            &q, err))
+    if (!sql_prepare(s->db,
+                     SQL_EACH("UPDATE image INDEXED BY image_waiting SET not_before_us = 0 WHERE state = ?1"
+                              " AND not_before_us > 0 AND reason = ?2",
+                              PG_END_WAITING "AND reason = ?2" PG_KEEP ")"),
+                     &q, err))
         return false;
     static const enum study_state waiting[] = { STUDY_QUEUED, STUDY_DEIDENTIFIED };
     for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {

@@ -79,10 +79,15 @@ static bool remember(struct buf *b, struct str s)
 static bool insert_extract(struct populate *p, struct str slug, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
+    bool got;
     if (!sql_prepare(p->s->db, SQL("INSERT INTO extract (slug) VALUES (?1) RETURNING extract_id"), &q, err))
         return false;
     sql_bind_str(q, 1, slug);
-    return store_sql_run_for_id(q, &p->extract_id, err);
+    if (!sql_step(q, &got, err))
+        return false;
+    assert(got);
+    p->extract_id = sql_col_i64(q, 0);
+    return true;
 }
 
 static bool enter_project(struct populate *p, struct str slug, struct pixl_error *err)
@@ -168,15 +173,16 @@ static bool find_request(struct populate *p, const struct study_request *r, int6
     }
 }
 
+#define INSERT_REQUEST                                                                                  \
+    "INSERT INTO request (extract_time_id, key_hash, procedure_occurrence_id, study_date,"              \
+    " priority, created_us, mrn, accession_number, study_uid, series_uids, participant_id, request_id)" \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+
 static bool insert_request(struct populate *p, const struct study_request *r, uint64_t hash, int64_t now_us,
                            int64_t *id, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
-    if (!sql_prepare(p->s->db,
-                     SQL("INSERT INTO request (extract_time_id, key_hash, procedure_occurrence_id, study_date,"
-                         " priority, created_us, mrn, accession_number, study_uid, series_uids, participant_id)"
-                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING request_id"),
-                     &q, err))
+    if (!sql_prepare(p->s->db, SQL_EACH(INSERT_REQUEST " RETURNING request_id", INSERT_REQUEST), &q, err))
         return false;
     sql_bind_i64(q, 1, p->extract_time_id);
     sql_bind_i64(q, 2, (int64_t)hash);
@@ -189,7 +195,7 @@ static bool insert_request(struct populate *p, const struct study_request *r, ui
     sql_bind_str(q, 9, phi_reveal(r->study_uid));
     sql_bind_str(q, 10, buf_str(&p->series));
     sql_bind_str(q, 11, r->participant_id);
-    return store_sql_run_for_id(q, id, err);
+    return store_sql_insert(p->s, q, STORE_IDS_OF_REQUEST, 12, id, err);
 }
 
 /* --- which studies a request asks for --------------------------------------------------------------------------- */
@@ -253,18 +259,18 @@ static bool follow_merge(struct populate *p, int64_t *image, struct pixl_error *
     }
 }
 
+#define SIBLINGS(join)                                                                  \
+    "SELECT image_id FROM request_image WHERE request_id = (SELECT r.request_id"        \
+    " FROM request_image a " join " request r USING (request_id) WHERE a.image_id = ?1" \
+    " AND r.mrn = ?2 AND r.accession_number = ?3 AND r.study_uid = ?4 LIMIT 1)"
+
 /* A key can stand for several studies (one accession number, two studies): they are those of any request that asked in
  * the same words, as whatever is linked to one of these is linked to all.  The first such request is nearly always the
  * first of the image: a study that a million rows ask for must not be gone through for each. */
 static bool add_siblings(struct populate *p, const struct study_request *r, int64_t image, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
-    if (!sql_prepare(p->s->db,
-                     SQL("SELECT image_id FROM request_image WHERE request_id ="
-                         " (SELECT r.request_id FROM request_image a CROSS JOIN request r USING (request_id)"
-                         " WHERE a.image_id = ?1 AND r.mrn = ?2 AND r.accession_number = ?3 AND r.study_uid = ?4"
-                         " LIMIT 1)"),
-                     &q, err))
+    if (!sql_prepare(p->s->db, SQL_EACH(SIBLINGS("CROSS JOIN"), SIBLINGS("JOIN")), &q, err))
         return false;
     sql_bind_i64(q, 1, image);
     sql_bind_str(q, 2, phi_reveal(r->mrn));
@@ -369,6 +375,57 @@ static bool insert_image(struct populate *p, const struct study_request *r, uint
     return store_sql_insert_image(p->s, &n, now_us, &id, err) && add_id(p, id, err);
 }
 
+#define MEETS_HASH                                            \
+    "SELECT EXISTS (SELECT FROM request WHERE key_hash = ?1)" \
+    " OR EXISTS (SELECT FROM image WHERE key_hash = ?2)"      \
+    " OR EXISTS (SELECT FROM image WHERE key_hash IS NULL AND found_uid = '' AND extract_id = ?3"
+#define MEETS_NUMBER MEETS_HASH " AND mrn = ?4 AND accession_number = ?5)"
+#define MEETS_UID                     \
+    MEETS_HASH " AND study_uid = ?4)" \
+               " OR EXISTS (SELECT FROM image WHERE extract_id = ?3 AND found_uid = ?4 AND found_uid <> '')"
+
+/* In one way to a server what else takes four: most rows of a cohort meet nothing that is there. */
+static bool meets_nothing(struct populate *p, const struct study_request *r, uint64_t request_hash, uint64_t image_hash,
+                          bool *yes, struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    bool got;
+    if (!sql_prepare(p->s->db, phi_is_empty(r->study_uid) ? SQL_EACH(NULL, MEETS_NUMBER) : SQL_EACH(NULL, MEETS_UID),
+                     &q, err))
+        return false;
+    sql_bind_i64(q, 1, (int64_t)request_hash);
+    sql_bind_i64(q, 2, (int64_t)image_hash);
+    sql_bind_i64(q, 3, p->extract_id);
+    sql_bind_str(q, 4, phi_reveal(phi_is_empty(r->study_uid) ? r->mrn : r->study_uid));
+    if (phi_is_empty(r->study_uid))
+        sql_bind_str(q, 5, phi_reveal(r->accession_number));
+    if (!sql_step(q, &got, err))
+        return false;
+    assert(got);
+    *yes = sql_col_i64(q, 0) == 0;
+    return true;
+}
+
+/* *request 0: a new one; its images are then in p->ids too, or are to be made. */
+static bool look_up(struct populate *p, const struct study_request *r, int64_t *request, uint64_t *request_hash,
+                    uint64_t *image_hash, struct pixl_error *err)
+{
+    if (p->s->is_far) {
+        struct store_key key = { p->extract_id, r->mrn, r->accession_number, r->study_uid };
+        bool yes;
+        *request = 0;
+        *request_hash = hash_of_request(p, r);
+        *image_hash = store_sql_hash_of_key(&key);
+        if (!meets_nothing(p, r, *request_hash, *image_hash, &yes, err))
+            return false;
+        if (yes)
+            return true;
+    }
+    if (!find_request(p, r, request, request_hash, err))
+        return false;
+    return *request != 0 ? images_of_request(p, *request, err) : images_of_study(p, r, image_hash, err);
+}
+
 static bool add_row(struct populate *p, const struct study_request *r, int64_t now_us, enum store_added *what,
                     struct store_met *met, struct pixl_error *err)
 {
@@ -378,10 +435,9 @@ static bool add_row(struct populate *p, const struct study_request *r, int64_t n
     p->n_ids = 0;
     if (!series_form(phi_reveal(r->series_uids), &p->series))
         return pixl_fail(err, PIXL_E_NOMEM, 0, "store: series of a request");
+
     if (!enter_project(p, r->project, err) || !enter_time(p, r->extract_time, err) ||
-        !find_request(p, r, &request, &request_hash, err))
-        return false;
-    if (!(request != 0 ? images_of_request(p, request, err) : images_of_study(p, r, &image_hash, err)))
+        !look_up(p, r, &request, &request_hash, &image_hash, err))
         return false;
     bool is_new = p->n_ids == 0;
     if (!(is_new ? insert_image(p, r, image_hash, now_us, err) : meet_images(p, r, now_us, &m, err)))

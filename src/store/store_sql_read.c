@@ -9,12 +9,14 @@
 
 /* --- images ---------------------------------------------------------------------------------------------------- */
 
-#define IMAGE_COLUMNS                                                                                     \
-    "i.image_id, x.slug, i.mrn, i.accession_number, i.study_uid, i.found_uid, i.series_uids,"             \
-    " i.series_version, i.pseudo_patient_id, i.study_date, i.priority, i.state, i.failed_from, i.reason," \
-    " i.detail, i.attempts, i.crashes, i.fence, i.not_before_us, i.lease_until_us, i.owner,"              \
-    " i.pseudo_study_uid, i.zip_bytes, i.zip_digest, i.instances_found, i.instances_delivered,"           \
-    " i.instances_skipped, i.created_us, i.updated_us, i.exported_at"
+#define IMAGE_COLUMNS(day, exported_us)                                                              \
+    "SELECT i.image_id, x.slug, i.mrn, i.accession_number, i.study_uid, i.found_uid, i.series_uids," \
+    " i.series_version, i.pseudo_patient_id, " day ", i.priority, i.state, i.failed_from, i.reason," \
+    " i.detail, i.attempts, i.crashes, i.fence, i.not_before_us, i.lease_until_us, i.owner,"         \
+    " i.pseudo_study_uid, i.zip_bytes, i.zip_digest, i.instances_found, i.instances_delivered,"      \
+    " i.instances_skipped, i.created_us, i.updated_us, " exported_us " FROM image i "
+#define LITE_IMAGE IMAGE_COLUMNS("i.study_date", "i.exported_at")
+#define PG_IMAGE   IMAGE_COLUMNS(STORE_PG_DAY("i.study_date"), STORE_PG_US("i.exported_at"))
 
 /* Texts are borrowed from the statement.  failed_from is queued, the first state, when the row has none. */
 static bool columns_to_image(struct sql_stmt *q, struct store_image *out, struct pixl_error *err)
@@ -81,15 +83,16 @@ static bool own_texts(struct arena *a, struct store_image *m)
            own_str(a, &m->pseudo_study_uid) && own_str(a, &m->zip_digest);
 }
 
+#define ONE_IMAGE "JOIN extract x USING (extract_id) WHERE i.image_id = ?1"
+#define EACH_IMAGE \
+    "CROSS JOIN extract x WHERE x.extract_id = i.extract_id AND (?1 = '' OR x.slug = ?1) ORDER BY i.image_id"
+
 bool store_sql_read_image(struct store_sql *s, int64_t id, struct arena *a, bool *got, struct store_image *out,
                           struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     bool there;
-    if (!sql_prepare(s->db,
-                     SQL("SELECT " IMAGE_COLUMNS " FROM image i JOIN extract x USING (extract_id)"
-                         " WHERE i.image_id = ?1"),
-                     &q, err))
+    if (!sql_prepare(s->db, SQL_EACH(LITE_IMAGE ONE_IMAGE, PG_IMAGE ONE_IMAGE), &q, err))
         return false;
     sql_bind_i64(q, 1, id);
     if (!sql_step(q, &there, err))
@@ -115,10 +118,7 @@ bool store_sql_each_image(struct store_session *s, const struct store_filter *f,
                           bool (*each)(void *ctx, const struct store_image *image), void *ctx, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
-    if (!sql_prepare(store_sql_of(s)->db,
-                     SQL("SELECT " IMAGE_COLUMNS " FROM image i CROSS JOIN extract x"
-                         " WHERE x.extract_id = i.extract_id AND (?1 = '' OR x.slug = ?1) ORDER BY i.image_id"),
-                     &q, err))
+    if (!sql_prepare(store_sql_of(s)->db, SQL_EACH_LONG(LITE_IMAGE EACH_IMAGE, PG_IMAGE EACH_IMAGE), &q, err))
         return false;
     sql_bind_str(q, 1, f->project);
     for (;;) {
@@ -235,7 +235,7 @@ static bool count_images(struct store_sql *s, struct str project, struct store_c
     if (!sql_prepare(s->db,
                      SQL("SELECT state, reason, count(*), sum(instances_found), sum(instances_delivered),"
                          " sum(instances_skipped), sum(zip_bytes) FROM image WHERE ?1 = ''"
-                         " OR extract_id = (SELECT extract_id FROM extract WHERE slug = ?1) GROUP BY state, reason"),
+                         " OR extract_id IN (SELECT extract_id FROM extract WHERE slug = ?1) GROUP BY state, reason"),
                      &q, err))
         return false;
     sql_bind_str(q, 1, project);
@@ -299,9 +299,9 @@ static bool count_skipped(struct store_sql *s, struct str project, struct store_
 {
     sql_stmt_auto *q = NULL;
     if (!sql_prepare(s->db,
-                     SQL("SELECT n.reason, sum(n.instances) FROM instance_skipped n CROSS JOIN image i"
-                         " USING (image_id) WHERE ?1 = ''"
-                         " OR i.extract_id = (SELECT extract_id FROM extract WHERE slug = ?1) GROUP BY n.reason"),
+                     SQL("SELECT n.reason, sum(n.instances) FROM instance_skipped n JOIN image i USING (image_id)"
+                         " WHERE ?1 = '' OR i.extract_id IN (SELECT extract_id FROM extract WHERE slug = ?1)"
+                         " GROUP BY n.reason"),
                      &q, err))
         return false;
     sql_bind_str(q, 1, project);
@@ -369,7 +369,10 @@ static bool collect_texts(struct sql_stmt *q, struct arena *a, struct str **out,
 bool store_sql_projects(struct store_session *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
-    if (!sql_prepare(store_sql_of(s)->db, SQL("SELECT slug FROM extract ORDER BY slug"), &q, err))
+    if (!sql_prepare(store_sql_of(s)->db,
+                     SQL_EACH("SELECT slug FROM extract ORDER BY slug",
+                              "SELECT DISTINCT slug COLLATE \"C\" FROM extract ORDER BY 1"),
+                     &q, err))
         return false;
     return collect_texts(q, a, out, n, err);
 }
@@ -393,21 +396,21 @@ static bool is_too_late(const struct store_outcome *o, struct str series_held, s
     return (o->state == STUDY_EXPORTED || o->state == STUDY_KEPT) && !series_covers(series_held, series_asked);
 }
 
-/* In order of requests, so that an export made twice is the same twice; CROSS JOIN keeps the planner to that order. */
+/* In order of requests, so that an export made twice is the same twice; CROSS JOIN keeps SQLite's planner to that
+ * order. */
+#define OUTCOMES(join, extract_time_id)                                                                            \
+    "SELECT r.procedure_occurrence_id, i.state, i.reason, i.pseudo_study_uid, i.instances_found,"                  \
+    " i.instances_delivered, i.instances_skipped, i.series_uids, r.series_uids"                                    \
+    " FROM request r " join " request_image l USING (request_id) " join " image i USING (image_id)"                \
+    " WHERE " extract_time_id " = (SELECT t.extract_time_id FROM extract_time t JOIN extract x USING (extract_id)" \
+    " WHERE x.slug = ?1 AND t.extract_time = ?2) ORDER BY r.request_id, l.image_id"
 bool store_sql_each_outcome(struct store_session *s, struct str project, struct str extract_time,
                             bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
-    if (!sql_prepare(
-            store_sql_of(s)->db,
-            SQL("SELECT r.procedure_occurrence_id, i.state, i.reason, i.pseudo_study_uid, i.instances_found,"
-                " i.instances_delivered, i.instances_skipped, i.series_uids, r.series_uids"
-                " FROM request r CROSS JOIN request_image l USING (request_id) CROSS JOIN image i USING (image_id)"
-                " WHERE +r.extract_time_id = (SELECT t.extract_time_id FROM extract_time t JOIN extract x USING "
-                "(extract_id)"
-                " WHERE x.slug = ?1 AND t.extract_time = ?2)"
-                " ORDER BY r.request_id, l.image_id"),
-            &q, err))
+    if (!sql_prepare(store_sql_of(s)->db,
+                     SQL_EACH_LONG(OUTCOMES("CROSS JOIN", "+r.extract_time_id"), OUTCOMES("JOIN", "r.extract_time_id")),
+                     &q, err))
         return false;
     sql_bind_str(q, 1, project);
     sql_bind_str(q, 2, extract_time);

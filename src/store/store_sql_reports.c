@@ -84,6 +84,11 @@ static bool add_texts(struct known_study *k, struct sql_stmt *q, struct pixl_err
     return true;
 }
 
+#define KNOWN_TEXTS(join)                                                                            \
+    "SELECT mrn, accession_number, study_uid, found_uid, series_uids FROM image WHERE image_id = ?1" \
+    " UNION ALL SELECT r.mrn, r.accession_number, r.study_uid, '', r.series_uids"                    \
+    " FROM request_image l " join " request r USING (request_id) WHERE l.image_id = ?1"
+
 /* Of the study as asked for and as found, and of all requests for it. */
 static bool know_study(struct store_sql *s, struct known_study *k, int64_t image, struct pixl_error *err)
 {
@@ -93,12 +98,7 @@ static bool know_study(struct store_sql *s, struct known_study *k, int64_t image
     k->image = 0;
     k->needles = (struct needles){ 0 };
     arena_reset(&k->arena);
-    if (!sql_prepare(s->db,
-                     SQL("SELECT mrn, accession_number, study_uid, found_uid, series_uids FROM image"
-                         " WHERE image_id = ?1 UNION ALL SELECT r.mrn, r.accession_number, r.study_uid, '',"
-                         " r.series_uids FROM request_image l CROSS JOIN request r USING (request_id)"
-                         " WHERE l.image_id = ?1"),
-                     &q, err))
+    if (!sql_prepare(s->db, SQL_EACH_LONG(KNOWN_TEXTS("CROSS JOIN"), KNOWN_TEXTS("JOIN")), &q, err))
         return false;
     sql_bind_i64(q, 1, image);
     for (bool got = true; got;) {
@@ -151,6 +151,12 @@ static bool add_pair(struct gathering *g, struct store_sql *s, struct known_stud
            add_delivered(g, sql_col_str(q, 4), err);
 }
 
+#define GATHER(join)                                                                             \
+    "SELECT r.request_id, r.series_uids, i.image_id, i.state, i.pseudo_study_uid, i.series_uids" \
+    " FROM request r " join " request_image l USING (request_id) " join " image i"               \
+    " USING (image_id) WHERE r.extract_time_id = ?1 AND r.procedure_occurrence_id = ?2"          \
+    " ORDER BY r.request_id, i.image_id"
+
 static bool gather(struct store_sql *s, struct known_study *k, int64_t extract_time_id, int64_t procedure,
                    struct arena *a, struct store_subject *out, struct pixl_error *err)
 {
@@ -158,12 +164,7 @@ static bool gather(struct store_sql *s, struct known_study *k, int64_t extract_t
     int64_t request = 0;
     sql_stmt_auto *q = NULL;
     bool got;
-    if (!sql_prepare(s->db,
-                     SQL("SELECT r.request_id, r.series_uids, i.image_id, i.state, i.pseudo_study_uid, i.series_uids"
-                         " FROM request r CROSS JOIN request_image l USING (request_id) CROSS JOIN image i"
-                         " USING (image_id) WHERE r.extract_time_id = ?1 AND r.procedure_occurrence_id = ?2"
-                         " ORDER BY r.request_id, i.image_id"),
-                     &q, err))
+    if (!sql_prepare(s->db, SQL_EACH_LONG(GATHER("CROSS JOIN"), GATHER("JOIN")), &q, err))
         return false;
     sql_bind_i64(q, 1, extract_time_id);
     sql_bind_i64(q, 2, procedure);
@@ -205,8 +206,8 @@ static bool each_report_in(struct store_sql *s, int64_t extract_time_id, struct 
     sql_stmt_auto *q = NULL;
     bool got;
     if (!sql_prepare(s->db,
-                     SQL("SELECT procedure_occurrence_id, image_identifier, xray_report, is_withheld FROM report"
-                         " WHERE extract_time_id = ?1 ORDER BY procedure_occurrence_id"),
+                     SQL_LONG("SELECT procedure_occurrence_id, image_identifier, xray_report, is_withheld FROM report"
+                              " WHERE extract_time_id = ?1 ORDER BY procedure_occurrence_id"),
                      &q, err))
         return false;
     sql_bind_i64(q, 1, extract_time_id);

@@ -22,15 +22,16 @@ struct resolve {
     struct arena arena;
 };
 
+#define READ_TEXTS(day)                                                                        \
+    "SELECT mrn, accession_number, study_uid, found_uid, series_uids, pseudo_patient_id, " day \
+    " FROM image WHERE image_id = ?1"
+
 /* Texts are copied: statements run while they are used. */
 static bool read_texts(struct resolve *v, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     bool got;
-    if (!sql_prepare(v->s->db,
-                     SQL("SELECT mrn, accession_number, study_uid, found_uid, series_uids, pseudo_patient_id,"
-                         " study_date FROM image WHERE image_id = ?1"),
-                     &q, err))
+    if (!sql_prepare(v->s->db, SQL_EACH(READ_TEXTS("study_date"), READ_TEXTS(STORE_PG_DAY("study_date"))), &q, err))
         return false;
     sql_bind_i64(q, 1, v->row.id);
     if (!sql_step(q, &got, err))
@@ -94,6 +95,10 @@ static int64_t choose_mine(const struct resolve *v)
     return first_free;
 }
 
+#define TAKE_STUDY(none)                                                                  \
+    "UPDATE image SET found_uid = ?2, updated_us = ?3, pseudo_study_uid = CASE found_uid" \
+    " WHEN '' THEN pseudo_study_uid ELSE " none " END WHERE image_id = ?1"
+
 /* A pseudo study UID that was made from another study than this one goes with it; an adopted one was there first and
  * stays. */
 static bool take_study(struct resolve *v, struct phi_text uid, struct pixl_error *err)
@@ -101,10 +106,7 @@ static bool take_study(struct resolve *v, struct phi_text uid, struct pixl_error
     if (phi_eq(v->found_uid, uid))
         return true;
     sql_stmt_auto *q = NULL;
-    if (!sql_prepare(v->s->db,
-                     SQL("UPDATE image SET found_uid = ?2, updated_us = ?3, pseudo_study_uid = CASE found_uid"
-                         " WHEN '' THEN pseudo_study_uid ELSE '' END WHERE image_id = ?1"),
-                     &q, err))
+    if (!sql_prepare(v->s->db, SQL_EACH(TAKE_STUDY("''"), TAKE_STUDY("NULL")), &q, err))
         return false;
     sql_bind_i64(q, 1, v->row.id);
     sql_bind_str(q, 2, phi_reveal(uid));

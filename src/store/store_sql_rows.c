@@ -12,7 +12,7 @@ bool store_sql_find_extract(struct store_sql *s, struct str slug, int64_t *id, s
 {
     sql_stmt_auto *q = NULL;
     bool got;
-    if (!sql_prepare(s->db, SQL("SELECT extract_id FROM extract WHERE slug = ?1"), &q, err))
+    if (!sql_prepare(s->db, SQL("SELECT extract_id FROM extract WHERE slug = ?1 ORDER BY extract_id LIMIT 1"), &q, err))
         return false;
     sql_bind_str(q, 1, slug);
     if (!sql_step(q, &got, err))
@@ -39,15 +39,15 @@ bool store_sql_find_extract_time(struct store_sql *s, struct str slug, struct st
     return true;
 }
 
+#define FIND_FOUND(index) \
+    "SELECT image_id FROM image" index " WHERE extract_id = ?1 AND found_uid = ?2 AND found_uid <> ''"
+
 bool store_sql_find_found(struct store_sql *s, int64_t extract_id, struct phi_text uid, int64_t *id,
                           struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     bool got;
-    if (!sql_prepare(s->db,
-                     SQL("SELECT image_id FROM image INDEXED BY image_found WHERE extract_id = ?1 AND found_uid = ?2"
-                         " AND found_uid <> ''"),
-                     &q, err))
+    if (!sql_prepare(s->db, SQL_EACH(FIND_FOUND(" INDEXED BY image_found"), FIND_FOUND("")), &q, err))
         return false;
     sql_bind_i64(q, 1, extract_id);
     sql_bind_str(q, 2, phi_reveal(uid));
@@ -58,7 +58,7 @@ bool store_sql_find_found(struct store_sql *s, int64_t extract_id, struct phi_te
 }
 
 /* Stored: changing it needs a migration. */
-static uint64_t hash_of_key(const struct store_key *k)
+uint64_t store_sql_hash_of_key(const struct store_key *k)
 {
     char number[STORE_KEY_NUMBER];
     struct str extract = store_key_number(k->extract_id, number);
@@ -77,10 +77,44 @@ static bool has_key(struct sql_stmt *q, const struct store_key *k)
                                            str_eq(sql_col_str(q, 3), phi_reveal(k->accession_number)));
 }
 
+#define FOREIGN \
+    "SELECT image_id FROM image WHERE key_hash IS NULL AND found_uid = '' AND merged_into IS NULL AND extract_id = ?1"
+/* Of several, the one that was exported. */
+#define FIRST_FOREIGN " ORDER BY exported_at IS NULL, image_id LIMIT 1"
+
+/* The row that another program made of this study: the key is its from now on.  Others of the same study stay as they
+ * are. */
+static bool take_foreign(struct store_sql *s, const struct store_key *k, uint64_t hash, int64_t *id,
+                         struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL, *take = NULL;
+    bool got, by_uid = !phi_is_empty(k->study_uid);
+    if (!sql_prepare(s->db,
+                     by_uid ? SQL_EACH(NULL, FOREIGN " AND study_uid = ?2" FIRST_FOREIGN)
+                            : SQL_EACH(NULL, FOREIGN " AND mrn = ?2 AND accession_number = ?3"
+                                                     " AND coalesce(study_uid, '') = ''" FIRST_FOREIGN),
+                     &q, err))
+        return false;
+    sql_bind_i64(q, 1, k->extract_id);
+    sql_bind_str(q, 2, phi_reveal(by_uid ? k->study_uid : k->mrn));
+    if (!by_uid)
+        sql_bind_str(q, 3, phi_reveal(k->accession_number));
+    if (!sql_step(q, &got, err))
+        return false;
+    *id = got ? sql_col_i64(q, 0) : 0;
+    if (!got)
+        return true;
+    if (!sql_prepare(s->db, SQL("UPDATE image SET key_hash = ?2 WHERE image_id = ?1"), &take, err))
+        return false;
+    sql_bind_i64(take, 1, *id);
+    sql_bind_i64(take, 2, (int64_t)hash);
+    return sql_run(take, err);
+}
+
 bool store_sql_find_key(struct store_sql *s, const struct store_key *k, int64_t *id, uint64_t *free_hash,
                         struct pixl_error *err)
 {
-    for (uint64_t hash = hash_of_key(k);; hash++) {
+    for (uint64_t hash = store_sql_hash_of_key(k);; hash++) {
         sql_stmt_auto *q = NULL;
         bool got;
         if (!sql_prepare(s->db,
@@ -95,14 +129,57 @@ bool store_sql_find_key(struct store_sql *s, const struct store_key *k, int64_t 
             continue;
         *id = got ? sql_col_i64(q, 0) : 0;
         *free_hash = hash;
-        return true;
+        return got || !s->is_far || take_foreign(s, k, hash, id, err);
     }
 }
 
 /* --- making ---------------------------------------------------------------------------------------------------- */
 
-bool store_sql_run_for_id(struct sql_stmt *q, int64_t *id, struct pixl_error *err)
+static bool fetch_ids(struct store_sql *s, enum store_ids_of of, struct pixl_error *err)
 {
+    static const struct sql_text texts[] = {
+        [STORE_IDS_OF_IMAGE] = { NULL,
+                                 "SELECT nextval(pg_get_serial_sequence('image', 'image_id'))"
+                                 " FROM generate_series(1, ?1)",
+                                 false },
+        [STORE_IDS_OF_REQUEST] = { NULL,
+                                   "SELECT nextval(pg_get_serial_sequence('request', 'request_id'))"
+                                   " FROM generate_series(1, ?1)",
+                                   false },
+    };
+    struct store_ids *ids = &s->ids[of];
+    sql_stmt_auto *q = NULL;
+    if (!sql_prepare(s->db, texts[of], &q, err))
+        return false;
+    size_t wanted = ids->n_fetched < ARRAY_LEN(ids->list) ? ids->n_fetched * 2 : ARRAY_LEN(ids->list);
+    ids->n_fetched = wanted > 0 ? wanted : 1; /* one, two, four, ...: few numbers are left over */
+    sql_bind_i64(q, 1, (int64_t)ids->n_fetched);
+    for (size_t i = 0; i < ids->n_fetched; i++) {
+        bool got;
+        if (!sql_step(q, &got, err))
+            return false;
+        assert(got);
+        ids->list[i] = sql_col_i64(q, 0);
+    }
+    ids->at = 0;
+    ids->n = ids->n_fetched;
+    return true;
+}
+
+bool store_sql_insert(struct store_sql *s, struct sql_stmt *q, enum store_ids_of of, int param, int64_t *id,
+                      struct pixl_error *err)
+{
+    if (s->is_far) {
+        struct store_ids *ids = &s->ids[of];
+        if (ids->at == ids->n && !fetch_ids(s, of, err))
+            return false;
+        int64_t taken = ids->list[ids->at++];
+        sql_bind_i64(q, param, taken);
+        if (!sql_run_later(q, err))
+            return false;
+        *id = taken;
+        return true;
+    }
     bool got;
     if (!sql_step(q, &got, err))
         return false;
@@ -122,17 +199,21 @@ static bool insert_first_event(struct store_sql *s, int64_t image, int64_t now_u
         return false;
     sql_bind_i64(q, 1, image);
     sql_bind_i64(q, 2, now_us);
-    return sql_run(q, err);
+    return sql_run_later(q, err);
 }
+
+#define INSERT_IMAGE(day, study_uid, participant, returning)                                                        \
+    "INSERT INTO image (extract_id, state, key_hash, priority, study_date, created_us, updated_us, mrn,"            \
+    " accession_number, study_uid, found_uid, series_uids, pseudo_patient_id, image_id) VALUES (?1, 'queued', ?2, " \
+    "?3, " day ", ?5, ?5, ?6, ?7, " study_uid ", ?9, ?10, " participant ", ?12)" returning
 
 bool store_sql_insert_image(struct store_sql *s, const struct store_new_image *n, int64_t now_us, int64_t *id,
                             struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     if (!sql_prepare(s->db,
-                     SQL("INSERT INTO image (extract_id, key_hash, priority, study_date, created_us, updated_us, mrn,"
-                         " accession_number, study_uid, found_uid, series_uids, pseudo_patient_id)"
-                         " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING image_id"),
+                     SQL_EACH(INSERT_IMAGE("?4", "?8", "?11", " RETURNING image_id"),
+                              INSERT_IMAGE(STORE_PG_TO_DAY("?4"), "nullif(?8, '')", "nullif(?11, '')", "")),
                      &q, err))
         return false;
     sql_bind_i64(q, 1, n->extract_id);
@@ -148,7 +229,7 @@ bool store_sql_insert_image(struct store_sql *s, const struct store_new_image *n
     sql_bind_str(q, 10, phi_reveal(n->series_uids));
     sql_bind_str(q, 11, n->participant_id);
     int64_t image;
-    if (!store_sql_run_for_id(q, &image, err) || !insert_first_event(s, image, now_us, err))
+    if (!store_sql_insert(s, q, STORE_IDS_OF_IMAGE, 12, &image, err) || !insert_first_event(s, image, now_us, err))
         return false;
     *id = image;
     return true;
@@ -161,7 +242,7 @@ bool store_sql_link(struct store_sql *s, int64_t request, int64_t image, struct 
         return false;
     sql_bind_i64(q, 1, request);
     sql_bind_i64(q, 2, image);
-    return sql_run(q, err);
+    return sql_run_later(q, err);
 }
 
 /* --- widening -------------------------------------------------------------------------------------------------- */

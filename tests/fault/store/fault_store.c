@@ -41,7 +41,9 @@ static bool retrieve_one(struct store *s, struct pixl_error *err)
     if (!store_resolve(s, m.id, m.fence, uids, 2, T0, &mine, err))
         return false;
     struct store_move move = move_of(m.id, m.fence, STUDY_DEIDENTIFIED);
-    move.pseudo_study_uid = m.id == 1 ? "2.25.1" : "2.25.2";
+    char pseudo[32];
+    (void)snprintf(pseudo, sizeof pseudo, "2.25.%lld", (long long)m.id);
+    move.pseudo_study_uid = pseudo;
     move.series_version = m.series_version;
     const int64_t skipped[STUDY_REASON_COUNT] = { [STUDY_WHY_MODALITY] = 2, [STUDY_WHY_SERIES_NUMBER] = 1 };
     move.skipped_by = skipped;
@@ -60,7 +62,7 @@ static bool load_report(struct store *s, struct pixl_error *err)
         return false;
     if (store_reports_enter(l, STR("p"), STR(TIME_1), &got, err) && store_reports_subject(l, 0, &arena, &of, err) &&
         store_reports_put(l, &r, T0, &what, err)) {
-        CHECK(got && of.request == 1 && of.n_needles > 4);
+        CHECK(got && of.request != 0 && of.n_needles > 4);
         return store_reports_end(l, err);
     }
     struct pixl_error second = { 0 };
@@ -78,7 +80,7 @@ static bool take_outcome(void *ctx, const struct store_outcome *o)
 static bool take_report(void *ctx, const struct store_report *r, const struct store_subject *of)
 {
     *(int *)ctx += 10;
-    return str_eq(r->text, STR("a report")) && of->request == 1;
+    return str_eq(r->text, STR("a report")) && of->request != 0;
 }
 
 static bool read_extract(struct store *s, struct pixl_error *err)

@@ -1,7 +1,7 @@
 /* store_helper.h - what the tests of the store share: a fresh store of the backend under test, rows made and moved in a
  * line.
  *
- * The contract suites know of no backend: PIXL_TEST_STORE names the one to test ("sqlite", the default), and only
+ * The contract suites know of no backend: PIXL_TEST_STORE names the one to test ("postgres", else SQLite), and only
  * store_url() says what its address is. */
 #ifndef PIXL_TESTS_STORE_HELPER_H
 #define PIXL_TESTS_STORE_HELPER_H
@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/pg_db.h"
 #include "store/store.h"
 #include "test.h"
 
@@ -18,16 +20,38 @@
 #define ME "worker-1"
 #define TIME_1 "2023-12-07T14:08:58"
 
+/* The one database of the server that tests/support/with-postgres started for this program, emptied: making another
+ * takes too long. */
+static inline void empty_postgres(const char *url)
+{
+    struct pixl_error err = { 0 };
+    struct pg_options o = { .url = url, .connect_ms = 10000, .statement_ms = 60000, .lock_ms = 10000 };
+    pg_db_auto *db = NULL;
+    REQUIRE_OK(pg_db_open(&o, &db, &err), err);
+    REQUIRE_OK(sql_exec(pg_db_sql(db), SQL("DROP SCHEMA IF EXISTS pixl_pipeline CASCADE"), &err), err);
+}
+
+static inline bool is_postgres(void)
+{
+    const char *backend = getenv("PIXL_TEST_STORE");
+    return backend != NULL && strcmp(backend, "postgres") == 0;
+}
+
 /* The address of a new, empty store; `again`: of the one before. */
 static inline const char *store_url(bool again)
 {
     static char url[1200];
     static int n;
-    const char *backend = getenv("PIXL_TEST_STORE");
-    if (backend != NULL && strcmp(backend, "sqlite") != 0)
-        test_skip("no backend is called '%s'", backend);
-    if (!again)
+    if (again)
+        return url;
+    if (is_postgres()) {
+        const char *dir = getenv("PIXL_TEST_PG");
+        REQUIRE(dir != NULL);
+        (void)snprintf(url, sizeof url, "postgresql:///postgres?host=%s/sock&user=pixl", dir);
+        empty_postgres(url);
+    } else {
         (void)snprintf(url, sizeof url, "sqlite:%s/store-%d.db", test_dir(), ++n);
+    }
     return url;
 }
 
