@@ -114,12 +114,13 @@ static void drop_connection(struct pg_db *db)
     db->n_pending = 0;
 }
 
-/* res may be NULL: libpq had no memory for it, or no connection. */
+/* A result without SQLSTATE, or none at all, is the client's: a connection that ended, or no memory for what it sent.  No
+ * connection is worth keeping then, nor when the server says that it goes away (57P01 to 57P05). */
 static bool fail(struct pg_db *db, const PGresult *res, const char *doing, struct pixl_error *err)
 {
     const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
-    bool lost = PQstatus(db->conn) != CONNECTION_OK;
-    bool told = state == NULL ? lost ? fail_lost(doing, err) : pixl_fail(err, PIXL_E_NOMEM, 0, "database: %s", doing)
+    bool lost = state == NULL || strncmp(state, "57P0", 4) == 0 || PQstatus(db->conn) != CONNECTION_OK;
+    bool told = state == NULL ? fail_lost(doing, err)
                               : fail_state(state, PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME), doing, err);
     if (lost)
         drop_connection(db);

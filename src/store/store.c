@@ -296,6 +296,12 @@ bool store_projects(struct store *s, struct arena *a, struct str **out, size_t *
     return leave(s, x, x->ops->projects(x, a, out, n, err), err);
 }
 
+bool store_find_adopted(struct store *s, struct arena *a, struct store_adopted *out, struct pixl_error *err)
+{
+    struct store_session *x = enter(s, err);
+    return leave(s, x, x->ops->find_adopted(x, a, out, err), err);
+}
+
 bool store_retry(struct store *s, const struct store_filter *f, const int64_t *images, size_t n_images, int64_t now_us,
                  int64_t *n, struct pixl_error *err)
 {

@@ -176,6 +176,18 @@ PIXL_MUST_CHECK bool store_projects(struct store *s, struct arena *a, struct str
 PIXL_MUST_CHECK bool store_retry(struct store *s, const struct store_filter *f, const int64_t *images, size_t n_images, int64_t now_us,
                                  int64_t *n, struct pixl_error *err);
 
+/* What another program left in a store that pixl adopted (PostgreSQL only; else nothing). */
+struct store_adopted {
+    int64_t images;       /* adopted ones: worked on when a populate or retry names them */
+    const int64_t *twice; /* numbers of its rows that repeat another one (project, MRN, accession number, study UID): */
+    size_t n_twice;       /* a populate that names the study takes the other one, exported ones first */
+    int64_t projects_twice; /* further rows of a project's slug: their images are not met by a populate */
+    bool has_older_schema;  /* the tables of an older version of that program, which are not adopted */
+};
+/* *out in the arena. */
+PIXL_MUST_CHECK bool store_find_adopted(struct store *s, struct arena *a, struct store_adopted *out,
+                                        struct pixl_error *err);
+
 /* --- what is exported ------------------------------------------------------------------------------------------ */
 
 /* One request and one of its studies; a request without any image does not exist.  A request whose series its study does

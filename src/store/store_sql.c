@@ -22,6 +22,13 @@ bool store_sql_begin(struct store_sql *s, enum store_lock lock, struct pixl_erro
     return sql_begin(s->db, SQL_BEGIN_WRITE, err) && sql_exec(s->db, takes[lock], err);
 }
 
+/* Numbers that were fetched in a transaction which is no more may be handed out again. */
+void store_sql_rollback(struct store_sql *s)
+{
+    sql_rollback(s->db);
+    memset(s->ids, 0, sizeof s->ids);
+}
+
 /* --- rows ------------------------------------------------------------------------------------------------------ */
 
 bool store_sql_parse_state(struct str name, enum study_state *out, struct pixl_error *err)
@@ -279,7 +286,7 @@ bool store_sql_move(struct store_session *store, const struct store_move *m, boo
     bool back = false;
     bool ok = store_sql_begin(s, STORE_LOCK_ROWS, err) && move_in(s, m, &back, err) && sql_commit(s->db, err);
     if (!ok)
-        sql_rollback(s->db);
+        store_sql_rollback(s);
     else
         *widened = back;
     return ok;
@@ -358,7 +365,7 @@ bool store_sql_retry(struct store_session *store, const struct store_filter *f, 
     bool ok = store_sql_begin(s, STORE_LOCK_STUDIES, err) && retry_in(s, f, images, n_images, now_us, &moved, err) &&
               sql_commit(s->db, err);
     if (!ok)
-        sql_rollback(s->db);
+        store_sql_rollback(s);
     else
         *n = moved;
     return ok;
@@ -405,7 +412,7 @@ bool store_sql_change_bucket(struct store_session *store, const char *name,
     bool ok = store_sql_begin(s, STORE_LOCK_BUCKETS, err) && read_bucket(s, name, &b, err) &&
               (!change(ctx, &b) || write_bucket(s, name, &b, err)) && sql_commit(s->db, err);
     if (!ok)
-        sql_rollback(s->db);
+        store_sql_rollback(s);
     return ok;
 }
 
@@ -446,7 +453,7 @@ bool store_sql_meta_put_if_absent(struct store_session *store, const char *key, 
     bool ok = store_sql_begin(s, STORE_LOCK_ROWS, err) && put_meta(s, key, value, err) &&
               store_sql_meta_get(store, key, a, &stored, &got, err) && sql_commit(s->db, err);
     if (!ok) {
-        sql_rollback(s->db);
+        store_sql_rollback(s);
         return false;
     }
     assert(got);

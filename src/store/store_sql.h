@@ -47,6 +47,7 @@ enum store_lock {
 };
 /* After a failure, here or later, the caller rolls back. */
 PIXL_MUST_CHECK bool store_sql_begin(struct store_sql *s, enum store_lock lock, struct pixl_error *err);
+void store_sql_rollback(struct store_sql *s);
 
 /* --- rows (store_sql.c) ------------------------------------------------------------------------------------- */
 
@@ -162,6 +163,8 @@ bool store_sql_each_event(struct store_session *s, int64_t image, bool (*each)(v
 bool store_sql_get_skipped(struct store_session *s, int64_t image, int64_t by_reason[STUDY_REASON_COUNT],
                            struct pixl_error *err);
 bool store_sql_count(struct store_session *s, struct str project, struct store_counts *out, struct pixl_error *err);
+bool store_sql_find_adopted(struct store_session *s, struct arena *a, struct store_adopted *out,
+                            struct pixl_error *err);
 bool store_sql_projects(struct store_session *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
 bool store_sql_each_outcome(struct store_session *s, struct str project, struct str extract_time,
                             bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err);
@@ -192,19 +195,19 @@ bool store_sql_meta_put_if_absent(struct store_session *s, const char *key, stru
                                   struct str *out, struct pixl_error *err);
 
 /* All slots but scheme, sessions, open and close. */
-#define STORE_SQL_SLOTS                                                                                           \
-    .populate_begin = store_sql_populate_begin, .populate_add = store_sql_populate_add,                           \
-    .populate_end = store_sql_populate_end, .claim_next = store_sql_claim_next,                                   \
-    .renew_claims = store_sql_renew_claims, .recover_claims = store_sql_recover_claims,                           \
-    .next_due = store_sql_next_due, .resolve = store_sql_resolve, .move = store_sql_move,                         \
-    .each_image = store_sql_each_image, .get_image = store_sql_get_image, .find_images = store_sql_find_images,   \
-    .each_event = store_sql_each_event, .get_skipped = store_sql_get_skipped, .count = store_sql_count,           \
-    .projects = store_sql_projects, .retry = store_sql_retry, .each_outcome = store_sql_each_outcome,             \
-    .extract_times = store_sql_extract_times, .read_begin = store_sql_read_begin, .read_end = store_sql_read_end, \
-    .each_report = store_sql_each_report, .reports_begin = store_sql_reports_begin,                               \
-    .reports_enter = store_sql_reports_enter, .reports_subject = store_sql_reports_subject,                       \
-    .reports_put = store_sql_reports_put, .reports_end = store_sql_reports_end,                                   \
-    .change_bucket = store_sql_change_bucket, .meta_get = store_sql_meta_get,                                     \
+#define STORE_SQL_SLOTS                                                                                             \
+    .populate_begin = store_sql_populate_begin, .populate_add = store_sql_populate_add,                             \
+    .populate_end = store_sql_populate_end, .claim_next = store_sql_claim_next,                                     \
+    .renew_claims = store_sql_renew_claims, .recover_claims = store_sql_recover_claims,                             \
+    .next_due = store_sql_next_due, .resolve = store_sql_resolve, .move = store_sql_move,                           \
+    .each_image = store_sql_each_image, .get_image = store_sql_get_image, .find_images = store_sql_find_images,     \
+    .each_event = store_sql_each_event, .get_skipped = store_sql_get_skipped, .count = store_sql_count,             \
+    .projects = store_sql_projects, .find_adopted = store_sql_find_adopted, .retry = store_sql_retry,               \
+    .each_outcome = store_sql_each_outcome, .extract_times = store_sql_extract_times,                               \
+    .read_begin = store_sql_read_begin, .read_end = store_sql_read_end, .each_report = store_sql_each_report,       \
+    .reports_begin = store_sql_reports_begin, .reports_enter = store_sql_reports_enter,                             \
+    .reports_subject = store_sql_reports_subject, .reports_put = store_sql_reports_put,                             \
+    .reports_end = store_sql_reports_end, .change_bucket = store_sql_change_bucket, .meta_get = store_sql_meta_get, \
     .meta_put_if_absent = store_sql_meta_put_if_absent
 
 #endif

@@ -197,7 +197,7 @@ bool store_sql_claim_next(struct store_session *store, const struct store_claim 
     bool ok =
         store_sql_begin(s, STORE_LOCK_ROWS, err) && claim_in(s, c, a, &found, &image, err) && sql_commit(s->db, err);
     if (!ok) {
-        sql_rollback(s->db);
+        store_sql_rollback(s);
         return false;
     }
     if (found)
@@ -274,7 +274,7 @@ bool store_sql_renew_claims(struct store_session *store, const char *owner, int6
     bool ok = store_sql_begin(s, STORE_LOCK_STUDIES, err) && renew_in(s, owner, lease_until_us, err) &&
               sql_commit(s->db, err);
     if (!ok)
-        sql_rollback(s->db);
+        store_sql_rollback(s);
     return ok;
 }
 
@@ -358,7 +358,7 @@ bool store_sql_recover_claims(struct store_session *store, const char *owner, bo
     bool ok = store_sql_begin(s, STORE_LOCK_STUDIES, err) &&
               recover_in(s, owner, ended_before_us, now_us, &moved, err) && sql_commit(s->db, err);
     if (!ok)
-        sql_rollback(s->db);
+        store_sql_rollback(s);
     else
         *n = moved;
     return ok;

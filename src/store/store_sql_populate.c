@@ -60,7 +60,7 @@ bool store_sql_populate_begin(struct store_session *store, bool dry, struct stor
     buf_init(&p->time, NAME_MAX_BYTES);
     buf_init(&p->series, STORE_SERIES_MAX);
     if (!tune(s, true, err) || !store_sql_begin(s, STORE_LOCK_STUDIES, err)) {
-        sql_rollback(s->db);
+        store_sql_rollback(s);
         free_populate(p);
         return false;
     }
@@ -463,7 +463,7 @@ static bool add_row(struct populate *p, const struct study_request *r, int64_t n
 
 static bool break_off(struct populate *p, const struct pixl_error *err)
 {
-    sql_rollback(p->s->db);
+    store_sql_rollback(p->s);
     p->broken = true;
     p->why = *err;
     return false;
@@ -502,9 +502,9 @@ bool store_sql_populate_end(struct store_populate *base, struct pixl_error *err)
     struct store_sql *s = p->s;
     bool ok = !p->broken || fail_broken(p, err);
     if (p->dry)
-        sql_rollback(s->db);
+        store_sql_rollback(s);
     else if (ok && !sql_commit(s->db, err)) {
-        sql_rollback(s->db);
+        store_sql_rollback(s);
         ok = false;
     }
     free_populate(p);

@@ -390,6 +390,45 @@ bool store_sql_extract_times(struct store_session *s, struct str project, struct
     return collect_texts(q, a, out, n, err);
 }
 
+/* Rows with a key or a study found are ours, made or taken over. */
+#define TWICE                                                                                                     \
+    "SELECT image_id FROM (SELECT image_id, key_hash, found_uid, merged_into, row_number() OVER (PARTITION BY"    \
+    " extract_id, mrn, accession_number, coalesce(study_uid, '') ORDER BY key_hash IS NULL, exported_at IS NULL," \
+    " image_id) AS nth FROM image) AS i"                                                                          \
+    " WHERE nth > 1 AND key_hash IS NULL AND found_uid = '' AND merged_into IS NULL ORDER BY 1"
+
+static bool count_one(struct store_sql *s, struct sql_text text, int64_t *out, struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    bool got;
+    if (!sql_prepare(s->db, text, &q, err) || !sql_step(q, &got, err))
+        return false;
+    assert(got);
+    *out = sql_col_i64(q, 0);
+    return true;
+}
+
+bool store_sql_find_adopted(struct store_session *session, struct arena *a, struct store_adopted *out,
+                            struct pixl_error *err)
+{
+    struct store_sql *s = store_sql_of(session);
+    struct store_adopted found = { .images = 0 };
+    int64_t *twice, older;
+    sql_stmt_auto *q = NULL;
+    if (!count_one(s, SQL("SELECT count(*) FROM image WHERE state = 'adopted'"), &found.images, err) ||
+        !count_one(s, SQL("SELECT count(*) - count(DISTINCT slug) FROM extract"), &found.projects_twice, err) ||
+        !count_one(s,
+                   SQL_EACH("SELECT 0", "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = 'pipeline'"
+                                        " AND tablename = 'image'"),
+                   &older, err) ||
+        !sql_prepare(s->db, SQL(TWICE), &q, err) || !collect_ids(q, a, &twice, &found.n_twice, err))
+        return false;
+    found.twice = twice;
+    found.has_older_schema = older != 0;
+    *out = found;
+    return true;
+}
+
 /* A study holds the series of all requests that reached it in time: one that it does not hold came too late. */
 static bool is_too_late(const struct store_outcome *o, struct str series_held, struct str series_asked)
 {

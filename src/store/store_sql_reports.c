@@ -290,7 +290,7 @@ bool store_sql_reports_begin(struct store_session *store, bool dry, struct store
 
 static bool break_off(struct load *l, const struct pixl_error *err)
 {
-    sql_rollback(l->s->db);
+    store_sql_rollback(l->s);
     l->is_open = false;
     l->broken = true;
     l->why = *err;
@@ -455,7 +455,7 @@ bool store_sql_reports_end(struct store_report_load *base, struct pixl_error *er
     struct store_sql *s = l->s;
     bool ok = !l->broken || fail_broken(l, err);
     if (ok && l->is_open && !sql_commit(s->db, err)) {
-        sql_rollback(s->db);
+        store_sql_rollback(s);
         ok = false;
     }
     arena_done(&l->known.arena);

@@ -207,7 +207,7 @@ bool store_sql_resolve(struct store_session *store, int64_t image, int64_t fence
     bool ok = store_sql_begin(s, STORE_LOCK_STUDIES, err) && resolve_in(&v, image, fence, &which, err) &&
               sql_commit(s->db, err);
     if (!ok)
-        sql_rollback(s->db);
+        store_sql_rollback(s);
     else
         *mine = which;
     arena_done(&v.arena);

@@ -18,7 +18,7 @@ static const char *url_of(const char *database, const char *rest)
 {
     static char url[4][700];
     static int next;
-    const char *dir = getenv("PIXL_TEST_PG");
+    const char *dir = getenv("TEST_POSTGRES");
     REQUIRE(dir != NULL);
     char *u = url[next++ % 4];
     (void)snprintf(u, sizeof url[0], "postgresql:///%s?host=%s/sock&%s", database, dir, rest);

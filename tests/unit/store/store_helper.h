@@ -1,7 +1,7 @@
 /* store_helper.h - what the tests of the store share: a fresh store of the backend under test, rows made and moved in a
  * line.
  *
- * The contract suites know of no backend: PIXL_TEST_STORE names the one to test ("postgres", else SQLite), and only
+ * The contract suites know of no backend: TEST_STORE names the one to test ("postgres", else SQLite), and only
  * store_url() says what its address is. */
 #ifndef PIXL_TESTS_STORE_HELPER_H
 #define PIXL_TESTS_STORE_HELPER_H
@@ -33,7 +33,7 @@ static inline void empty_postgres(const char *url)
 
 static inline bool is_postgres(void)
 {
-    const char *backend = getenv("PIXL_TEST_STORE");
+    const char *backend = getenv("TEST_STORE");
     return backend != NULL && strcmp(backend, "postgres") == 0;
 }
 
@@ -45,7 +45,7 @@ static inline const char *store_url(bool again)
     if (again)
         return url;
     if (is_postgres()) {
-        const char *dir = getenv("PIXL_TEST_PG");
+        const char *dir = getenv("TEST_POSTGRES");
         REQUIRE(dir != NULL);
         (void)snprintf(url, sizeof url, "postgresql:///postgres?host=%s/sock&user=pixl", dir);
         empty_postgres(url);
