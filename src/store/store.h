@@ -182,7 +182,6 @@ struct store_adopted {
     const int64_t *twice; /* numbers of its rows that repeat another one (project, MRN, accession number, study UID): */
     size_t n_twice;       /* a populate that names the study takes the other one, exported ones first */
     int64_t projects_twice; /* further rows of a project's slug: their images are not met by a populate */
-    bool has_older_schema;  /* the tables of an older version of that program, which are not adopted */
 };
 /* *out in the arena. */
 PIXL_MUST_CHECK bool store_find_adopted(struct store *s, struct arena *a, struct store_adopted *out,

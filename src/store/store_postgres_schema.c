@@ -6,7 +6,9 @@
  *   - our columns have defaults; a row that it inserts is `adopted`, or `exported` when it says so
  *   - our rules are partial and hold for our rows alone, those with a key_hash or a found_uid
  *   - exported_at is its word: a trigger lets our state follow when somebody else sets or clears it
- *   - study_date may be NULL in our rows, as a cohort need not say it */
+ *   - study_date may be NULL in our rows, as a cohort need not say it
+ * Its older versions are brought up to its newest first, as its own migrations would; rows of its first ones, which lie
+ * in a schema of another name, are copied, since there it could not go on writing anyway. */
 #include "store_postgres.h"
 
 #include "study/state.h"
@@ -14,6 +16,25 @@
 #define X(symbol, name, text, end) ", '" name "'"
 #define IS_STATE(column)           column " IN ('queued'" STUDY_STATES(X) ")"
 #define NOW_US                     "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+/* Tables that the older system's first versions made in this schema become those of its newest.  d947cc715eb1 is the
+ * name of the last of its migrations; their order: bcaef54e2bfe, cb5ee12a6e20, 83dcb3812628, d947cc715eb1. */
+static const char older_columns[] =
+    "DO $$ BEGIN"
+    " IF EXISTS (SELECT FROM information_schema.columns WHERE table_schema = 'pixl_pipeline' AND table_name = 'image'"
+    "   AND column_name = 'hashed_identifier') THEN"
+    "   ALTER TABLE pixl_pipeline.image RENAME hashed_identifier TO pseudo_study_uid;"
+    " END IF;"
+    " IF EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'pixl_pipeline' AND tablename = 'image') THEN"
+    "   ALTER TABLE pixl_pipeline.image ADD COLUMN IF NOT EXISTS study_uid VARCHAR,"
+    "     ADD COLUMN IF NOT EXISTS pseudo_patient_id VARCHAR(255);"
+    " END IF;"
+    " IF EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'pixl_pipeline'"
+    "   AND tablename = 'alembic_version') THEN"
+    "   UPDATE pixl_pipeline.alembic_version SET version_num = 'd947cc715eb1'"
+    "   WHERE version_num IN ('bcaef54e2bfe', 'cb5ee12a6e20', '83dcb3812628');"
+    " END IF;"
+    "END $$";
 
 static const char *const version_1[] = {
     "CREATE TABLE IF NOT EXISTS extract ("
@@ -30,6 +51,22 @@ static const char *const version_1[] = {
     " extract_id INTEGER NOT NULL REFERENCES extract,"
     " study_uid VARCHAR,"
     " pseudo_patient_id VARCHAR(255))",
+
+    /* The first versions kept their tables in schema `pipeline`; that one stays as it is. */
+    "DO $$ BEGIN"
+    " IF EXISTS (SELECT FROM information_schema.columns WHERE table_schema = 'pipeline' AND table_name = 'image'"
+    "   AND column_name = 'hashed_identifier') AND NOT EXISTS (SELECT FROM extract) THEN"
+    "   INSERT INTO extract (extract_id, slug) SELECT extract_id, slug FROM pipeline.extract;"
+    "   INSERT INTO image (image_id, accession_number, study_date, mrn, pseudo_study_uid, exported_at, extract_id)"
+    "   SELECT image_id, accession_number, study_date, mrn, hashed_identifier, exported_at, extract_id"
+    "   FROM pipeline.image;"
+    "   PERFORM setval(pg_get_serial_sequence('extract', 'extract_id'), max(extract_id)) FROM extract;"
+    "   PERFORM setval(pg_get_serial_sequence('image', 'image_id'), max(image_id)) FROM image;"
+    " END IF;"
+    "END $$",
+
+    /* They named studies by hashes, which are no UIDs: what was exported keeps its name, what was not gets another. */
+    "UPDATE image SET pseudo_study_uid = NULL WHERE exported_at IS NULL AND pseudo_study_uid !~ '^[0-9.]+$'",
 
     "ALTER TABLE image"
     " ALTER study_date DROP NOT NULL,"
@@ -237,9 +274,8 @@ static bool check_tables(struct sql *db, struct pixl_error *err)
         return false;
     return n_tables == 0 || (n_tables == 2 && n_columns == 11) ||
            pixl_fail(err, PIXL_E_UNSUPPORTED, 0,
-                     "store: schema pixl_pipeline holds tables that pixl does not know: another "
-                     "program's, or older ones of the system that it replaces, which `alembic upgrade head` brings up "
-                     "to date");
+                     "store: schema pixl_pipeline holds tables that pixl does not know; it needs a schema of that name "
+                     "that is empty, or as the Python system left it");
 }
 
 static bool make_schema(struct sql *db, struct pixl_error *err)
@@ -253,7 +289,7 @@ static bool make_schema(struct sql *db, struct pixl_error *err)
 
 static bool run_migration(struct sql *db, int64_t version, struct pixl_error *err)
 {
-    if (version == 0 && (!make_schema(db, err) || !check_tables(db, err)))
+    if (version == 0 && (!make_schema(db, err) || !sql_exec(db, SQL(older_columns), err) || !check_tables(db, err)))
         return false;
     for (const char *const *sql = migrations[version]; *sql != NULL; sql++)
         if (!sql_exec(db, SQL(*sql), err))

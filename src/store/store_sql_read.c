@@ -413,18 +413,13 @@ bool store_sql_find_adopted(struct store_session *session, struct arena *a, stru
 {
     struct store_sql *s = store_sql_of(session);
     struct store_adopted found = { .images = 0 };
-    int64_t *twice, older;
+    int64_t *twice;
     sql_stmt_auto *q = NULL;
     if (!count_one(s, SQL("SELECT count(*) FROM image WHERE state = 'adopted'"), &found.images, err) ||
         !count_one(s, SQL("SELECT count(*) - count(DISTINCT slug) FROM extract"), &found.projects_twice, err) ||
-        !count_one(s,
-                   SQL_EACH("SELECT 0", "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = 'pipeline'"
-                                        " AND tablename = 'image'"),
-                   &older, err) ||
         !sql_prepare(s->db, SQL(TWICE), &q, err) || !collect_ids(q, a, &twice, &found.n_twice, err))
         return false;
     found.twice = twice;
-    found.has_older_schema = older != 0;
     *out = found;
     return true;
 }
