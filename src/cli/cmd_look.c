@@ -53,6 +53,30 @@ static bool status_project(struct site *s, struct str project, json_t *list, str
     return true;
 }
 
+/* What another program left and nobody has asked for yet: it may hold rows twice, and only one of them is ever taken. */
+static bool show_adopted(struct site *s, struct arena *a, struct pixl_error *err)
+{
+    struct store_adopted found;
+    if (!store_find_adopted(site_store(s), a, &found, err))
+        return false;
+    if (found.images > 0)
+        printf(
+            "%" PRId64
+            " studies were there before pixl: populate takes up those that a cohort names, retry --state adopted all\n",
+            found.images);
+    if (found.n_twice > 0) {
+        printf("%zu row(s) of the Python system repeat another one and are passed over:", found.n_twice);
+        for (size_t i = 0; i < found.n_twice && i < 10; i++)
+            printf("%s image %" PRId64, i ? "," : "", found.twice[i]);
+        printf("%s\n", found.n_twice > 10 ? ", ..." : "");
+    }
+    if (found.projects_twice > 0)
+        printf("%" PRId64
+               " projects of the Python system are there twice: studies of the later ones are not met by a cohort\n",
+               found.projects_twice);
+    return true;
+}
+
 static enum cli_exit status(struct cli *c, struct pixl_error *err)
 {
     site_auto *s = NULL;
@@ -75,6 +99,7 @@ static enum cli_exit status(struct cli *c, struct pixl_error *err)
             printf("nothing was asked for yet (state: %s)\n", c->settings.state_dir);
         else if (is_set)
             printf("rate: %g studies/s\n", rate);
+        ok = show_adopted(s, &a, err);
     }
     json_decref(list);
     arena_done(&a);

@@ -90,7 +90,10 @@ def test_what_python_began_is_gone_on_with(database, hospital):
     number = database.fetchone()[0]
     database.execute("UPDATE pixl_pipeline.image SET exported_at = now() WHERE image_id = %s", (number,))
     assert states(database)[-1] == (9, "exported")
-    assert "adopted" in h.pixl("status", ok=(0, 75), PIXL_STORE_URL=URL).stdout
+    database.execute(INSERT, image(h, 8))
+    status = h.pixl("status", PIXL_STORE_URL=URL).stdout
+    assert "2 studies were there before pixl" in status
+    assert f"1 row(s) of the Python system repeat another one and are passed over: image {number + 1}\n" in status
 
 
 def test_the_server_logs_statements_without_identities(database, hospital):
