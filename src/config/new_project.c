@@ -202,7 +202,8 @@ static void add_filters(struct buf *b, const struct maker *m)
     const char *words = m->p->manufacturers;
     (void)buf_add_cstr(b,
                        "# A series is left out when its description holds one of these, in capitals or small letters.\n"
-                       "series_filters:\n  - localizer\n  - localiser\n  - scout\n  - positioning\n\n");
+                       "series_filters:\n  - localizer\n  - localiser\n  - scout\n  - positioning\n"
+                       "  - dose report\n  - dose info\n  - patient protocol\n\n");
     (void)buf_addf(b, "# A series of fewer images is left out; 1: none is.\nmin_instances_per_series: %u\n\n",
                    m->min_instances);
     (void)buf_add_cstr(b, "# Regular expressions on Manufacturer (0008,0070); an image that none fits is left out.  To "
@@ -259,10 +260,14 @@ static void add_destination(struct buf *b, const struct maker *m)
     } else {
         (void)buf_add_cstr(b, "  # directory: /mnt/safe-haven\n");
     }
-    (void)buf_add_cstr(b, "\n# An image that cannot be read fails its study; one that cannot be judged is left out.  "
-                          "fail: both fail it.\n"
-                          "# deliver: the rest of the study is delivered in either case.\n"
-                          "# on_instance_error: fail\n");
+    (void)buf_add_cstr(
+        b, "\n# An image that cannot be read fails its study; one that cannot be judged is left out.  "
+           "fail: both fail it.\n"
+           "# deliver: the rest of the study is delivered in either case.\n"
+           "# on_instance_error: fail\n"
+           "\n# An image whose BurnedInAnnotation (0028,0301) is YES says that a person may be told from its pixels.  "
+           "refuse, as\n# when this line is absent: it is left out, unless image_operation_files clean it; "
+           "deliver: it passes.\nburned_in_annotation: refuse\n");
 }
 
 /* ---- files ---- */

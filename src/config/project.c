@@ -399,6 +399,18 @@ static bool take_on_error(struct project_loader *l, const struct yaml_node *node
     return true;
 }
 
+static bool take_burned_in(struct project_loader *l, const struct yaml_node *node)
+{
+    static const char *const words[] = { "refuse", "deliver" };
+    struct str word;
+    if (!yaml_take_text(node, "burned_in_annotation", &word, l->ps))
+        return false;
+    l->in->pub.passes_burned_in = str_eq(word, STR("deliver"));
+    return l->in->pub.passes_burned_in || str_eq(word, STR("refuse")) ||
+           problem_at(l->ps, node->at, "burned_in_annotation: '%s' is neither refuse nor deliver%s",
+                      problem_show(word).text, nearest_hint_of(word, words, ARRAY_LEN(words)).text);
+}
+
 /* ---- the whole ---- */
 
 struct section {
@@ -408,14 +420,15 @@ struct section {
 };
 
 static const struct section sections[] = {
-    { "project",                  true,  take_project },
-    { "series_filters",           false, take_series_filters },
+    { "project", true, take_project },
+    { "series_filters", false, take_series_filters },
     { "min_instances_per_series", false, take_min_instances },
-    { "allowed_manufacturers",    false, take_manufacturers },
-    { "tag_operation_files",      true,  tag_files_read },
-    { "image_operation_files",    false, take_image_operations },
-    { "destination",              true,  take_destination },
-    { "on_instance_error",        false, take_on_error },
+    { "allowed_manufacturers", false, take_manufacturers },
+    { "tag_operation_files", true, tag_files_read },
+    { "image_operation_files", false, take_image_operations },
+    { "destination", true, take_destination },
+    { "on_instance_error", false, take_on_error },
+    { "burned_in_annotation", false, take_burned_in },
 };
 
 static void take_sections(struct project_loader *l, const struct yaml_node *root)

@@ -97,6 +97,7 @@ struct project {
     enum project_destination dicom_destination, parquet_destination;
     const char *destination_directory;   /* destination.directory: absolute path; NULL: the secret <prefix>--directory--path */
     enum project_on_instance_error on_instance_error;
+    bool passes_burned_in; /* burned_in_annotation: deliver; else an image that says YES itself is left out */
     struct project_internal *internal_;
 };
 

@@ -259,7 +259,7 @@ static bool check_identity(const struct instance *in, struct deid_result *res)
     return true;
 }
 
-/* --- the project's filters, in the order of the reference --- */
+/* --- the project's filters, in the order of the reference, and its word on pixels that say what they hold --- */
 
 /* A series without a description is kept. */
 static bool filter_description(const struct instance *in, enum study_reason *why, struct pixl_error *err)
@@ -320,6 +320,9 @@ static bool filter(const struct instance *in, enum study_reason *why, struct pix
     for (size_t i = 0; i < p->n_modalities; i++)
         if (str_eq(in->text[TOP_MODALITY], str_of(p->modalities[i])))
             *why = STUDY_WHY_NONE;
+    if (*why == STUDY_WHY_NONE && !p->passes_burned_in && !in->study->policy->cleans_pixels &&
+        str_eq_nocase(in->text[TOP_BURNED_IN], STR("YES")))
+        *why = STUDY_WHY_PIXELS_NOT_CLEANED;
     return true;
 }
 

@@ -62,37 +62,39 @@ enum study_outcome study_outcome_of(enum pixl_code code);
 /* Why, from a closed vocabulary: stored, shown, counted, delivered in OUTCOMES.parquet.  Never holds a value.
  * Symbol, stored name, what a person is told; S: a study of which it leaves nothing is skipped, as nobody wanted what was there / F: has
  * failed. */
-#define STUDY_REASONS(X)                                                                                    \
-    X(NONE,                 "",                     "", F) \
-    X(NOT_IN_ARCHIVE,       "not-in-archive",       "no archive has this study", F) \
-    X(IDENTITY_MISMATCH,    "identity-mismatch",    "an instance names another patient or study than was asked for", F) \
-    X(UNREADABLE_INSTANCE,  "unreadable-instance",  "an instance cannot be read as DICOM", F) \
-    X(UNSUPPORTED_SYNTAX,   "unsupported-syntax",   "an instance has a transfer syntax that pixl does not read", F) \
-    X(CHANGED_WHILE_READ,   "changed-while-read",   "a file changed while it was read", F) \
-    X(TOO_LARGE,            "too-large",            "a limit of size, count or depth was exceeded", F) \
-    X(NO_INSTANCES_LEFT,    "no-instances-left",    "the project's rules left no instance", S) \
-    X(SERIES_NOT_REQUESTED, "series-not-requested", "the cohort asks for other series of this study", S) \
-    X(TOO_FEW_INSTANCES,    "too-few-instances",    "the series has fewer instances than the project wants", S) \
-    X(MODALITY,             "modality",             "the modality is not one of the project's", S) \
-    X(MANUFACTURER,         "manufacturer",         "the manufacturer is absent, or not one that the project allows", S) \
-    X(SERIES_DESCRIPTION,   "series-description",   "the series description is filtered out by the project", S) \
-    X(SERIES_NUMBER,        "series-number",        "the series number is excluded for this manufacturer", S) \
-    X(DUPLICATE_INSTANCE,   "duplicate-instance",   "two instances share a SOP Instance UID and differ", F) \
-    X(MISSING_ATTRIBUTE,    "missing-attribute",    "an attribute is absent without which the instance cannot be de-identified", F) \
-    X(UNSUPPORTED_VALUE,    "unsupported-value",    "an element cannot be judged, or not changed as its rule says", F) \
-    X(PIXELS_NOT_CLEANED,   "pixels-not-cleaned",   "the pixels hold an overlay, or the project cleans them and cannot clean these", S) \
-    X(RESIDUE,              "residue",              "a trace of the patient's identity was left", F) \
-    X(SAME_STUDY,           "same-study",           "another row stands for the same study and delivers it", S) \
-    X(DELIVERED_BEFORE,     "delivered-before",     "the study was delivered before these of its series were asked for", S) \
-    X(ARCHIVE_ERROR,        "archive-error",        "the archive failed for this study", F) \
-    X(DEIDENTIFY_ERROR,     "deidentify-error",     "de-identification failed", F) \
-    X(SPOOL_ERROR,          "spool-error",          "the zip could not be written or read back", F) \
-    X(DELIVERY_ERROR,       "delivery-error",       "the destination failed for this study", F) \
-    X(CONFIGURATION,        "configuration",        "the project's configuration cannot be used", F) \
-    X(CRASHED,              "crashed",              "pixl crashed on this study alone", F) \
-    X(UNAVAILABLE,          "unavailable",          "the archive or destination could not be reached; it will be tried again", F) \
-    X(LEASE_LOST,           "lease-lost",           "the worker that had it ended; it goes on", F) \
-    X(STOPPED,              "stopped",              "given back because pixl was stopped; it goes on", F)
+#define STUDY_REASONS(X)                                                                                            \
+    X(NONE, "", "", F)                                                                                              \
+    X(NOT_IN_ARCHIVE, "not-in-archive", "no archive has this study", F)                                             \
+    X(IDENTITY_MISMATCH, "identity-mismatch", "an instance names another patient or study than was asked for", F)   \
+    X(UNREADABLE_INSTANCE, "unreadable-instance", "an instance cannot be read as DICOM", F)                         \
+    X(UNSUPPORTED_SYNTAX, "unsupported-syntax", "an instance has a transfer syntax that pixl does not read", F)     \
+    X(CHANGED_WHILE_READ, "changed-while-read", "a file changed while it was read", F)                              \
+    X(TOO_LARGE, "too-large", "a limit of size, count or depth was exceeded", F)                                    \
+    X(NO_INSTANCES_LEFT, "no-instances-left", "the project's rules left no instance", S)                            \
+    X(SERIES_NOT_REQUESTED, "series-not-requested", "the cohort asks for other series of this study", S)            \
+    X(TOO_FEW_INSTANCES, "too-few-instances", "the series has fewer instances than the project wants", S)           \
+    X(MODALITY, "modality", "the modality is not one of the project's", S)                                          \
+    X(MANUFACTURER, "manufacturer", "the manufacturer is absent, or not one that the project allows", S)            \
+    X(SERIES_DESCRIPTION, "series-description", "the series description is filtered out by the project", S)         \
+    X(SERIES_NUMBER, "series-number", "the series number is excluded for this manufacturer", S)                     \
+    X(DUPLICATE_INSTANCE, "duplicate-instance", "two instances share a SOP Instance UID and differ", F)             \
+    X(MISSING_ATTRIBUTE, "missing-attribute",                                                                       \
+      "an attribute is absent without which the instance cannot be de-identified", F)                               \
+    X(UNSUPPORTED_VALUE, "unsupported-value", "an element cannot be judged, or not changed as its rule says", F)    \
+    X(PIXELS_NOT_CLEANED, "pixels-not-cleaned",                                                                     \
+      "the pixels hold text or an overlay, or the project cleans them and cannot clean these", S)                   \
+    X(RESIDUE, "residue", "a trace of the patient's identity was left", F)                                          \
+    X(SAME_STUDY, "same-study", "another row stands for the same study and delivers it", S)                         \
+    X(DELIVERED_BEFORE, "delivered-before", "the study was delivered before these of its series were asked for", S) \
+    X(ARCHIVE_ERROR, "archive-error", "the archive failed for this study", F)                                       \
+    X(DEIDENTIFY_ERROR, "deidentify-error", "de-identification failed", F)                                          \
+    X(SPOOL_ERROR, "spool-error", "the zip could not be written or read back", F)                                   \
+    X(DELIVERY_ERROR, "delivery-error", "the destination failed for this study", F)                                 \
+    X(CONFIGURATION, "configuration", "the project's configuration cannot be used", F)                              \
+    X(CRASHED, "crashed", "pixl crashed on this study alone", F)                                                    \
+    X(UNAVAILABLE, "unavailable", "the archive or destination could not be reached; it will be tried again", F)     \
+    X(LEASE_LOST, "lease-lost", "the worker that had it ended; it goes on", F)                                      \
+    X(STOPPED, "stopped", "given back because pixl was stopped; it goes on", F)
 
 enum study_reason {
 #define X(symbol, name, text, end) STUDY_WHY_##symbol,

@@ -174,6 +174,7 @@ static void test_project__a_minimal_configuration_has_defaults(void)
     CHECK_INT(p->n_manufacturers, 0);
     CHECK_INT(p->min_instances_per_series, 2);
     CHECK_INT(p->on_instance_error, PROJECT_ON_ERROR_DEFAULT);
+    CHECK(!p->passes_burned_in);
     CHECK_INT(p->dicom_destination, PROJECT_TO_NONE);
     CHECK(p->destination_directory == NULL);
     CHECK_INT(p->n_base_rules, 5);
@@ -197,6 +198,7 @@ static void test_project__a_full_configuration_is_all_there(void)
     CHECK_STR(str_of(p->manufacturers[1].text), ".*");
     CHECK_INT(p->manufacturers[1].n_exclude, 0);
     CHECK_INT(p->on_instance_error, PROJECT_ON_ERROR_DELIVER);
+    CHECK(p->passes_burned_in);
     CHECK_INT(p->dicom_destination, PROJECT_TO_DIRECTORY);
     CHECK_STR(str_of(p->destination_directory), "/srv/data safe haven/in");
     REQUIRE(p->n_deid_recipes == 1);

@@ -74,6 +74,42 @@ static void test_filters__leave_out_in_the_order_of_the_reference(void)
         pattern_free(makers[i].pattern);
 }
 
+static void test_filters__leave_out_what_says_that_it_holds_text(void)
+{
+    static const struct project_tag_rule rules[] = { USUAL };
+    static const struct {
+        const char *says;
+        bool passes;
+        enum study_reason why;
+    } rows[] = {
+        { NULL, false, STUDY_WHY_NONE },
+        { "NO", false, STUDY_WHY_NONE },
+        { "YES", true, STUDY_WHY_NONE },
+        { "YES", false, STUDY_WHY_PIXELS_NOT_CLEANED },
+        { "yes ", false, STUDY_WHY_PIXELS_NOT_CLEANED },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s, %s", rows[i].says ? rows[i].says : "absent", rows[i].passes ? "deliver" : "refuse");
+        rig_auto r;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        r.project.passes_burned_in = rows[i].passes;
+        rig_start(&r);
+        struct dcm d;
+        dcm_begin(&d, true);
+        dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, DCM_CT_IMAGE_STORAGE);
+        dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+        dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+        dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+        rig_patient(&d);
+        rig_uids(&d);
+        if (rows[i].says)
+            dcm_text(&d, DICOM_BURNED_IN_ANNOTATION, DICOM_VR_CS, rows[i].says);
+        CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i].why == STUDY_WHY_NONE ? DEID_EMIT : DEID_FILTERED);
+        CHECK_INT(r.res.why, rows[i].why);
+        dcm_done(&d);
+    }
+}
+
 /* One instance with these filters; a NULL text: the element is absent.  character_set may be NULL. */
 struct filtered {
     const char *character_set, *description, *manufacturer, *number, *modality;
@@ -268,6 +304,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_filters__leave_out_in_the_order_of_the_reference),
+        TEST(test_filters__leave_out_what_says_that_it_holds_text),
         TEST(test_filters__should_exclude_series__rows_of_the_reference),
         TEST(test_filters__series_filtering__rows_of_the_reference),
         TEST(test_filters__case_is_folded_beyond_ascii),
