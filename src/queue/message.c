@@ -8,40 +8,10 @@
 
 /* --- writing --------------------------------------------------------------------------------------------------- */
 
-/* Next character of well-formed UTF-8. */
-static uint32_t next_point(struct str *s)
-{
-    const unsigned char *p = (const unsigned char *)s->p;
-    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
-    uint32_t c = n == 1 ? p[0] : p[0] & (0x7Fu >> n);
-    for (size_t i = 1; i < n; i++)
-        c = c << 6 | (p[i] & 0x3F);
-    *s = (struct str){ s->p + n, s->n - n };
-    return c;
-}
-
-static void write_text(struct buf *out, struct str s)
-{
-    (void)buf_add_char(out, '"');
-    while (s.n > 0) {
-        uint32_t c = next_point(&s);
-        if (c == '"' || c == '\\')
-            (void)buf_addf(out, "\\%c", (char)c);
-        else if (c >= 0x20 && c < 0x7F)
-            (void)buf_add_char(out, (char)c);
-        else if (c < 0x10000)
-            (void)buf_addf(out, "\\u%04x", (unsigned)c);
-        else
-            (void)buf_addf(out, "\\u%04x\\u%04x", (unsigned)(0xD800 + ((c - 0x10000) >> 10)),
-                           (unsigned)(0xDC00 + ((c - 0x10000) & 0x3FF)));
-    }
-    (void)buf_add_char(out, '"');
-}
-
 static void write_field(struct buf *out, const char *name, struct str text)
 {
     (void)buf_addf(out, "\"%s\": ", name);
-    write_text(out, text);
+    (void)json_add_text(out, text);
     (void)buf_add_cstr(out, ", ");
 }
 
@@ -64,7 +34,7 @@ static void write_time(struct buf *out, const struct iso_time *t, enum message_f
         return;
     }
     iso_time_format(t, text);
-    write_text(out, str_of(text));
+    (void)json_add_text(out, str_of(text));
 }
 
 bool message_encode(const struct study_request *r, enum message_form form, struct buf *out, struct pixl_error *err)
@@ -276,7 +246,7 @@ bool message_decode(struct phi_text body, const struct message_limits *limits, s
     const struct json_node *root;
     if (s.n > limits->max_bytes)
         return pixl_fail(err, PIXL_E_LIMIT, 0, "message: longer than %zu bytes", limits->max_bytes);
-    if (!json_tree_read(a, s, limits->max_depth, &root, err) || !read_message(&m, root, err))
+    if (!json_tree_read(a, s, limits->max_depth, MESSAGE_ITEMS_MAX, &root, err) || !read_message(&m, root, err))
         return pixl_wrap(err, "message");
     *out = m.r;
     return true;

@@ -6,12 +6,13 @@
 #define PIXL_QUEUE_MESSAGE_INTERNAL_H
 
 #include "base/error.h"
-#include "queue/json_tree.h"
+#include "base/json_tree.h"
 #include "study/iso_time.h"
 
 #define PY_MESSAGE "core.patient_queue.message.Message"
 
 enum py_kind { PY_KIND_MESSAGE, PY_KIND_TIME, PY_KIND_ZONE, PY_KIND_DELTA };
+enum { MESSAGE_ITEMS_MAX = 64 }; /* series of a message, members of one object */
 enum { PY_OBJECTS_MAX = 8 }; /* two times with a zone and an offset each, and the message: seven */
 struct py_objects {
     struct {

@@ -7,6 +7,7 @@ struct reader {
     struct arena *arena;
     const char *start, *p, *end;
     unsigned depth, max_depth;
+    size_t max_items;
 };
 
 static bool read_value(struct reader *r, struct json_node *out, struct pixl_error *err);
@@ -186,14 +187,16 @@ static bool read_name(struct reader *r, const struct json_node *object, struct s
 static bool read_items(struct reader *r, struct json_node *out, char close, struct pixl_error *err)
 {
     const struct json_node **end = &out->first;
+    /* Members are compared with each other. */
+    size_t max = close == '}' && r->max_items > JSON_TREE_MEMBERS_MAX ? JSON_TREE_MEMBERS_MAX : r->max_items;
     if (take(r, close))
         return true;
     do {
-        struct json_node *item = out->n < JSON_TREE_ITEMS_MAX ? arena_calloc(r->arena, 1, sizeof *item) : NULL;
+        if (out->n == max)
+            return pixl_fail(err, PIXL_E_LIMIT, 0, "more than %zu items", max);
+        struct json_node *item = arena_calloc(r->arena, 1, sizeof *item);
         if (item == NULL)
-            return out->n < JSON_TREE_ITEMS_MAX
-                       ? fail_memory(err)
-                       : pixl_fail(err, PIXL_E_LIMIT, 0, "more than %d items", JSON_TREE_ITEMS_MAX);
+            return fail_memory(err);
         struct str name = { 0 };
         if (close == '}' && !take(r, '"'))
             return corrupt(r, err);
@@ -233,15 +236,17 @@ static bool read_value(struct reader *r, struct json_node *out, struct pixl_erro
         return read_text(r, &out->text, err);
     }
     out->kind = *r->p == 'n' ? JSON_NODE_NULL : JSON_NODE_BOOL;
+    out->integer = *r->p == 't';
     return take_word(r, "null") || take_word(r, "true") || take_word(r, "false") || corrupt(r, err);
 }
 
-bool json_tree_read(struct arena *a, struct str s, unsigned max_depth, const struct json_node **out,
+bool json_tree_read(struct arena *a, struct str s, unsigned max_depth, size_t max_items, const struct json_node **out,
                     struct pixl_error *err)
 {
     assert(max_depth <= JSON_TREE_DEPTH_MAX);
     const char *p = s.n > 0 ? s.p : "";
-    struct reader r = { .arena = a, .start = p, .p = p, .end = p + s.n, .max_depth = max_depth };
+    struct reader r = { .arena = a, .start = p, .p = p, .end = p + s.n, .max_depth = max_depth,
+                        .max_items = max_items };
     if (!str_is_utf8(s))
         return pixl_fail(err, PIXL_E_CORRUPT, 0, "not UTF-8");
     struct json_node *root = arena_calloc(a, 1, sizeof *root);
@@ -294,4 +299,36 @@ size_t json_node_members(const struct json_node *v)
 struct str json_node_text(const struct json_node *v)
 {
     return json_node_is(v, JSON_NODE_TEXT) ? v->text : (struct str){ 0 };
+}
+
+/* --- writing ---------------------------------------------------------------------------------------------------- */
+
+/* Next character of well-formed UTF-8. */
+static uint32_t next_point(struct str *s)
+{
+    const unsigned char *p = (const unsigned char *)s->p;
+    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
+    uint32_t c = n == 1 ? p[0] : p[0] & (0x7Fu >> n);
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | (p[i] & 0x3F);
+    *s = (struct str){ s->p + n, s->n - n };
+    return c;
+}
+
+bool json_add_text(struct buf *b, struct str s)
+{
+    (void)buf_add_char(b, '"');
+    while (s.n > 0) {
+        uint32_t c = next_point(&s);
+        if (c == '"' || c == '\\')
+            (void)buf_addf(b, "\\%c", (char)c);
+        else if (c >= 0x20 && c < 0x7F)
+            (void)buf_add_char(b, (char)c);
+        else if (c < 0x10000)
+            (void)buf_addf(b, "\\u%04x", (unsigned)c);
+        else
+            (void)buf_addf(b, "\\u%04x\\u%04x", (unsigned)(0xD800 + ((c - 0x10000) >> 10)),
+                           (unsigned)(0xDC00 + ((c - 0x10000) & 0x3FF)));
+    }
+    return buf_add_char(b, '"');
 }

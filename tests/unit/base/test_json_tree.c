@@ -1,10 +1,11 @@
-#include "queue/json_tree.h"
+#include "base/json_tree.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "test.h"
 
+enum { ITEMS = 64 };
 static struct pixl_error err;
 
 /* The tree as text: kinds and values, so that a row can say what it wants. */
@@ -65,7 +66,7 @@ static void test_json_tree__what_is_json_is_read(void)
         test_row("%s", rows[i].in);
         arena_init(&a, 1 << 20);
         buf_init(&b, 1 << 16);
-        REQUIRE_OK(json_tree_read(&a, str_of(rows[i].in), 4, &v, &err), err);
+        REQUIRE_OK(json_tree_read(&a, str_of(rows[i].in), 4, ITEMS, &v, &err), err);
         show(v, &b);
         CHECK_STR(buf_str(&b), rows[i].want);
         arena_done(&a);
@@ -145,7 +146,7 @@ static void test_json_tree__what_is_not_is_refused(void)
         const struct json_node *v = NULL;
         test_row("%zu %s", i, refused[i].in);
         arena_init(&a, 1 << 20);
-        CHECK_FAILS(json_tree_read(&a, str_of(refused[i].in), 4, &v, &err), err, refused[i].code);
+        CHECK_FAILS(json_tree_read(&a, str_of(refused[i].in), 4, ITEMS, &v, &err), err, refused[i].code);
         CHECK(v == NULL);
         arena_done(&a);
     }
@@ -158,22 +159,58 @@ static void test_json_tree__items_have_a_limit(void)
     buf_auto b;
     arena_init(&a, 1 << 20);
     buf_init(&b, 1 << 16);
-    for (int i = 0; i < JSON_TREE_ITEMS_MAX; i++)
+    for (int i = 0; i < ITEMS; i++)
         (void)buf_addf(&b, "%c%d", i ? ',' : '[', i);
     (void)buf_add_char(&b, ']');
-    REQUIRE_OK(json_tree_read(&a, buf_str(&b), 4, &v, &err), err);
-    CHECK_INT(json_node_items(v), JSON_TREE_ITEMS_MAX);
+    REQUIRE_OK(json_tree_read(&a, buf_str(&b), 4, ITEMS, &v, &err), err);
+    CHECK_INT(json_node_items(v), ITEMS);
     CHECK_INT(json_node_item(v, 63)->integer, 63);
     CHECK(json_node_item(v, 64) == NULL && json_node_member(v, "a") == NULL && json_node_members(v) == 0 &&
           json_node_text(v).n == 0);
     CHECK(json_node_item(NULL, 0) == NULL && json_node_items(NULL) == 0 && !json_node_is(NULL, JSON_NODE_NULL));
     b.n--;
     (void)buf_add_cstr(&b, ",64]");
-    CHECK_FAILS(json_tree_read(&a, buf_str(&b), 4, &v, &err), err, PIXL_E_LIMIT);
+    CHECK_FAILS(json_tree_read(&a, buf_str(&b), 4, ITEMS, &v, &err), err, PIXL_E_LIMIT);
     arena_done(&a);
     arena_init(&a, 16);
-    CHECK_FAILS(json_tree_read(&a, STR("[]"), 4, &v, &err), err, PIXL_E_NOMEM);
+    CHECK_FAILS(json_tree_read(&a, STR("[]"), 4, ITEMS, &v, &err), err, PIXL_E_NOMEM);
     arena_done(&a);
+}
+
+static void test_json_tree__members_have_a_limit_of_their_own(void)
+{
+    struct arena a;
+    const struct json_node *v = NULL;
+    buf_auto b;
+    buf_init(&b, 1 << 16);
+    for (int i = 0; i <= JSON_TREE_MEMBERS_MAX; i++)
+        (void)buf_addf(&b, "%c\"%d\":%s", i ? ',' : '{', i, i % 2 ? "true" : "false");
+    (void)buf_add_char(&b, '}');
+    arena_init(&a, 1 << 20);
+    CHECK_FAILS(json_tree_read(&a, buf_str(&b), 4, 100000, &v, &err), err, PIXL_E_LIMIT);
+    CHECK(v == NULL);
+    REQUIRE_OK(json_tree_read(&a, STR("[true,false]"), 1, 2, &v, &err), err);
+    CHECK(json_node_item(v, 0)->integer == 1 && json_node_item(v, 1)->integer == 0);
+    arena_done(&a);
+}
+
+static void test_json_tree__what_is_written_is_read(void)
+{
+    static const char *const rows[] = { "", "plain", "\"\\/\b\n\x1F\x7F", "caf\xC3\xA9 \xF0\x9F\x98\x80 \xE2\x82\xAC" };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct arena a;
+        const struct json_node *v = NULL;
+        buf_auto b;
+        test_row("%zu", i);
+        buf_init(&b, 1000);
+        arena_init(&a, 1 << 20);
+        REQUIRE(json_add_text(&b, str_of(rows[i])));
+        for (size_t k = 0; k < b.n; k++)
+            CHECK(b.p[k] >= 0x20 && b.p[k] < 0x7F);
+        REQUIRE_OK(json_tree_read(&a, buf_str(&b), 1, 1, &v, &err), err);
+        CHECK_STR(json_node_text(v), rows[i]);
+        arena_done(&a);
+    }
 }
 
 int main(int argc, char **argv)
@@ -182,6 +219,8 @@ int main(int argc, char **argv)
         TEST(test_json_tree__what_is_json_is_read),
         TEST(test_json_tree__what_is_not_is_refused),
         TEST(test_json_tree__items_have_a_limit),
+        TEST(test_json_tree__members_have_a_limit_of_their_own),
+        TEST(test_json_tree__what_is_written_is_read),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }
