@@ -276,7 +276,10 @@ static void refund(struct work *w)
 static bool next_due(struct work *w, enum store_work what, int64_t *due_us, struct pixl_error *err)
 {
     int64_t due;
-    if (!store_next_due(site_store(w->site), what, w->options->without_projects, w->options->n_without, &due, err))
+    const struct store_claim c = { .work = what,
+                                   .without_projects = w->options->without_projects,
+                                   .n_without = w->options->n_without };
+    if (!store_next_due(site_store(w->site), &c, &due, err))
         return false;
     /* Nothing is ever put off for so long: the clock was set back meanwhile. */
     *due_us = due != INT64_MAX && due > clock_wall_us() + STORE_PUT_OFF_MAX_US ? 0 : due;

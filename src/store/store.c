@@ -198,6 +198,14 @@ bool store_claim_next(struct store *s, const struct store_claim *c, struct arena
     return leave(s, x, x->ops->claim_next(x, c, a, got, out, err), err);
 }
 
+bool store_claim_image(struct store *s, const struct store_claim *c, int64_t image, struct arena *a, bool *got,
+                       struct store_image *out, struct pixl_error *err)
+{
+    assert(is_owner(c->owner) && c->lease_us > 0);
+    struct store_session *x = enter(s, err);
+    return leave(s, x, x->ops->claim_image(x, c, image, a, got, out, err), err);
+}
+
 bool store_renew_claims(struct store *s, const char *owner, int64_t lease_until_us, struct pixl_error *err)
 {
     assert(is_owner(owner));
@@ -213,11 +221,10 @@ bool store_recover_claims(struct store *s, const char *owner, bool all_others, i
     return leave(s, x, x->ops->recover_claims(x, owner, all_others, now_us, n, err), err);
 }
 
-bool store_next_due(struct store *s, enum store_work work, const struct str *without, size_t n_without, int64_t *due_us,
-                    struct pixl_error *err)
+bool store_next_due(struct store *s, const struct store_claim *c, int64_t *due_us, struct pixl_error *err)
 {
     struct store_session *x = enter(s, err);
-    return leave(s, x, x->ops->next_due(x, work, without, n_without, due_us, err), err);
+    return leave(s, x, x->ops->next_due(x, c, due_us, err), err);
 }
 
 bool store_resolve(struct store *s, int64_t image, int64_t fence, const struct phi_text *uids, size_t n, int64_t now_us,

@@ -80,12 +80,17 @@ struct store_image {
     struct str pseudo_study_uid; /* empty until de-identified */
     int64_t zip_bytes;           /* of the spooled or delivered zip */
     struct str zip_digest;       /* SHA-256, hex */
+    int archive;                 /* the one that is asked next, 0 .. STORE_ARCHIVES - 1 */
+    struct str spool;            /* where its zip lies; empty: nowhere, or in a spool that was never named */
     int64_t instances_found, instances_delivered, instances_skipped;
     int64_t created_us, updated_us, exported_us;         /* wall; 0: not */
 };
 
 /* No row is put off for longer: one whose time is further away than this (the clock was set back) is due. */
 #define STORE_PUT_OFF_MAX_US (INT64_C(3600) * 1000000)
+
+/* Where studies come from: the primary archive, and the secondary one, which is asked when the first does not have a study. */
+enum { STORE_ARCHIVES = 2 };
 
 /* --- claims -------------------------------------------------------------------------------------------------- */
 
@@ -95,12 +100,18 @@ struct store_claim {
     const char *owner;           /* this process: unique, printable, at most 64 characters */
     int64_t now_us, lease_us;
     bool suspects;               /* only rows whose claim ended in a crash before; false: only the others */
+    unsigned archives;           /* to retrieve: those that may be asked now, bit 1u << archive; 0: any */
+    struct str spool;            /* to deliver: rows whose zip lies in this spool or in none that is named; others are
+                                    another machine's */
     const struct str *without_projects;  /* their destination's breaker is open */
     size_t n_without;
 };
 /* The next due row (priority, then study date, then number; not_before <= now).  *out in the arena. */
 PIXL_MUST_CHECK bool store_claim_next(struct store *s, const struct store_claim *c, struct arena *a, bool *got,
                                       struct store_image *out, struct pixl_error *err);
+/* This row, if it is due and c allows it; a number that is no image's is not an error. */
+PIXL_MUST_CHECK bool store_claim_image(struct store *s, const struct store_claim *c, int64_t image, struct arena *a,
+                                       bool *got, struct store_image *out, struct pixl_error *err);
 /* Prolongs every claim of this owner. */
 PIXL_MUST_CHECK bool store_renew_claims(struct store *s, const char *owner, int64_t lease_until_us, struct pixl_error *err);
 /* Gives back the claims of others: all of them when all_others (the caller holds the lock that says it is alone), else those whose
@@ -108,9 +119,10 @@ PIXL_MUST_CHECK bool store_renew_claims(struct store *s, const char *owner, int6
  * With all_others, rows that an outage held back (reason unavailable) are due at once: who begins to work looks anew. */
 PIXL_MUST_CHECK bool store_recover_claims(struct store *s, const char *owner, bool all_others, int64_t now_us, int64_t *n,
                                           struct pixl_error *err);
-/* Earliest not_before of rows that wait for this work, but those of the projects left out; 0: one is due; INT64_MAX: none waits. */
-PIXL_MUST_CHECK bool store_next_due(struct store *s, enum store_work work, const struct str *without_projects, size_t n_without,
-                                    int64_t *due_us, struct pixl_error *err);
+/* Earliest not_before of rows that wait for this work and that c allows, suspects or not (of c, owner and times are not
+ * asked); 0: one is due; INT64_MAX: none waits. */
+PIXL_MUST_CHECK bool store_next_due(struct store *s, const struct store_claim *c, int64_t *due_us,
+                                    struct pixl_error *err);
 
 /* The studies that the archive found for a claimed row.  Each further study gets a row of its own (queued) and the same requests; one that
  * another row of the project stands for already takes over the requests (and widens its series, when it is still possible).
@@ -129,13 +141,19 @@ struct store_move {
     int64_t now_us, not_before_us;     /* not_before: when it is due again; 0: at once */
     bool count_attempt, count_crash;
     int64_t series_version;            /* as claimed, for moves to deidentified or skipped; -1: do not compare */
-    const char *pseudo_study_uid, *zip_digest;
+    const char *pseudo_study_uid, *zip_digest, *spool; /* spool: forgotten with the zip, where a move loses it */
+    int archive;
     int64_t zip_bytes, instances_found, instances_delivered, instances_skipped;
     const int64_t
         *skipped_by; /* STUDY_REASON_COUNT numbers that add up to instances_skipped: why they were left out; NULL */
 };
-#define STORE_MOVE_NONE ((struct store_move){ .series_version = -1, .zip_bytes = -1, .instances_found = -1, \
-                                              .instances_delivered = -1, .instances_skipped = -1 })
+#define STORE_MOVE_NONE                              \
+    ((struct store_move){ .series_version = -1,      \
+                          .archive = -1,             \
+                          .zip_bytes = -1,           \
+                          .instances_found = -1,     \
+                          .instances_delivered = -1, \
+                          .instances_skipped = -1 })
 /* Checks the table of moves (INTERNAL when not allowed), the fence (STALE), and writes the row and its event.  A move to exported sets exported_us.
  * *widened: series were added since the claim: the row went back to queued instead; may be NULL when series_version is -1. */
 PIXL_MUST_CHECK bool store_move(struct store *s, const struct store_move *m, bool *widened, struct pixl_error *err);
@@ -171,7 +189,7 @@ PIXL_MUST_CHECK bool store_count(struct store *s, struct str project, struct sto
 /* Slugs of all projects, in the arena, sorted. */
 PIXL_MUST_CHECK bool store_projects(struct store *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
 
-/* `pixl retry`: takes rows back to work as study_retry_target() says, attempts and crashes anew, reason none.
+/* `pixl retry`: takes rows back to work as study_retry_target() says, attempts and crashes anew, reason none, the primary archive first.
  * images: numbers, or NULL and every row of the filter (which must name states).  *n: how many moved; rows that cannot are left. */
 PIXL_MUST_CHECK bool store_retry(struct store *s, const struct store_filter *f, const int64_t *images, size_t n_images, int64_t now_us,
                                  int64_t *n, struct pixl_error *err);

@@ -224,8 +224,24 @@ static const char *const version_1[] = {
 };
 #undef X
 
+/* Which archive is asked, and which machine has the zip: a claim passes over neither's rows. */
+static const char *const version_2[] = {
+    "ALTER TABLE image"
+    " ADD archive INTEGER NOT NULL DEFAULT 0 CHECK (archive IN (0, 1)),"
+    " ADD spool TEXT COLLATE \"C\" NOT NULL DEFAULT '' CHECK (length(spool) <= 64)",
+    "DROP INDEX image_queued",
+    "DROP INDEX image_deidentified",
+    "CREATE INDEX image_queued ON image"
+    " (extract_id, archive, (crashes > 0), priority DESC, study_date NULLS FIRST, image_id)"
+    " WHERE state = 'queued' AND not_before_us = 0",
+    "CREATE INDEX image_deidentified ON image"
+    " (extract_id, spool, (crashes > 0), priority DESC, study_date NULLS FIRST, image_id)"
+    " WHERE state = 'deidentified' AND not_before_us = 0",
+    NULL
+};
+
 /* Statement by statement, ended by NULL; migrations[v] leads from version v to v + 1. */
-static const char *const *const migrations[] = { version_1 };
+static const char *const *const migrations[] = { version_1, version_2 };
 enum { NEWEST = ARRAY_LEN(migrations) };
 
 static bool read_number(struct sql *db, struct sql_text text, int64_t *out, struct pixl_error *err)

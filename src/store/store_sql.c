@@ -43,7 +43,7 @@ bool store_sql_parse_reason(struct str name, enum study_reason *out, struct pixl
 
 #define GET_ROW                                                                                  \
     "SELECT extract_id, fence, series_version, state, failed_from, attempts, crashes, priority," \
-    " zip_digest <> '', merged_into IS NOT NULL, owner FROM image WHERE image_id = ?1"
+    " zip_digest <> '', merged_into IS NOT NULL, owner, archive FROM image WHERE image_id = ?1"
 
 bool store_sql_get_row(struct store_sql *s, int64_t id, struct store_row *out, struct pixl_error *err)
 {
@@ -65,7 +65,8 @@ bool store_sql_get_row(struct store_sql *s, int64_t id, struct store_row *out, s
                            .crashes = (int)sql_col_i64(q, 6),
                            .priority = (int)sql_col_i64(q, 7),
                            .has_zip = sql_col_i64(q, 8) != 0,
-                           .is_merged = sql_col_i64(q, 9) != 0 };
+                           .is_merged = sql_col_i64(q, 9) != 0,
+                           .archive = (int)sql_col_i64(q, 11) };
     struct str owner = sql_col_str(q, 10);
     if (owner.n >= sizeof r.owner)
         return pixl_fail(err, PIXL_E_CORRUPT, 0, "store: image %lld has an owner that is too long", (long long)id);
@@ -111,6 +112,7 @@ struct store_change store_sql_change_of(const struct store_row *row, enum study_
                                   .fence = row->fence,
                                   .attempts = row->attempts,
                                   .crashes = row->crashes,
+                                  .archive = -1,
                                   .zip_bytes = -1,
                                   .instances_found = -1,
                                   .instances_delivered = -1,
@@ -145,7 +147,8 @@ static struct str state_str(enum study_state s)
     " zip_bytes = coalesce(?17, CASE WHEN ?21 <> 0 THEN 0 ELSE zip_bytes END),"                                      \
     " instances_found = coalesce(?18, CASE WHEN ?21 <> 0 THEN 0 ELSE instances_found END),"                          \
     " instances_delivered = coalesce(?19, CASE WHEN ?21 <> 0 THEN 0 ELSE instances_delivered END),"                  \
-    " instances_skipped = coalesce(?20, CASE WHEN ?21 <> 0 THEN 0 ELSE instances_skipped END)"                       \
+    " instances_skipped = coalesce(?20, CASE WHEN ?21 <> 0 THEN 0 ELSE instances_skipped END),"                      \
+    " archive = coalesce(?22, archive), spool = coalesce(?23, CASE WHEN ?21 <> 0 THEN '' ELSE spool END)"            \
     " WHERE image_id = ?1 AND state = ?2 AND fence = ?3"
 
 static bool update_row(struct store_sql *s, const struct store_change *c, struct pixl_error *err)
@@ -176,6 +179,8 @@ static bool update_row(struct store_sql *s, const struct store_change *c, struct
     bind_i64_if(q, 19, c->instances_delivered);
     bind_i64_if(q, 20, c->instances_skipped);
     sql_bind_i64(q, 21, !may_have_zip(c->to));
+    bind_i64_if(q, 22, c->archive);
+    bind_cstr_if(q, 23, c->spool);
     if (!sql_run(q, err)) {
         if (err->code != PIXL_E_EXISTS)
             return pixl_wrap(err, "image %lld", (long long)r->id);
@@ -273,6 +278,8 @@ static bool move_in(struct store_sql *s, const struct store_move *m, bool *widen
     c.not_before_us = m->not_before_us;
     c.pseudo_study_uid = m->pseudo_study_uid;
     c.zip_digest = m->zip_digest;
+    c.spool = m->spool;
+    c.archive = m->archive;
     c.zip_bytes = m->zip_bytes;
     c.instances_found = m->instances_found;
     c.instances_delivered = m->instances_delivered;
@@ -304,6 +311,8 @@ static bool retry_row(struct store_sql *s, const struct store_row *r, int64_t no
         target = STUDY_QUEUED;
     struct store_change c = store_sql_change_of(r, target, now_us);
     c.attempts = c.crashes = 0;
+    if (target == STUDY_QUEUED)
+        c.archive = 0;
     c.fence = r->fence + 1; /* whoever once claimed it has nothing to say any more */
     ++*n;
     return store_sql_change(s, &c, err);

@@ -56,7 +56,7 @@ enum { STORE_OWNER_SIZE = 65 };
 struct store_row {
     int64_t id, extract_id, fence, series_version;
     enum study_state state, failed_from;
-    int attempts, crashes, priority;
+    int attempts, crashes, priority, archive;
     bool has_zip, is_merged; /* merged: its requests went to another row, see store_sql_resolve.c */
     char owner[STORE_OWNER_SIZE];
 };
@@ -76,7 +76,8 @@ struct store_change {
     int attempts, crashes;
     struct str owner; /* claims: the new one, with the lease's end */
     int64_t lease_until_us;
-    const char *pseudo_study_uid, *zip_digest; /* NULL, -1: not changed */
+    const char *pseudo_study_uid, *zip_digest, *spool; /* NULL, -1: not changed */
+    int archive;
     int64_t zip_bytes, instances_found, instances_delivered, instances_skipped;
 };
 struct store_change store_sql_change_of(const struct store_row *row, enum study_state to, int64_t now_us);
@@ -98,7 +99,7 @@ struct store_new_image {
     struct phi_text mrn, accession_number, study_uid, found_uid, series_uids;
     struct str participant_id;
     int32_t study_date;
-    int priority;
+    int priority, archive;
 };
 PIXL_MUST_CHECK bool store_sql_insert_image(struct store_sql *s, const struct store_new_image *n, int64_t now_us,
                                             int64_t *id, struct pixl_error *err);
@@ -145,11 +146,12 @@ bool store_sql_populate_end(struct store_populate *p, struct pixl_error *err);
 
 bool store_sql_claim_next(struct store_session *s, const struct store_claim *c, struct arena *a, bool *got,
                           struct store_image *out, struct pixl_error *err);
+bool store_sql_claim_image(struct store_session *s, const struct store_claim *c, int64_t image, struct arena *a,
+                           bool *got, struct store_image *out, struct pixl_error *err);
 bool store_sql_renew_claims(struct store_session *s, const char *owner, int64_t lease_until_us, struct pixl_error *err);
 bool store_sql_recover_claims(struct store_session *s, const char *owner, bool all_others, int64_t now_us, int64_t *n,
                               struct pixl_error *err);
-bool store_sql_next_due(struct store_session *s, enum store_work work, const struct str *without, size_t n_without,
-                        int64_t *due_us, struct pixl_error *err);
+bool store_sql_next_due(struct store_session *s, const struct store_claim *c, int64_t *due_us, struct pixl_error *err);
 bool store_sql_resolve(struct store_session *s, int64_t image, int64_t fence, const struct phi_text *uids, size_t n,
                        int64_t now_us, int64_t *mine, struct pixl_error *err);
 bool store_sql_each_image(struct store_session *s, const struct store_filter *f,
@@ -195,19 +197,19 @@ bool store_sql_meta_put_if_absent(struct store_session *s, const char *key, stru
                                   struct str *out, struct pixl_error *err);
 
 /* All slots but scheme, sessions, open and close. */
-#define STORE_SQL_SLOTS                                                                                             \
-    .populate_begin = store_sql_populate_begin, .populate_add = store_sql_populate_add,                             \
-    .populate_end = store_sql_populate_end, .claim_next = store_sql_claim_next,                                     \
-    .renew_claims = store_sql_renew_claims, .recover_claims = store_sql_recover_claims,                             \
-    .next_due = store_sql_next_due, .resolve = store_sql_resolve, .move = store_sql_move,                           \
-    .each_image = store_sql_each_image, .get_image = store_sql_get_image, .find_images = store_sql_find_images,     \
-    .each_event = store_sql_each_event, .get_skipped = store_sql_get_skipped, .count = store_sql_count,             \
-    .projects = store_sql_projects, .find_adopted = store_sql_find_adopted, .retry = store_sql_retry,               \
-    .each_outcome = store_sql_each_outcome, .extract_times = store_sql_extract_times,                               \
-    .read_begin = store_sql_read_begin, .read_end = store_sql_read_end, .each_report = store_sql_each_report,       \
-    .reports_begin = store_sql_reports_begin, .reports_enter = store_sql_reports_enter,                             \
-    .reports_subject = store_sql_reports_subject, .reports_put = store_sql_reports_put,                             \
-    .reports_end = store_sql_reports_end, .change_bucket = store_sql_change_bucket, .meta_get = store_sql_meta_get, \
+#define STORE_SQL_SLOTS                                                                                               \
+    .populate_begin = store_sql_populate_begin, .populate_add = store_sql_populate_add,                               \
+    .populate_end = store_sql_populate_end, .claim_next = store_sql_claim_next, .claim_image = store_sql_claim_image, \
+    .renew_claims = store_sql_renew_claims, .recover_claims = store_sql_recover_claims,                               \
+    .next_due = store_sql_next_due, .resolve = store_sql_resolve, .move = store_sql_move,                             \
+    .each_image = store_sql_each_image, .get_image = store_sql_get_image, .find_images = store_sql_find_images,       \
+    .each_event = store_sql_each_event, .get_skipped = store_sql_get_skipped, .count = store_sql_count,               \
+    .projects = store_sql_projects, .find_adopted = store_sql_find_adopted, .retry = store_sql_retry,                 \
+    .each_outcome = store_sql_each_outcome, .extract_times = store_sql_extract_times,                                 \
+    .read_begin = store_sql_read_begin, .read_end = store_sql_read_end, .each_report = store_sql_each_report,         \
+    .reports_begin = store_sql_reports_begin, .reports_enter = store_sql_reports_enter,                               \
+    .reports_subject = store_sql_reports_subject, .reports_put = store_sql_reports_put,                               \
+    .reports_end = store_sql_reports_end, .change_bucket = store_sql_change_bucket, .meta_get = store_sql_meta_get,   \
     .meta_put_if_absent = store_sql_meta_put_if_absent
 
 #endif

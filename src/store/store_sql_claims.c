@@ -18,26 +18,49 @@ static enum study_state claimed_state(enum store_work w)
 
 /* --- claim ----------------------------------------------------------------------------------------------------- */
 
-/* The first due row of one project.  SQLite's planner fails, instead of being slow, when it cannot use the index. */
-#define FIRST_DUE(day, index, state, nulls)                                                                  \
+/* The first due row of one project and one place (an archive, a spool).  SQLite's planner fails, instead of being slow,
+ * when it cannot use the index. */
+#define FIRST_DUE(day, index, state, place, nulls)                                                           \
     "SELECT image_id, priority, " day " FROM image" index " WHERE state = '" state "' AND not_before_us = 0" \
-    " AND extract_id = ?1 AND (crashes > 0) = (?2 <> 0) ORDER BY priority DESC, study_date" nulls ", image_id LIMIT 1"
-#define FIRST_DUE_LITE(state) FIRST_DUE("study_date", " INDEXED BY image_" state, state, "")
-#define FIRST_DUE_PG(state)   FIRST_DUE(STORE_PG_DAY("study_date"), "", state, " NULLS FIRST")
-#define PG_KEEP               " FOR NO KEY UPDATE SKIP LOCKED"
+    " AND extract_id = ?1 AND " place " = ?3 AND (crashes > 0) = (?2 <> 0)"                                  \
+    " ORDER BY priority DESC, study_date" nulls ", image_id LIMIT 1"
+#define FIRST_DUE_LITE(state, place) FIRST_DUE("study_date", " INDEXED BY image_" state, state, place, "")
+#define FIRST_DUE_PG(state, place)   FIRST_DUE(STORE_PG_DAY("study_date"), "", state, place, " NULLS FIRST")
+#define PG_KEEP                      " FOR NO KEY UPDATE SKIP LOCKED"
 /* By work, and by whether the row is kept from others, passing over those that others keep.  SQLite has one writer. */
 static const struct sql_text first_due[][2] = {
-    [STORE_WORK_RETRIEVE] = { { FIRST_DUE_LITE("queued"), FIRST_DUE_PG("queued"), false },
-                              { FIRST_DUE_LITE("queued"), FIRST_DUE_PG("queued") PG_KEEP, false } },
-    [STORE_WORK_DELIVER] = { { FIRST_DUE_LITE("deidentified"), FIRST_DUE_PG("deidentified"), false },
-                             { FIRST_DUE_LITE("deidentified"), FIRST_DUE_PG("deidentified") PG_KEEP, false } },
+    [STORE_WORK_RETRIEVE] = { { FIRST_DUE_LITE("queued", "archive"), FIRST_DUE_PG("queued", "archive"), false },
+                              { FIRST_DUE_LITE("queued", "archive"), FIRST_DUE_PG("queued", "archive") PG_KEEP,
+                                false } },
+    [STORE_WORK_DELIVER] = { { FIRST_DUE_LITE("deidentified", "spool"), FIRST_DUE_PG("deidentified", "spool"), false },
+                             { FIRST_DUE_LITE("deidentified", "spool"), FIRST_DUE_PG("deidentified", "spool") PG_KEEP,
+                               false } },
 };
+
+/* The places of a claim: archives, or spools.  Two of either. */
+enum { PLACES = STORE_ARCHIVES };
+
+static bool is_allowed_place(const struct store_claim *c, int place)
+{
+    if (c->work == STORE_WORK_RETRIEVE)
+        return c->archives == 0 || (c->archives >> place & 1) != 0;
+    return place == 0 || c->spool.n > 0;
+}
+
+static void bind_place(struct sql_stmt *q, int param, const struct store_claim *c, int place)
+{
+    if (c->work == STORE_WORK_RETRIEVE)
+        sql_bind_i64(q, param, place);
+    else
+        sql_bind_str(q, param, place == 0 ? STR("") : c->spool);
+}
 
 static const char EACH_EXTRACT[] = "SELECT extract_id, slug FROM extract";
 
 struct candidate {
     int64_t id, priority, study_date; /* id 0: none */
     int64_t extract_id;
+    int place;
 };
 
 static bool is_before(const struct candidate *a, const struct candidate *b)
@@ -51,8 +74,8 @@ static bool is_before(const struct candidate *a, const struct candidate *b)
     return a->id < b->id;
 }
 
-static bool find_in_project(struct store_sql *s, const struct store_claim *c, bool keep, int64_t extract_id,
-                            struct candidate *out, struct pixl_error *err)
+static bool find_in_place(struct store_sql *s, const struct store_claim *c, bool keep, int64_t extract_id, int place,
+                          struct candidate *out, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     bool got;
@@ -60,10 +83,26 @@ static bool find_in_project(struct store_sql *s, const struct store_claim *c, bo
         return false;
     sql_bind_i64(q, 1, extract_id);
     sql_bind_i64(q, 2, c->suspects);
+    bind_place(q, 3, c, place);
     if (!sql_step(q, &got, err))
         return false;
-    *out = got ? (struct candidate){ sql_col_i64(q, 0), sql_col_i64(q, 1), sql_col_i64(q, 2), extract_id }
+    *out = got ? (struct candidate){ sql_col_i64(q, 0), sql_col_i64(q, 1), sql_col_i64(q, 2), extract_id, place }
                : (struct candidate){ 0 };
+    return true;
+}
+
+static bool find_in_project(struct store_sql *s, const struct store_claim *c, bool keep, int64_t extract_id,
+                            struct candidate *best, struct pixl_error *err)
+{
+    for (int place = 0; place < PLACES; place++) {
+        struct candidate one;
+        if (!is_allowed_place(c, place))
+            continue;
+        if (!find_in_place(s, c, keep, extract_id, place, &one, err))
+            return false;
+        if (is_before(&one, best))
+            *best = one;
+    }
     return true;
 }
 
@@ -91,11 +130,8 @@ static bool find_first(struct store_sql *s, const struct store_claim *c, bool ke
             break;
         if (is_left_out(c->without_projects, c->n_without, sql_col_str(q, 1)))
             continue;
-        struct candidate one;
-        if (!find_in_project(s, c, keep, sql_col_i64(q, 0), &one, err))
+        if (!find_in_project(s, c, keep, sql_col_i64(q, 0), &best, err))
             return false;
-        if (is_before(&one, &best))
-            best = one;
     }
     *out = best;
     return true;
@@ -157,9 +193,22 @@ static bool keep_first(struct store_sql *s, const struct store_claim *c, struct 
         *out = first;
         return true;
     }
-    if (!find_in_project(s, c, true, first.extract_id, out, err))
+    if (!find_in_place(s, c, true, first.extract_id, first.place, out, err))
         return false;
     return out->id != 0 || find_first(s, c, true, out, err);
+}
+
+static bool take(struct store_sql *s, const struct store_claim *c, int64_t id, struct arena *a, bool *got,
+                 struct store_image *out, struct pixl_error *err)
+{
+    struct store_row r;
+    if (!store_sql_get_row(s, id, &r, err))
+        return false;
+    struct store_change change = store_sql_change_of(&r, claimed_state(c->work), c->now_us);
+    change.fence = r.fence + 1;
+    change.owner = str_of(c->owner);
+    change.lease_until_us = c->now_us + c->lease_us;
+    return store_sql_change(s, &change, err) && store_sql_read_image(s, id, a, got, out, err);
 }
 
 static bool claim_in(struct store_sql *s, const struct store_claim *c, struct arena *a, bool *got,
@@ -169,16 +218,7 @@ static bool claim_in(struct store_sql *s, const struct store_claim *c, struct ar
     if (!end_waiting(s, c, err) || !keep_first(s, c, &first, err))
         return false;
     *got = first.id != 0;
-    if (!*got)
-        return true;
-    struct store_row r;
-    if (!store_sql_get_row(s, first.id, &r, err))
-        return false;
-    struct store_change change = store_sql_change_of(&r, claimed_state(c->work), c->now_us);
-    change.fence = r.fence + 1;
-    change.owner = str_of(c->owner);
-    change.lease_until_us = c->now_us + c->lease_us;
-    return store_sql_change(s, &change, err) && store_sql_read_image(s, first.id, a, got, out, err);
+    return !*got || take(s, c, first.id, a, got, out, err);
 }
 
 bool store_sql_claim_next(struct store_session *store, const struct store_claim *c, struct arena *a, bool *got,
@@ -206,23 +246,83 @@ bool store_sql_claim_next(struct store_session *store, const struct store_claim 
     return true;
 }
 
-static bool next_due_in_project(struct store_sql *s, enum store_work work, int64_t extract_id, int64_t *due_us,
-                                struct pixl_error *err)
+/* One row, if it is due and its project, its place and its crashes are as the claim wants them. */
+#define IF_DUE                                                                                    \
+    "SELECT x.slug, i.archive, i.spool FROM image i JOIN extract x USING (extract_id)"            \
+    " WHERE i.image_id = ?1 AND i.state = ?2 AND (i.not_before_us <= ?3 OR i.not_before_us > ?4)" \
+    " AND (i.crashes > 0) = (?5 <> 0)"
+static bool is_due(struct store_sql *s, const struct store_claim *c, bool keep, int64_t image, bool *due,
+                   struct pixl_error *err)
+{
+    static const struct sql_text text[] = { { IF_DUE, IF_DUE, false },
+                                            { IF_DUE, IF_DUE " FOR NO KEY UPDATE OF i SKIP LOCKED", false } };
+    sql_stmt_auto *q = NULL;
+    bool got;
+    if (!sql_prepare(s->db, text[keep], &q, err))
+        return false;
+    sql_bind_i64(q, 1, image);
+    sql_bind_str(q, 2, str_of(study_state_name(waiting_state(c->work))));
+    sql_bind_i64(q, 3, c->now_us);
+    sql_bind_i64(q, 4, c->now_us + STORE_PUT_OFF_MAX_US);
+    sql_bind_i64(q, 5, c->suspects);
+    if (!sql_step(q, &got, err))
+        return false;
+    *due = got && !is_left_out(c->without_projects, c->n_without, sql_col_str(q, 0));
+    if (*due && c->work == STORE_WORK_RETRIEVE)
+        *due = is_allowed_place(c, (int)sql_col_i64(q, 1));
+    else if (*due)
+        *due = sql_col_str(q, 2).n == 0 || str_eq(sql_col_str(q, 2), c->spool);
+    return true;
+}
+
+static bool claim_this_in(struct store_sql *s, const struct store_claim *c, int64_t image, struct arena *a, bool *got,
+                          struct store_image *out, struct pixl_error *err)
+{
+    return is_due(s, c, true, image, got, err) && (!*got || take(s, c, image, a, got, out, err));
+}
+
+/* Most hints name a row that is done or being done: a look is enough for those. */
+bool store_sql_claim_image(struct store_session *store, const struct store_claim *c, int64_t image, struct arena *a,
+                           bool *got, struct store_image *out, struct pixl_error *err)
+{
+    struct store_sql *s = store_sql_of(store);
+    struct store_image m;
+    bool due, found = false;
+    if (!is_due(s, c, false, image, &due, err))
+        return false;
+    if (!due) {
+        *got = false;
+        return true;
+    }
+    bool ok = store_sql_begin(s, STORE_LOCK_ROWS, err) && claim_this_in(s, c, image, a, &found, &m, err) &&
+              sql_commit(s->db, err);
+    if (!ok) {
+        store_sql_rollback(s);
+        return false;
+    }
+    if (found)
+        *out = m;
+    *got = found;
+    return true;
+}
+
+#define NEXT_DUE(state, place)                                                                               \
+    "SELECT EXISTS (SELECT 1 FROM image WHERE state = '" state "' AND not_before_us = 0 AND extract_id = ?1" \
+    " AND " place " = ?2), (SELECT min(not_before_us) FROM image WHERE state = '" state "'"                  \
+    " AND not_before_us > 0 AND extract_id = ?1 AND " place " = ?2)"
+static bool next_due_in_place(struct store_sql *s, const struct store_claim *c, int64_t extract_id, int place,
+                              int64_t *due_us, struct pixl_error *err)
 {
     static const char *const sql[] = {
-        [STORE_WORK_RETRIEVE] =
-            "SELECT EXISTS (SELECT 1 FROM image WHERE state = 'queued' AND not_before_us = 0 AND extract_id = ?1),"
-            " (SELECT min(not_before_us) FROM image WHERE state = 'queued' AND not_before_us > 0 AND extract_id = ?1)",
-        [STORE_WORK_DELIVER] = "SELECT EXISTS (SELECT 1 FROM image WHERE state = 'deidentified' AND not_before_us = 0 "
-                               "AND extract_id = ?1),"
-                               " (SELECT min(not_before_us) FROM image WHERE state = 'deidentified' AND not_before_us "
-                               "> 0 AND extract_id = ?1)",
+        [STORE_WORK_RETRIEVE] = NEXT_DUE("queued", "archive"),
+        [STORE_WORK_DELIVER] = NEXT_DUE("deidentified", "spool"),
     };
     sql_stmt_auto *q = NULL;
     bool got;
-    if (!sql_prepare(s->db, SQL(sql[work]), &q, err))
+    if (!sql_prepare(s->db, SQL(sql[c->work]), &q, err))
         return false;
     sql_bind_i64(q, 1, extract_id);
+    bind_place(q, 2, c, place);
     if (!sql_step(q, &got, err))
         return false;
     assert(got);
@@ -230,8 +330,8 @@ static bool next_due_in_project(struct store_sql *s, enum store_work work, int64
     return true;
 }
 
-bool store_sql_next_due(struct store_session *store, enum store_work work, const struct str *without, size_t n_without,
-                        int64_t *due_us, struct pixl_error *err)
+bool store_sql_next_due(struct store_session *store, const struct store_claim *c, int64_t *due_us,
+                        struct pixl_error *err)
 {
     struct store_sql *s = store_sql_of(store);
     sql_stmt_auto *q = NULL;
@@ -244,11 +344,15 @@ bool store_sql_next_due(struct store_session *store, enum store_work work, const
             return false;
         if (!got)
             break;
-        if (is_left_out(without, n_without, sql_col_str(q, 1)))
+        if (is_left_out(c->without_projects, c->n_without, sql_col_str(q, 1)))
             continue;
-        if (!next_due_in_project(s, work, sql_col_i64(q, 0), &one, err))
-            return false;
-        first = one < first ? one : first;
+        for (int place = 0; place < PLACES; place++) {
+            if (!is_allowed_place(c, place))
+                continue;
+            if (!next_due_in_place(s, c, sql_col_i64(q, 0), place, &one, err))
+                return false;
+            first = one < first ? one : first;
+        }
     }
     *due_us = first;
     return true;

@@ -14,7 +14,7 @@
     " i.series_version, i.pseudo_patient_id, " day ", i.priority, i.state, i.failed_from, i.reason," \
     " i.detail, i.attempts, i.crashes, i.fence, i.not_before_us, i.lease_until_us, i.owner,"         \
     " i.pseudo_study_uid, i.zip_bytes, i.zip_digest, i.instances_found, i.instances_delivered,"      \
-    " i.instances_skipped, i.created_us, i.updated_us, " exported_us " FROM image i "
+    " i.instances_skipped, i.archive, i.spool, i.created_us, i.updated_us, " exported_us " FROM image i "
 #define LITE_IMAGE IMAGE_COLUMNS("i.study_date", "i.exported_at")
 #define PG_IMAGE   IMAGE_COLUMNS(STORE_PG_DAY("i.study_date"), STORE_PG_US("i.exported_at"))
 
@@ -54,6 +54,8 @@ static bool columns_to_image(struct sql_stmt *q, struct store_image *out, struct
     m.instances_found = sql_col_i64(q, i++);
     m.instances_delivered = sql_col_i64(q, i++);
     m.instances_skipped = sql_col_i64(q, i++);
+    m.archive = (int)sql_col_i64(q, i++);
+    m.spool = sql_col_str(q, i++);
     m.created_us = sql_col_i64(q, i++);
     m.updated_us = sql_col_i64(q, i++);
     m.exported_us = sql_col_i64(q, i++);
@@ -80,7 +82,7 @@ static bool own_texts(struct arena *a, struct store_image *m)
     return own_str(a, &m->project) && own_phi(a, &m->mrn) && own_phi(a, &m->accession_number) &&
            own_phi(a, &m->study_uid) && own_phi(a, &m->found_uid) && own_phi(a, &m->series_uids) &&
            own_str(a, &m->participant_id) && own_str(a, &m->detail) && own_str(a, &m->owner) &&
-           own_str(a, &m->pseudo_study_uid) && own_str(a, &m->zip_digest);
+           own_str(a, &m->pseudo_study_uid) && own_str(a, &m->zip_digest) && own_str(a, &m->spool);
 }
 
 #define ONE_IMAGE "JOIN extract x USING (extract_id) WHERE i.image_id = ?1"

@@ -145,7 +145,8 @@ static bool make_row(struct resolve *v, struct phi_text uid, int64_t *id, struct
                                  .series_uids = v->series_uids,
                                  .participant_id = v->participant_id,
                                  .study_date = v->study_date,
-                                 .priority = v->row.priority };
+                                 .priority = v->row.priority,
+                                 .archive = v->row.archive };
     return store_sql_insert_image(v->s, &n, v->now_us, id, err);
 }
 

@@ -202,10 +202,11 @@ static bool insert_first_event(struct store_sql *s, int64_t image, int64_t now_u
     return sql_run_later(q, err);
 }
 
-#define INSERT_IMAGE(day, study_uid, participant, returning)                                                        \
-    "INSERT INTO image (extract_id, state, key_hash, priority, study_date, created_us, updated_us, mrn,"            \
-    " accession_number, study_uid, found_uid, series_uids, pseudo_patient_id, image_id) VALUES (?1, 'queued', ?2, " \
-    "?3, " day ", ?5, ?5, ?6, ?7, " study_uid ", ?9, ?10, " participant ", ?12)" returning
+#define INSERT_IMAGE(day, study_uid, participant, returning)                                                   \
+    "INSERT INTO image (extract_id, state, key_hash, priority, study_date, created_us, updated_us, mrn,"       \
+    " accession_number, study_uid, found_uid, series_uids, pseudo_patient_id, image_id, archive) VALUES (?1, " \
+    "'queued', "                                                                                               \
+    "?2, ?3, " day ", ?5, ?5, ?6, ?7, " study_uid ", ?9, ?10, " participant ", ?12, ?13)" returning
 
 bool store_sql_insert_image(struct store_sql *s, const struct store_new_image *n, int64_t now_us, int64_t *id,
                             struct pixl_error *err)
@@ -228,6 +229,7 @@ bool store_sql_insert_image(struct store_sql *s, const struct store_new_image *n
     sql_bind_str(q, 9, phi_reveal(n->found_uid));
     sql_bind_str(q, 10, phi_reveal(n->series_uids));
     sql_bind_str(q, 11, n->participant_id);
+    sql_bind_i64(q, 13, n->archive);
     int64_t image;
     if (!store_sql_insert(s, q, STORE_IDS_OF_IMAGE, 12, &image, err) || !insert_first_event(s, image, now_us, err))
         return false;
@@ -325,6 +327,8 @@ bool store_sql_widen(struct store_sql *s, int64_t image, const struct store_wide
     if (next_state(&r, wider, w->again, &to)) {
         struct store_change c = store_sql_change_of(&r, to, w->now_us);
         c.attempts = c.crashes = 0;
+        if (to == STUDY_QUEUED)
+            c.archive = 0;
         c.fence = r.fence + 1;
         if (!store_sql_change(s, &c, err))
             return false;

@@ -163,8 +163,21 @@ static const char *const version_3[] = {
     "CREATE INDEX request_procedure ON request (extract_time_id, procedure_occurrence_id)", NULL
 };
 
+/* Which archive is asked, and which machine has the zip: a claim passes over neither's rows. */
+static const char *const version_4[] = {
+    "ALTER TABLE image ADD COLUMN archive INTEGER NOT NULL DEFAULT 0 CHECK (archive IN (0, 1))",
+    "ALTER TABLE image ADD COLUMN spool TEXT NOT NULL DEFAULT '' CHECK (length(spool) <= 64)",
+    "DROP INDEX image_queued",
+    "DROP INDEX image_deidentified",
+    "CREATE INDEX image_queued ON image (extract_id, archive, (crashes > 0), priority DESC, study_date)"
+    " WHERE state = 'queued' AND not_before_us = 0",
+    "CREATE INDEX image_deidentified ON image (extract_id, spool, (crashes > 0), priority DESC, study_date)"
+    " WHERE state = 'deidentified' AND not_before_us = 0",
+    NULL
+};
+
 /* Statement by statement, ended by NULL; migrations[v] leads from version v to v + 1. */
-static const char *const *const migrations[] = { version_1, version_2, version_3 };
+static const char *const *const migrations[] = { version_1, version_2, version_3, version_4 };
 enum { NEWEST = ARRAY_LEN(migrations), APPLICATION_ID = 0x5069786c };   /* "Pixl" */
 
 static bool read_number(struct sqlite_db *db, const char *sql, int64_t *out, struct pixl_error *err)

@@ -32,7 +32,8 @@ static bool retrieve_one(struct store *s, struct pixl_error *err)
         return false;
     if (!got) {
         c.suspects = true;
-        if (!store_claim_next(s, &c, &arena, &got, &m, err))
+        if (!store_claim_image(s, &c, 1, &arena, &got, &m, err) ||
+            (!got && !store_claim_next(s, &c, &arena, &got, &m, err)))
             return false;
     }
     if (!got)
@@ -45,6 +46,7 @@ static bool retrieve_one(struct store *s, struct pixl_error *err)
     (void)snprintf(pseudo, sizeof pseudo, "2.25.%lld", (long long)m.id);
     move.pseudo_study_uid = pseudo;
     move.series_version = m.series_version;
+    move.spool = "here";
     const int64_t skipped[STUDY_REASON_COUNT] = { [STUDY_WHY_MODALITY] = 2, [STUDY_WHY_SERIES_NUMBER] = 1 };
     move.skipped_by = skipped;
     move.instances_skipped = 3;

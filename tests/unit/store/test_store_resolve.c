@@ -85,6 +85,29 @@ static void test_resolve__each_further_study_gets_a_row_with_the_same_requests(v
     store_close(s);
 }
 
+/* What only the secondary archive has is asked of it again; a row that was given up begins with the primary one. */
+static void test_resolve__a_further_study_is_asked_of_the_same_archive(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "1", .uid = "1.3" });
+    bring(s, 1, STUDY_RETRIEVING);
+    struct store_move missing = move_of(1, 1, STUDY_MISSING);
+    missing.archive = 1;
+    REQUIRE_OK(store_move(s, &missing, NULL, &err), err);
+    add(s, (struct ask){ .mrn = "1", .accession = "A" });
+    struct store_image m = claim(s);
+    struct store_move on = move_of(m.id, m.fence, STUDY_QUEUED);
+    on.archive = 1;
+    REQUIRE_OK(store_move(s, &on, NULL, &err), err);
+    CHECK_INT(found(s, 2, "1.2 1.3 1.4"), 0);
+    CHECK_STR(str_of(images(s)), "1=:queued 2=1.2:retrieving 3=1.4:queued ");
+    CHECK_INT(image_of(s, 1).archive, 0);
+    CHECK_INT(image_of(s, 2).archive, 1);
+    CHECK_INT(image_of(s, 3).archive, 1);
+    store_close(s);
+}
+
 static void test_resolve__a_study_of_another_row_takes_over_the_requests(void)
 {
     struct store *s = open_store();
@@ -242,6 +265,7 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         TEST(test_resolve__one_study_is_kept),
         TEST(test_resolve__each_further_study_gets_a_row_with_the_same_requests),
+        TEST(test_resolve__a_further_study_is_asked_of_the_same_archive),
         TEST(test_resolve__a_study_of_another_row_takes_over_the_requests),
         TEST(test_resolve__a_row_that_asked_by_uid_stands_for_it),
         TEST(test_resolve__several_rows_share_several_studies),

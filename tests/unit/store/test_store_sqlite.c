@@ -114,6 +114,15 @@ static void test_open__keeps_what_was_there(void)
     store_close(s);
 }
 
+/* Takes a store back to version 3. */
+#define UNDO_4                                                                                         \
+    "DROP INDEX image_queued; DROP INDEX image_deidentified; ALTER TABLE image DROP COLUMN archive;"   \
+    " ALTER TABLE image DROP COLUMN spool;"                                                            \
+    " CREATE INDEX image_queued ON image (extract_id, (crashes > 0), priority DESC, study_date)"       \
+    " WHERE state = 'queued' AND not_before_us = 0;"                                                   \
+    " CREATE INDEX image_deidentified ON image (extract_id, (crashes > 0), priority DESC, study_date)" \
+    " WHERE state = 'deidentified' AND not_before_us = 0;"
+
 /* A store of version 1: what it holds stays, and it takes what that version did not know. */
 static void test_open__brings_an_older_store_up_to_date(void)
 {
@@ -124,10 +133,12 @@ static void test_open__brings_an_older_store_up_to_date(void)
     bring(s, 1, STUDY_EXPORTED);
     add(s, (struct ask){ .mrn = "2", .accession = "B" });
     store_close(s);
-    raw("DROP TABLE instance_skipped; DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 1");
+    raw(UNDO_4 "DROP TABLE instance_skipped; DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 1");
     REQUIRE_OK(store_open(store_url(true), &s, &err), err);
     CHECK_INT(image_of(s, 1).state, STUDY_EXPORTED);
     CHECK_INT(image_of(s, 1).instances_skipped, 1);
+    CHECK_INT(image_of(s, 1).archive, 0);
+    CHECK_STR(image_of(s, 1).spool, "");
     REQUIRE_OK(store_get_skipped(s, 1, by, &err), err);
     struct store_image m = claim(s);
     struct store_move skip = move_of(m.id, m.fence, STUDY_SKIPPED);
@@ -151,7 +162,7 @@ static void test_open__brings_an_older_store_to_the_newest_version(void)
     struct store *s = open_store();
     add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 7 });
     store_close(s);
-    raw("DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 2");
+    raw(UNDO_4 "DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 2");
     REQUIRE_OK(store_open(store_url(true), &s, &err), err);
     CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 7 }), STORE_KNOWN);
     struct store_report_load *l = NULL;
