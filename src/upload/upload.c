@@ -6,6 +6,7 @@
 #include "base/slug.h"
 #include "dicom/uid.h"
 #include "upload_backend.h"
+#include "upload_common.h"
 
 static const struct upload_ops *const backends[] = { &upload_directory, &upload_none };
 

@@ -4,8 +4,6 @@
 
 #include "upload/upload.h"
 
-enum { UPLOAD_WRITER_MAX = 32 };
-
 struct upload_ops {
     enum project_destination word;
     unsigned caps;

@@ -28,12 +28,12 @@
 #include "base/arena.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "upload_common.h"
 
 enum {
     FOLDER_MODE = 0750, FILE_MODE = 0640,
     COPY_BYTES = 1 << 20,
     PATHS_MAX_BYTES = 256 * 1024,        /* of one call */
-    MARKER_MAX_BYTES = 4096,
     FENCES_ASKED_ONE_BY_ONE = 64,
 };
 
@@ -154,7 +154,7 @@ static bool check_marker_stayed(struct directory *d, struct arena *a, struct pix
 {
     if (!atomic_load(&d->has_marker))
         return true;
-    const char *marker = fs_path(a, d->folder, ".pixl-key");
+    const char *marker = fs_path(a, d->folder, UPLOAD_MARKER);
     struct stat st;
     if (marker == NULL)
         return fail_memory(err);
@@ -228,21 +228,17 @@ static void remove_own_part(const char *folder, const char *name, const char *su
 /* *found: there is a marker, and it says check_value. */
 static bool read_marker(const char *path, struct arena *a, struct str check_value, bool *found, struct pixl_error *err)
 {
-    struct str text = { 0 }, first, rest;
+    struct str text = { 0 };
     struct pixl_error e = { 0 };
-    if (!fs_read_whole(a, path, MARKER_MAX_BYTES, &text, &e) && e.code != PIXL_E_LIMIT) {
+    if (!fs_read_whole(a, path, UPLOAD_MARKER_MAX, &text, &e) && e.code != PIXL_E_LIMIT) {
         *found = false;
         if (e.code == PIXL_E_NOT_FOUND)
             return true;
         *err = e;
         return blame(err);
     }
-    (void)str_split(text, '\n', &first, &rest);
-    if (!str_eq(str_trim(first), check_value))
-        return pixl_fail(err, PIXL_E_EXISTS, 0,
-                         "destination: what was delivered there before was made under another "
-                         "hashing key (.pixl-key in the project's folder): its pseudonyms would not agree. Restore "
-                         "that key, or give the project another destination");
+    if (!upload_marker_agrees(text, check_value, err))
+        return false;
     *found = true;
     return true;
 }
@@ -250,12 +246,13 @@ static bool read_marker(const char *path, struct arena *a, struct str check_valu
 /* Whoever is first writes it: a hard link, unlike rename(), never replaces.  *lost: somebody else was first. */
 static bool write_marker(const char *path, const char *suffix, struct str check_value, bool *lost, struct pixl_error *err)
 {
-    static const char note[] = "\n# pixl: which hashing key the pseudonyms in this folder were made with. "
-                               "Neither change nor remove it.\n";
     fs_new_file_auto f = FS_NEW_FILE_NONE;
+    buf_auto text;
+    buf_init(&text, UPLOAD_MARKER_MAX);
     *lost = false;
-    if (!fs_new_file_open(&f, path, suffix, FILE_MODE, err) || !fs_write_all(f.fd, check_value.p, check_value.n, err) ||
-        !fs_write_all(f.fd, note, sizeof note - 1, err))
+    if (!upload_marker_add(&text, check_value))
+        return fail_memory(err);
+    if (!fs_new_file_open(&f, path, suffix, FILE_MODE, err) || !fs_write_all(f.fd, text.p, text.n, err))
         return blame(err);
     if (fsync(f.fd) != 0)
         return blame_errno(err, errno, "sync a file");
@@ -273,14 +270,14 @@ static bool directory_check_key(struct upload *u, struct str check_value, struct
     arena_auto a;
     arena_init(&a, PATHS_MAX_BYTES);
     bool found = false, lost = false;
-    char suffix[UPLOAD_WRITER_MAX + 16];
+    char suffix[UPLOAD_SUFFIX_SIZE];
     (void)snprintf(suffix, sizeof suffix, "%s.key", d->writer);
-    const char *path = fs_path(&a, d->folder, ".pixl-key");
+    const char *path = fs_path(&a, d->folder, UPLOAD_MARKER);
     if (path == NULL)
         return fail_memory(err);
     if (!ensure_folder(d, &a, err))
         return false;
-    remove_own_part(d->folder, ".pixl-key", suffix);
+    remove_own_part(d->folder, UPLOAD_MARKER, suffix);
     if (!read_marker(path, &a, check_value, &found, err))
         return false;
     /* Zips without a marker: there is nothing to compare with, and from now on there is. */
@@ -407,26 +404,13 @@ static bool send(int in, const char *final, const char *suffix, const struct fac
     return fs_new_file_commit(&f, err) || blame(err);
 }
 
-/* The fence in ".<name>.<fence>.part", name being "<pseudo>.zip.<writer>"; -1 when that is not the form. */
-static int64_t fence_of(const char *file, const char *name)
-{
-    struct str s = str_of(file), prefix = str_of(name);
-    int64_t fence;
-    if (!str_is_prefix(s, STR(".")) || !str_is_prefix((struct str){ s.p + 1, s.n - 1 }, prefix))
-        return -1;
-    s = (struct str){ s.p + 1 + prefix.n, s.n - 1 - prefix.n };
-    if (s.n < sizeof "..part" - 1 || s.p[0] != '.' || memcmp(s.p + s.n - 5, ".part", 5) != 0)
-        return -1;
-    return str_to_i64((struct str){ s.p + 1, s.n - 6 }, &fence) && fence >= 0 ? fence : -1;
-}
-
-static void remove_parts_listed(const char *folder, const char *name, int64_t fence)
+static void remove_parts_listed(const char *folder, const char *name, const char *writer, int64_t fence)
 {
     DIR *dir = opendir(folder);
     if (dir == NULL)
         return;
     for (struct dirent *e; (e = readdir(dir)) != NULL; ) {
-        int64_t f = fence_of(e->d_name, name);
+        int64_t f = upload_part_fence(e->d_name, name, writer);
         if (f >= 0 && f < fence)
             (void)unlinkat(dirfd(dir), e->d_name, 0);
     }
@@ -436,17 +420,16 @@ static void remove_parts_listed(const char *folder, const char *name, int64_t fe
 /* What earlier claims of this study by this store left unfinished.  Their workers, if they live, have lost the study: their rename
  * will fail.  Asking by name costs a folder of 100,000 zips nothing; after very many claims it is listed.  Best effort:
  * a part that stays hurts nobody. */
-static void remove_older_parts(const char *folder, const char *name, int64_t fence)
+static void remove_older_parts(const char *folder, const char *name, const char *writer, int64_t fence)
 {
-    char path[4096];
+    char suffix[UPLOAD_SUFFIX_SIZE];
     if (fence > FENCES_ASKED_ONE_BY_ONE) {
-        remove_parts_listed(folder, name, fence);
+        remove_parts_listed(folder, name, writer, fence);
         return;
     }
     for (int64_t f = fence - 1; f >= 0; f--) {
-        int n = snprintf(path, sizeof path, "%s/.%s.%lld.part", folder, name, (long long)f);
-        if (n > 0 && (size_t)n < sizeof path)
-            (void)unlink(path);
+        upload_study_suffix(writer, f, suffix);
+        remove_own_part(folder, name, suffix);
     }
 }
 
@@ -455,11 +438,10 @@ static bool directory_study(struct upload *u, const struct upload_study *z, stru
     struct directory *d = directory_of(u);
     arena_auto a;
     arena_init(&a, PATHS_MAX_BYTES);
-    char name[128], parts[192], suffix[UPLOAD_WRITER_MAX + 32];
+    char name[128], suffix[UPLOAD_SUFFIX_SIZE];
     (void)snprintf(name, sizeof name, "%s.zip",
                    z->pseudo_study_uid);        /* 64 characters at most, the front door says */
-    (void)snprintf(parts, sizeof parts, "%s.%s", name, d->writer);
-    (void)snprintf(suffix, sizeof suffix, "%s.%lld", d->writer, (long long)z->fence);
+    upload_study_suffix(d->writer, z->fence, suffix);
     const char *final = fs_path(&a, d->folder, name);
     if (final == NULL)
         return fail_memory(err);
@@ -468,7 +450,7 @@ static bool directory_study(struct upload *u, const struct upload_study *z, stru
     bool there;
     if (!ensure_folder(d, &a, err))
         return false;
-    remove_older_parts(d->folder, parts, z->fence);
+    remove_older_parts(d->folder, name, d->writer, z->fence);
     if (!is_there(final, d->folder, &want, &there, err))
         return false;
     if (there)
@@ -496,7 +478,7 @@ static bool directory_table(struct upload *u, struct str time_slug, const char *
     arena_auto a;
     arena_init(&a, PATHS_MAX_BYTES);
     /* One process of a store publishes at a time: what a killed one left is replaced. */
-    char suffix[UPLOAD_WRITER_MAX + 16];
+    char suffix[UPLOAD_SUFFIX_SIZE];
     (void)snprintf(suffix, sizeof suffix, "%s.table", d->writer);
     const char *final = table_path(d, &a, time_slug, remote);
     char *folder = final ? arena_cstr(&a, final) : NULL;
