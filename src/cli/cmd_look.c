@@ -1,7 +1,9 @@
 /* cmd_look.c - `pixl status`, `failed`, `retry`, `trace`: what a person asks of the store while a run is on, or after. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "cli/cli.h"
@@ -156,12 +158,38 @@ const struct cli_command cli_failed = {
 
 /* --- references ---------------------------------------------------------------------------------------------------- */
 
+enum { REF_MAX = 256 };
+
+/* One reference on stdin: what is an argument stands in the list of processes, which every user of the machine may
+ * read, and in the shell's history. */
+static bool read_ref(char line[REF_MAX], struct pixl_error *err)
+{
+    size_t n = 0;
+    for (ssize_t r = 1; r > 0 && n < REF_MAX - 1;) {
+        do
+            r = read(STDIN_FILENO, line + n, REF_MAX - 1 - n);
+        while (r < 0 && errno == EINTR);
+        if (r < 0)
+            return pixl_fail_errno(err, errno, "read the reference");
+        n += (size_t)r;
+    }
+    struct str ref = str_trim((struct str){ line, n });
+    if (ref.n == 0 || n == REF_MAX - 1 || memchr(ref.p, '\n', ref.n) != NULL || memchr(ref.p, '\0', ref.n) != NULL)
+        return pixl_fail(err, PIXL_E_INVALID, 0, "- reads one reference from stdin, on one line");
+    line[n] = '\0';
+    return true;
+}
+
 /* The studies that a reference of the user names; at least one. */
 static bool find(struct site *s, const char *ref, struct arena *a, int64_t **ids, size_t *n, struct pixl_error *err)
 {
-    if (!store_find_images(site_store(s), phi_text(str_trim(str_of(ref))), a, ids, n, err))
-        return false;
-    return *n > 0 || pixl_fail(err, PIXL_E_NOT_FOUND, 0, "no study has that number, pseudo study UID, study UID or accession number");
+    char line[REF_MAX] = "";
+    bool ok = strcmp(ref, "-") != 0 || read_ref(line, err);
+    struct phi_text wanted = phi_text(str_trim(str_of(strcmp(ref, "-") == 0 ? line : ref)));
+    ok = ok && store_find_images(site_store(s), wanted, a, ids, n, err);
+    explicit_bzero(line, sizeof line);
+    return ok && (*n > 0 || pixl_fail(err, PIXL_E_NOT_FOUND, 0,
+                                      "no study has that number, pseudo study UID, study UID or accession number"));
 }
 
 /* --- retry --------------------------------------------------------------------------------------------------------- */
@@ -213,7 +241,7 @@ static const struct cli_option retry_options[] = {
 const struct cli_command cli_retry = {
     .name = "retry", .summary = "take failed studies back to work", .usage = "[REF] [--project SLUG] [--state STATE,...]",
     .text = "Without REF every failed study; with REF (number, pseudo study UID, study UID, accession number) that one, whatever\n"
-            "its end but exported and kept.\n"
+            "its end but exported and kept. - for REF reads it from stdin, see `pixl trace`.\n"
             "A study that failed in its delivery is delivered from the spool; the archive is not asked again.",
     .options = retry_options, .n_options = ARRAY_LEN(retry_options), .min_args = 0, .max_args = 1, .needs_settings = true, .run = retry,
 };
@@ -296,6 +324,8 @@ static enum cli_exit trace(struct cli *c, struct pixl_error *err)
 
 const struct cli_command cli_trace = {
     .name = "trace", .summary = "the story of one study: every state it was in, when and why", .usage = "REF",
-    .text = "REF: the study's number, its pseudo study UID, or (for who knows them) its study UID or accession number.",
+    .text = "REF: the study's number, its pseudo study UID, or (for who knows them) its study UID or accession number.\n"
+            "- for REF reads it from stdin: an accession number as an argument stands in the list of processes and in the\n"
+            "history of the shell, where others may read it.",
     .min_args = 1, .max_args = 1, .needs_settings = true, .run = trace,
 };

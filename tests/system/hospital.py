@@ -159,9 +159,9 @@ destination:
     def command(self, *args):
         return [os.path.abspath(PIXL), *map(str, args)]
 
-    def pixl(self, *args, ok=(0,), timeout=300, **extra_env):
+    def pixl(self, *args, ok=(0,), timeout=300, input=None, **extra_env):
         r = subprocess.run(self.command(*args), env={**self.environment, **extra_env}, cwd=self.base, capture_output=True, text=True,
-                           timeout=timeout)
+                           timeout=timeout, input=input)
         assert ok is None or r.returncode in ok, f"pixl {args}: {r.returncode}\n{r.stdout}\n{r.stderr}"
         return r
 

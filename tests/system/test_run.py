@@ -236,6 +236,13 @@ def test_failed_retry_and_trace(hospital):
     by_uid = json.loads(h.pixl("trace", story["pseudo_study_uid"], "--json").stdout)[0]
     assert by_uid["image"] == story["image"]
     assert h.pixl("trace", "no-such", ok=(2,)).stderr.strip()
+    # What must not stand in the list of processes comes through stdin.
+    asked = f"  {h.accession(1)}\r\n"
+    assert json.loads(h.pixl("trace", "-", "--json", input=asked).stdout)[0]["image"] == story["image"]
+    assert json.loads(h.pixl("retry", "-", "--json", input=asked, ok=(1,)).stdout) == {"queued_again": 0}
+    for wrong in ("", "\n", f"{h.accession(1)}\n{h.accession(2)}\n", "7" * 256, "A\0B"):
+        said = h.pixl("trace", "-", input=wrong, ok=(2,))
+        assert "one reference" in said.stderr and MARK not in said.stdout + said.stderr
 
 
 def test_only_one_works_and_others_look(hospital):
