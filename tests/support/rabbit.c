@@ -1,6 +1,5 @@
 #include "rabbit.h"
 
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,45 +7,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "python.h"
 #include "test.h"
 
 struct rabbit rabbit;
 static FILE *to, *from;
 static pid_t support;
 
-/* Starts python3 on support/<argv[1]>; *in is the write end of its standard input, *out the read end of its output. */
-static pid_t start_python(const char **argv, int *in, int *out)
-{
-    char script[1024];
-    (void)snprintf(script, sizeof script, "%s/tests/support/%s", PIXL_SOURCE_DIR, argv[1]);
-    argv[0] = "python3";
-    argv[1] = script;
-    int feed[2], answer[2];
-    if (pipe2(feed, O_CLOEXEC) != 0 || pipe2(answer, O_CLOEXEC) != 0)
-        return -1;
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)dup2(feed[0], 0);
-        (void)dup2(answer[1], 1);
-        (void)setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
-        (void)unsetenv("LD_PRELOAD");
-        union { const char **p; char *const *exec; } args = { argv };
-        (void)execv("/usr/bin/python3", args.exec);
-        _exit(127);
-    }
-    (void)close(feed[0]);
-    (void)close(answer[1]);
-    *in = feed[1];
-    *out = answer[0];
-    return pid;
-}
-
 void rabbit_start(void)
 {
     const char *argv[] = { NULL, "rabbitmq.py", NULL };
     int in, out;
     char folder[480];
-    support = start_python(argv, &in, &out);
+    support = python_start(argv, &in, &out);
     to = fdopen(in, "w");
     from = fdopen(out, "r");
     if (support < 0 || to == NULL || from == NULL ||
@@ -93,7 +66,7 @@ const char *rabbit_peer(const char *arg, ...)
     va_end(ap);
     (void)snprintf(port, sizeof port, "%d", rabbit.port);
     int in, out, status;
-    pid_t pid = start_python(argv, &in, &out);
+    pid_t pid = python_start(argv, &in, &out);
     REQUIRE(pid > 0);
     (void)close(in);
     size_t used = 0;
@@ -111,7 +84,7 @@ int rabbit_peer_exclusive(const char *queue)
     const char *argv[] = { NULL, "amqp_peer.py", port, "exclusive", queue, NULL };
     (void)snprintf(port, sizeof port, "%d", rabbit.port);
     int in, out;
-    REQUIRE(start_python(argv, &in, &out) > 0);
+    REQUIRE(python_start(argv, &in, &out) > 0);
     for (size_t n = 0, got = 1; got > 0 && strcmp(held, "held\n") != 0 && n < sizeof held - 1; n += got) {
         ssize_t r = read(out, held + n, sizeof held - 1 - n);
         got = r > 0 ? (size_t)r : 0;

@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 
+import certificates
+
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"        # not the one in sbin, which changes its user
 CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 ODD_USER, ODD_PASSWORD, ODD_VHOST = "n\u00e9 user", "p@ss/w:rd%#?&", "odd/vhost"
@@ -55,28 +57,12 @@ DEFINITIONS = {
 }
 
 
-def openssl(folder, *args):
-    subprocess.run(["openssl", *args], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def make_certificates(folder):
-    folder.mkdir()
-    for ca in ("ca", "other"):
-        openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{ca}.key",
-                "-out", f"{ca}.pem", "-days", "30", "-subj", f"/CN=pixl test {ca}", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-    openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "server.key",
-            "-out", "server.csr", "-subj", "/CN=localhost")
-    (folder / "ext.cnf").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n")
-    openssl(folder, "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
-            "-extfile", "ext.cnf", "-out", "server.pem")
-
-
 class Broker:
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pixl-rabbitmq-"))
         self.port, self.tls_port, dist, self.epmd_port = free_ports(4)
         self.server = self.epmd = None
-        make_certificates(self.folder / "certs")
+        certificates.make(self.folder / "certs")
         for name in ("mnesia", "log", "home", "schema"):
             (self.folder / name).mkdir()
         (self.folder / "definitions.json").write_text(json.dumps(DEFINITIONS))
