@@ -20,6 +20,7 @@ struct store {
         bool is_taken;
         pthread_t by;
     } slots[SESSIONS_MAX]; /* the first ops->sessions of them */
+    struct store_session *dispatch; /* holds the dispatcher's lock, or asks for it; of the thread that dispatches */
 };
 
 static const struct store_ops *const backends[] = { &store_sqlite_ops, &store_postgres_ops };
@@ -146,6 +147,7 @@ void store_close(struct store *s)
     for (size_t i = 0; i < s->ops->sessions; i++)
         if (s->slots[i].session != NULL)
             s->ops->close(s->slots[i].session);
+    store_dispatch_unlock(s);
     secret_done(&s->address);
     free(s);
 }
@@ -387,6 +389,65 @@ bool store_reports_end(struct store_report_load *l, struct pixl_error *err)
     struct store *s = l->store;
     struct store_session *x = l->session;
     return leave(s, x, x->ops->reports_end(l, err), err);
+}
+
+bool store_each_unhinted(struct store *s, int64_t now_us, size_t max,
+                         bool (*each)(void *ctx, const struct store_unhinted *u), void *ctx, struct pixl_error *err)
+{
+    assert(max >= 1);
+    struct store_session *x = enter(s, err);
+    return leave(s, x, x->ops->each_unhinted(x, now_us, max, each, ctx, err), err);
+}
+
+bool store_set_hinted(struct store *s, const struct store_hint *hints, size_t n, int64_t now_us, struct pixl_error *err)
+{
+    assert(now_us > 0);
+    struct store_session *x = enter(s, err);
+    return leave(s, x, x->ops->set_hinted(x, hints, n, now_us, err), err);
+}
+
+bool store_forget_hints(struct store *s, int64_t before_us, int64_t *n, struct pixl_error *err)
+{
+    struct store_session *x = enter(s, err);
+    return leave(s, x, x->ops->forget_hints(x, before_us, n, err), err);
+}
+
+bool store_find_asked(struct store *s, const struct study_request *r, struct arena *a, int64_t **ids, size_t *n,
+                      struct pixl_error *err)
+{
+    struct store_session *x = enter(s, err);
+    return leave(s, x, x->ops->find_asked(x, r, a, ids, n, err), err);
+}
+
+bool store_hold_queued(struct store *s, int64_t now_us, int64_t *n, struct pixl_error *err)
+{
+    struct store_session *x = enter(s, err);
+    return leave(s, x, x->ops->hold_queued(x, now_us, n, err), err);
+}
+
+bool store_dispatch_lock(struct store *s, bool *got, struct pixl_error *err)
+{
+    assert(err->code == PIXL_OK);
+    bool ok = (s->dispatch != NULL || s->ops->open(secret_reveal(&s->address).p, &s->dispatch, err)) &&
+              s->ops->dispatch_lock(s->dispatch, got, err);
+    assert(ok == (err->code == PIXL_OK));
+    return ok;
+}
+
+bool store_dispatch_holds(struct store *s, bool *holds, struct pixl_error *err)
+{
+    assert(err->code == PIXL_OK);
+    *holds = false;
+    bool ok = s->dispatch == NULL || s->ops->dispatch_holds(s->dispatch, holds, err);
+    assert(ok == (err->code == PIXL_OK));
+    return ok;
+}
+
+void store_dispatch_unlock(struct store *s)
+{
+    if (s->dispatch != NULL)
+        s->ops->close(s->dispatch);
+    s->dispatch = NULL;
 }
 
 bool store_change_bucket(struct store *s, const char *name, bool (*change)(void *ctx, struct store_bucket *b),

@@ -281,6 +281,43 @@ PIXL_MUST_CHECK bool store_reports_put(struct store_report_load *l, const struct
 /* Ends it, frees l, also on failure. */
 PIXL_MUST_CHECK bool store_reports_end(struct store_report_load *l, struct pixl_error *err);
 
+/* --- hints ----------------------------------------------------------------------------------------------------- */
+
+/* A hint is a message that a row is due (queue.h); the row remembers when the broker last confirmed one: hinted_us, which
+ * is 0 again whenever the row is queued anew.  Suspects (crashes > 0) are never hinted: who works takes them from here. */
+struct store_hint {
+    int64_t image, fence; /* the row as it was hinted: of another fence, it is another hint that it wants */
+};
+struct store_unhinted {
+    struct store_hint hint;
+    int archive;                  /* the one to ask, 0..STORE_ARCHIVES - 1 */
+    struct study_request request; /* the first one that asks for the study, in its own words; priority: the row's */
+};
+/* Calls each() for at most max queued rows that are due and have no hint, by priority, study date, number; it must not
+ * call the store.  false from each() ends with CANCELLED. */
+PIXL_MUST_CHECK bool store_each_unhinted(struct store *s, int64_t now_us, size_t max,
+                                         bool (*each)(void *ctx, const struct store_unhinted *u), void *ctx,
+                                         struct pixl_error *err);
+/* Rows that are no longer queued, or have another fence, stay as they are. */
+PIXL_MUST_CHECK bool store_set_hinted(struct store *s, const struct store_hint *hints, size_t n, int64_t now_us,
+                                      struct pixl_error *err);
+/* Queued rows whose hint is older than that have none any more.  Many transactions.  *n: how many. */
+PIXL_MUST_CHECK bool store_forget_hints(struct store *s, int64_t before_us, int64_t *n, struct pixl_error *err);
+/* The studies of the request that says the very same as r (as store_populate_add() compares them); none: there is no
+ * such request.  *ids in the arena. */
+PIXL_MUST_CHECK bool store_find_asked(struct store *s, const struct study_request *r, struct arena *a, int64_t **ids,
+                                      size_t *n, struct pixl_error *err);
+/* Every queued row becomes held, in one transaction. */
+PIXL_MUST_CHECK bool store_hold_queued(struct store *s, int64_t now_us, int64_t *n, struct pixl_error *err);
+
+/* Of all processes that use the store one is the dispatcher, which gives hints.  The lock goes with its holder's process,
+ * and with the connection on which it was taken.  These three: one thread at a time.
+ * *got false: another has it, or this store object already. */
+PIXL_MUST_CHECK bool store_dispatch_lock(struct store *s, bool *got, struct pixl_error *err);
+/* Asks the database; after false, or a failure, the lock must be taken anew. */
+PIXL_MUST_CHECK bool store_dispatch_holds(struct store *s, bool *holds, struct pixl_error *err);
+void store_dispatch_unlock(struct store *s);
+
 /* --- shared odds ------------------------------------------------------------------------------------------------- */
 
 /* A token bucket's row, changed in one transaction: change() gets it (is_new: zeroes) and returns whether to write it back. */

@@ -70,6 +70,18 @@ struct store_ops {
                         enum store_report_put *what, struct pixl_error *err);
     bool (*reports_end)(struct store_report_load *l, struct pixl_error *err);
 
+    bool (*each_unhinted)(struct store_session *s, int64_t now_us, size_t max,
+                          bool (*each)(void *ctx, const struct store_unhinted *u), void *ctx, struct pixl_error *err);
+    bool (*set_hinted)(struct store_session *s, const struct store_hint *hints, size_t n, int64_t now_us,
+                       struct pixl_error *err);
+    bool (*forget_hints)(struct store_session *s, int64_t before_us, int64_t *n, struct pixl_error *err);
+    bool (*find_asked)(struct store_session *s, const struct study_request *r, struct arena *a, int64_t **ids,
+                       size_t *n, struct pixl_error *err);
+    bool (*hold_queued)(struct store_session *s, int64_t now_us, int64_t *n, struct pixl_error *err);
+    /* In a session that is for nothing else; closing it gives the lock back. */
+    bool (*dispatch_lock)(struct store_session *s, bool *got, struct pixl_error *err);
+    bool (*dispatch_holds)(struct store_session *s, bool *holds, struct pixl_error *err);
+
     bool (*change_bucket)(struct store_session *s, const char *name, bool (*change)(void *ctx, struct store_bucket *b),
                           void *ctx, struct pixl_error *err);
     bool (*meta_get)(struct store_session *s, const char *key, struct arena *a, struct str *out, bool *got,

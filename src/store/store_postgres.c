@@ -63,6 +63,43 @@ static bool postgres_open(const char *rest, struct store_session **out, struct p
     return ok;
 }
 
-const struct store_ops store_postgres_ops = {
-    .scheme = "postgresql", .sessions = SESSIONS, .open = postgres_open, .close = postgres_close, STORE_SQL_SLOTS
-};
+/* The server shall notice within a minute when the machine of the lock's holder is gone. */
+#define LOCK_SETUP "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+
+static bool ask(struct store_session *s, struct sql_text text, bool *yes, struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    bool got;
+    if (!sql_prepare(store_sql_of(s)->db, text, &q, err) || !sql_step(q, &got, err))
+        return false;
+    *yes = got && sql_col_i64(q, 0) != 0;
+    return true;
+}
+
+/* Of this very connection: one that was made anew has lost it. */
+static bool postgres_dispatch_holds(struct store_session *s, bool *holds, struct pixl_error *err)
+{
+    return ask(s,
+               SQL("SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND classid = 1"
+                   " AND objid = 3806854707 AND objsubid = 1 AND granted AND pid = pg_backend_pid())"),
+               holds, err);
+}
+
+static bool postgres_dispatch_lock(struct store_session *s, bool *got, struct pixl_error *err)
+{
+    bool holds;
+    if (!sql_exec(store_sql_of(s)->db, SQL(LOCK_SETUP), err) || !postgres_dispatch_holds(s, &holds, err))
+        return false;
+    if (!holds)
+        return ask(s, SQL("SELECT pg_try_advisory_lock(8101822003)"), got, err);
+    *got = false;
+    return true;
+}
+
+const struct store_ops store_postgres_ops = { .scheme = "postgresql",
+                                              .sessions = SESSIONS,
+                                              .open = postgres_open,
+                                              .close = postgres_close,
+                                              .dispatch_lock = postgres_dispatch_lock,
+                                              .dispatch_holds = postgres_dispatch_holds,
+                                              STORE_SQL_SLOTS };

@@ -240,8 +240,15 @@ static const char *const version_2[] = {
     NULL
 };
 
+static const char *const version_3[] = {
+    "ALTER TABLE image ADD hinted_us BIGINT NOT NULL DEFAULT 0",
+    "CREATE INDEX image_unhinted ON image (priority DESC, study_date NULLS FIRST, image_id)"
+    " WHERE state = 'queued' AND crashes = 0 AND hinted_us = 0",
+    NULL
+};
+
 /* Statement by statement, ended by NULL; migrations[v] leads from version v to v + 1. */
-static const char *const *const migrations[] = { version_1, version_2 };
+static const char *const *const migrations[] = { version_1, version_2, version_3 };
 enum { NEWEST = ARRAY_LEN(migrations) };
 
 static bool read_number(struct sql *db, struct sql_text text, int64_t *out, struct pixl_error *err)

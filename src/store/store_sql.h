@@ -3,8 +3,8 @@
  * SQL statements and what follows from their rows are written once.  Where the databases differ a statement has two
  * texts (base/sql.h), and a backend says in struct store_sql what else is its own.
  * Every change of a row's state goes through store_sql_change(), which asks the table of moves, compares fence and
- * state, and writes the event: no other statement changes image.state (but the trigger by which PostgreSQL follows
- * another program's exported_at).
+ * state, and writes the event: no other statement changes image.state (but store_sql_hold_queued(), for all rows at
+ * once, and the trigger by which PostgreSQL follows another program's exported_at).
  * A statement that was not stepped to its end holds a snapshot open; a local `sql_stmt_auto` is reset when its scope
  * ends.
  * Threads: one session belongs to one thread at a time, see store_backend.h. */
@@ -122,6 +122,16 @@ PIXL_MUST_CHECK bool store_sql_find_extract(struct store_sql *s, struct str slug
 PIXL_MUST_CHECK bool store_sql_find_extract_time(struct store_sql *s, struct str slug, struct str time, int64_t *id,
                                                  struct pixl_error *err);
 
+/* The request that says the very same; *id 0: none, and *free_hash is where its hash goes. */
+struct store_request_key {
+    int64_t extract_time_id;
+    const struct study_request *r;
+    struct str series; /* r's, as a set (series.h) */
+};
+uint64_t store_sql_hash_of_request(const struct store_request_key *k);
+PIXL_MUST_CHECK bool store_sql_find_request(struct store_sql *s, const struct store_request_key *k, int64_t *id,
+                                            uint64_t *free_hash, struct pixl_error *err);
+
 /* Adds series to those of the row, raises its version when they are more, and queues the row again where that is called
  * for. */
 struct store_widen {
@@ -141,6 +151,18 @@ bool store_sql_populate_begin(struct store_session *s, bool dry, struct store_po
 bool store_sql_populate_add(struct store_populate *p, const struct study_request *r, int64_t now_us,
                             enum store_added *what, struct store_met *met, struct pixl_error *err);
 bool store_sql_populate_end(struct store_populate *p, struct pixl_error *err);
+
+/* --- hints (store_sql_hints.c) ---------------------------------------------------------------------------------- */
+
+bool store_sql_each_unhinted(struct store_session *s, int64_t now_us, size_t max,
+                             bool (*each)(void *ctx, const struct store_unhinted *u), void *ctx,
+                             struct pixl_error *err);
+bool store_sql_set_hinted(struct store_session *s, const struct store_hint *hints, size_t n, int64_t now_us,
+                          struct pixl_error *err);
+bool store_sql_forget_hints(struct store_session *s, int64_t before_us, int64_t *n, struct pixl_error *err);
+bool store_sql_find_asked(struct store_session *s, const struct study_request *r, struct arena *a, int64_t **ids,
+                          size_t *n, struct pixl_error *err);
+bool store_sql_hold_queued(struct store_session *s, int64_t now_us, int64_t *n, struct pixl_error *err);
 
 /* --- the other slots ------------------------------------------------------------------------------------------- */
 
@@ -196,7 +218,7 @@ bool store_sql_meta_get(struct store_session *s, const char *key, struct arena *
 bool store_sql_meta_put_if_absent(struct store_session *s, const char *key, struct str value, struct arena *a,
                                   struct str *out, struct pixl_error *err);
 
-/* All slots but scheme, sessions, open and close. */
+/* All slots but scheme, sessions, open, close and those of the dispatcher's lock. */
 #define STORE_SQL_SLOTS                                                                                               \
     .populate_begin = store_sql_populate_begin, .populate_add = store_sql_populate_add,                               \
     .populate_end = store_sql_populate_end, .claim_next = store_sql_claim_next, .claim_image = store_sql_claim_image, \
@@ -209,7 +231,9 @@ bool store_sql_meta_put_if_absent(struct store_session *s, const char *key, stru
     .read_begin = store_sql_read_begin, .read_end = store_sql_read_end, .each_report = store_sql_each_report,         \
     .reports_begin = store_sql_reports_begin, .reports_enter = store_sql_reports_enter,                               \
     .reports_subject = store_sql_reports_subject, .reports_put = store_sql_reports_put,                               \
-    .reports_end = store_sql_reports_end, .change_bucket = store_sql_change_bucket, .meta_get = store_sql_meta_get,   \
+    .reports_end = store_sql_reports_end, .each_unhinted = store_sql_each_unhinted,                                   \
+    .set_hinted = store_sql_set_hinted, .forget_hints = store_sql_forget_hints, .find_asked = store_sql_find_asked,   \
+    .hold_queued = store_sql_hold_queued, .change_bucket = store_sql_change_bucket, .meta_get = store_sql_meta_get,   \
     .meta_put_if_absent = store_sql_meta_put_if_absent
 
 #endif

@@ -130,47 +130,11 @@ static bool enter_time(struct populate *p, struct str time, struct pixl_error *e
 
 /* --- requests -------------------------------------------------------------------------------------------------- */
 
-/* Stored: changing it needs a migration. */
-static uint64_t hash_of_request(const struct populate *p, const struct study_request *r)
-{
-    char time[STORE_KEY_NUMBER], procedure[STORE_KEY_NUMBER];
-    struct str parts[] = { store_key_number(p->extract_time_id, time),
-                           store_key_number(r->procedure_occurrence_id, procedure),
-                           phi_reveal(r->mrn),
-                           phi_reveal(r->accession_number),
-                           phi_reveal(r->study_uid),
-                           buf_str(&p->series) };
-    return store_key_hash(parts, ARRAY_LEN(parts));
-}
-
-static bool is_request(struct sql_stmt *q, const struct populate *p, const struct study_request *r)
-{
-    return sql_col_i64(q, 1) == p->extract_time_id && sql_col_i64(q, 2) == r->procedure_occurrence_id &&
-           str_eq(sql_col_str(q, 3), phi_reveal(r->mrn)) &&
-           str_eq(sql_col_str(q, 4), phi_reveal(r->accession_number)) &&
-           str_eq(sql_col_str(q, 5), phi_reveal(r->study_uid)) && str_eq(sql_col_str(q, 6), buf_str(&p->series));
-}
-
 static bool find_request(struct populate *p, const struct study_request *r, int64_t *id, uint64_t *free_hash,
                          struct pixl_error *err)
 {
-    for (uint64_t hash = hash_of_request(p, r);; hash++) {
-        sql_stmt_auto *q = NULL;
-        bool got;
-        if (!sql_prepare(p->s->db,
-                         SQL("SELECT request_id, extract_time_id, procedure_occurrence_id, mrn, accession_number,"
-                             " study_uid, series_uids FROM request WHERE key_hash = ?1"),
-                         &q, err))
-            return false;
-        sql_bind_i64(q, 1, (int64_t)hash);
-        if (!sql_step(q, &got, err))
-            return false;
-        if (got && !is_request(q, p, r))
-            continue;
-        *id = got ? sql_col_i64(q, 0) : 0;
-        *free_hash = hash;
-        return true;
-    }
+    struct store_request_key k = { p->extract_time_id, r, buf_str(&p->series) };
+    return store_sql_find_request(p->s, &k, id, free_hash, err);
 }
 
 #define INSERT_REQUEST                                                                                  \
@@ -414,7 +378,8 @@ static bool look_up(struct populate *p, const struct study_request *r, int64_t *
         struct store_key key = { p->extract_id, r->mrn, r->accession_number, r->study_uid };
         bool yes;
         *request = 0;
-        *request_hash = hash_of_request(p, r);
+        struct store_request_key request_key = { p->extract_time_id, r, buf_str(&p->series) };
+        *request_hash = store_sql_hash_of_request(&request_key);
         *image_hash = store_sql_hash_of_key(&key);
         if (!meets_nothing(p, r, *request_hash, *image_hash, &yes, err))
             return false;

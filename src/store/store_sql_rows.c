@@ -39,6 +39,49 @@ bool store_sql_find_extract_time(struct store_sql *s, struct str slug, struct st
     return true;
 }
 
+/* Stored: changing it needs a migration. */
+uint64_t store_sql_hash_of_request(const struct store_request_key *k)
+{
+    char time[STORE_KEY_NUMBER], procedure[STORE_KEY_NUMBER];
+    struct str parts[] = { store_key_number(k->extract_time_id, time),
+                           store_key_number(k->r->procedure_occurrence_id, procedure),
+                           phi_reveal(k->r->mrn),
+                           phi_reveal(k->r->accession_number),
+                           phi_reveal(k->r->study_uid),
+                           k->series };
+    return store_key_hash(parts, ARRAY_LEN(parts));
+}
+
+static bool is_request(struct sql_stmt *q, const struct store_request_key *k)
+{
+    return sql_col_i64(q, 1) == k->extract_time_id && sql_col_i64(q, 2) == k->r->procedure_occurrence_id &&
+           str_eq(sql_col_str(q, 3), phi_reveal(k->r->mrn)) &&
+           str_eq(sql_col_str(q, 4), phi_reveal(k->r->accession_number)) &&
+           str_eq(sql_col_str(q, 5), phi_reveal(k->r->study_uid)) && str_eq(sql_col_str(q, 6), k->series);
+}
+
+bool store_sql_find_request(struct store_sql *s, const struct store_request_key *k, int64_t *id, uint64_t *free_hash,
+                            struct pixl_error *err)
+{
+    for (uint64_t hash = store_sql_hash_of_request(k);; hash++) {
+        sql_stmt_auto *q = NULL;
+        bool got;
+        if (!sql_prepare(s->db,
+                         SQL("SELECT request_id, extract_time_id, procedure_occurrence_id, mrn, accession_number,"
+                             " study_uid, series_uids FROM request WHERE key_hash = ?1"),
+                         &q, err))
+            return false;
+        sql_bind_i64(q, 1, (int64_t)hash);
+        if (!sql_step(q, &got, err))
+            return false;
+        if (got && !is_request(q, k))
+            continue;
+        *id = got ? sql_col_i64(q, 0) : 0;
+        *free_hash = hash;
+        return true;
+    }
+}
+
 #define FIND_FOUND(index) \
     "SELECT image_id FROM image" index " WHERE extract_id = ?1 AND found_uid = ?2 AND found_uid <> ''"
 

@@ -3,9 +3,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/fs.h"
 #include "store/store_sql.h"
 
 enum { BUSY_MS = 10 * 1000, BATCH_ROWS = 50000 };
@@ -13,6 +17,8 @@ enum { BUSY_MS = 10 * 1000, BATCH_ROWS = 50000 };
 struct store_sqlite {
     struct store_sql sql;
     struct sqlite_db *db;
+    char *lock_path; /* of the dispatcher's lock */
+    int lock_fd;     /* -1: not held */
 };
 
 /* The file holds identities.  A new one is made 0600, and SQLite gives its own files the same mode; one that somebody
@@ -40,6 +46,9 @@ static void sqlite_close(struct store_session *s)
     assert(s->ops == &store_sqlite_ops);
     struct store_sqlite *me = (struct store_sqlite *)s;
     sqlite_db_close(me->db);
+    if (me->lock_fd >= 0)
+        (void)close(me->lock_fd);
+    free(me->lock_path);
     free(me);
 }
 
@@ -53,12 +62,40 @@ static bool sqlite_open(const char *path, struct store_session **out, struct pix
     struct store_sqlite *s = calloc(1, sizeof *s);
     if (s == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "store");
+    size_t n = strlen(path) + sizeof "-dispatch";
+    s->lock_path = malloc(n);
+    if (s->lock_path == NULL) {
+        free(s);
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "store");
+    }
+    (void)snprintf(s->lock_path, n, "%s-dispatch", path);
+    s->lock_fd = -1;
     s->db = PIXL_STEAL(&db);
     s->sql = (struct store_sql){ .base.ops = &store_sqlite_ops, .db = sqlite_db_sql(s->db), .batch_rows = BATCH_ROWS };
     *out = &s->sql.base;
     return true;
 }
 
-const struct store_ops store_sqlite_ops = {
-    .scheme = "sqlite", .sessions = 1, .open = sqlite_open, .close = sqlite_close, STORE_SQL_SLOTS
-};
+static bool sqlite_dispatch_lock(struct store_session *s, bool *got, struct pixl_error *err)
+{
+    struct store_sqlite *me = (struct store_sqlite *)s;
+    *got = me->lock_fd < 0 && fs_lock(me->lock_path, &me->lock_fd, err);
+    if (err->code == PIXL_E_BUSY)
+        pixl_error_clear(err);
+    return err->code == PIXL_OK;
+}
+
+static bool sqlite_dispatch_holds(struct store_session *s, bool *holds, struct pixl_error *err)
+{
+    (void)err;
+    *holds = ((struct store_sqlite *)s)->lock_fd >= 0;
+    return true;
+}
+
+const struct store_ops store_sqlite_ops = { .scheme = "sqlite",
+                                            .sessions = 1,
+                                            .open = sqlite_open,
+                                            .close = sqlite_close,
+                                            .dispatch_lock = sqlite_dispatch_lock,
+                                            .dispatch_holds = sqlite_dispatch_holds,
+                                            STORE_SQL_SLOTS };

@@ -176,8 +176,14 @@ static const char *const version_4[] = {
     NULL
 };
 
+/* When the hint of a row was last confirmed by the broker (store.h); the index holds the rows that wait for one. */
+static const char *const version_5[] = { "ALTER TABLE image ADD COLUMN hinted_us INTEGER NOT NULL DEFAULT 0",
+                                         "CREATE INDEX image_unhinted ON image (priority DESC, study_date, image_id)"
+                                         " WHERE state = 'queued' AND crashes = 0 AND hinted_us = 0",
+                                         NULL };
+
 /* Statement by statement, ended by NULL; migrations[v] leads from version v to v + 1. */
-static const char *const *const migrations[] = { version_1, version_2, version_3, version_4 };
+static const char *const *const migrations[] = { version_1, version_2, version_3, version_4, version_5 };
 enum { NEWEST = ARRAY_LEN(migrations), APPLICATION_ID = 0x5069786c };   /* "Pixl" */
 
 static bool read_number(struct sqlite_db *db, const char *sql, int64_t *out, struct pixl_error *err)

@@ -6,11 +6,12 @@
 static struct arena arena;
 
 /* One study from its cohort row to its delivery, as far as memory lasts; begun again, it goes on where it stood. */
-static bool populate_one(struct store *s, struct pixl_error *err)
+static const struct ask one = { .mrn = "1", .accession = "A", .series = "1.4\\1.3", .participant = "P" };
+
+static bool populate_one(struct store *s, const struct ask *a, struct pixl_error *err)
 {
     struct store_populate *p = NULL;
-    struct ask a = { .mrn = "1", .accession = "A", .series = "1.4\\1.3", .participant = "P" };
-    struct study_request r = request_of(&a);
+    struct study_request r = request_of(a);
     enum store_added what;
     if (!store_populate_begin(s, false, &p, err))
         return false;
@@ -95,6 +96,33 @@ static bool read_extract(struct store *s, struct pixl_error *err)
     return ok;
 }
 
+static bool take_unhinted(void *ctx, const struct store_unhinted *u)
+{
+    *(struct store_unhinted *)ctx = *u;
+    return true;
+}
+
+/* Another study is asked for, hinted, found by the words of its hint, and held back. */
+static bool hint_one(struct store *s, struct pixl_error *err)
+{
+    struct store_unhinted u = { .hint = { 0, 0 } };
+    struct ask a = { .mrn = "2", .accession = "B", .series = "1.4\\1.3", .time = "2024-01-01T00:00:00" };
+    struct study_request r = request_of(&a);
+    int64_t *ids, n;
+    size_t n_ids;
+    bool got, holds;
+    if (!store_dispatch_lock(s, &got, err) || !store_dispatch_holds(s, &holds, err))
+        return false;
+    store_dispatch_unlock(s);
+    CHECK(got && holds);
+    if (!populate_one(s, &a, err) || !store_each_unhinted(s, T0, 1, take_unhinted, &u, err) ||
+        !store_set_hinted(s, &u.hint, 1, T0, err) || !store_forget_hints(s, T0 + 1, &n, err) ||
+        !store_find_asked(s, &r, &arena, &ids, &n_ids, err) || !store_hold_queued(s, T0, &n, err))
+        return false;
+    CHECK_INT(n_ids, 1);
+    return true;
+}
+
 static bool whole_life(const char *url, struct pixl_error *err)
 {
     struct store *s = NULL;
@@ -103,7 +131,7 @@ static bool whole_life(const char *url, struct pixl_error *err)
     int64_t *ids;
     size_t n_ids, n_projects;
     struct str *projects, meta;
-    bool ok = populate_one(s, err) && retrieve_one(s, err) && retrieve_one(s, err) &&
+    bool ok = hint_one(s, err) && populate_one(s, &one, err) && retrieve_one(s, err) && retrieve_one(s, err) &&
               store_find_images(s, phi_text(STR("A")), &arena, &ids, &n_ids, err) &&
               store_projects(s, &arena, &projects, &n_projects, err) && load_report(s, err) && read_extract(s, err) &&
               store_meta_put_if_absent(s, "k", STR("v"), &arena, &meta, err);
@@ -138,9 +166,10 @@ static void test_store__survives_each_failed_allocation(void)
         struct store *s = NULL;
         REQUIRE_OK(store_open(url, &s, &err), err);
         struct store_counts c = count_of(s);
-        CHECK_INT(c.requests, 1);
+        CHECK_INT(c.requests, 2);
         CHECK_INT(c.by_state[STUDY_DEIDENTIFIED], 2);
-        CHECK_INT(images_in(s), 2);
+        CHECK_INT(c.by_state[STUDY_HELD], 1);
+        CHECK_INT(images_in(s), 3);
         CHECK_INT(c.skipped_by[STUDY_WHY_MODALITY] * 10 + c.skipped_by[STUDY_WHY_SERIES_NUMBER], 42);
         store_close(s);
     }

@@ -115,6 +115,7 @@ static void test_open__keeps_what_was_there(void)
 }
 
 /* Takes a store back to version 3. */
+#define UNDO_5 "DROP INDEX image_unhinted; ALTER TABLE image DROP COLUMN hinted_us;"
 #define UNDO_4                                                                                         \
     "DROP INDEX image_queued; DROP INDEX image_deidentified; ALTER TABLE image DROP COLUMN archive;"   \
     " ALTER TABLE image DROP COLUMN spool;"                                                            \
@@ -133,7 +134,8 @@ static void test_open__brings_an_older_store_up_to_date(void)
     bring(s, 1, STUDY_EXPORTED);
     add(s, (struct ask){ .mrn = "2", .accession = "B" });
     store_close(s);
-    raw(UNDO_4 "DROP TABLE instance_skipped; DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 1");
+    raw(UNDO_5 UNDO_4
+        "DROP TABLE instance_skipped; DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 1");
     REQUIRE_OK(store_open(store_url(true), &s, &err), err);
     CHECK_INT(image_of(s, 1).state, STUDY_EXPORTED);
     CHECK_INT(image_of(s, 1).instances_skipped, 1);
@@ -162,7 +164,7 @@ static void test_open__brings_an_older_store_to_the_newest_version(void)
     struct store *s = open_store();
     add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 7 });
     store_close(s);
-    raw(UNDO_4 "DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 2");
+    raw(UNDO_5 UNDO_4 "DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 2");
     REQUIRE_OK(store_open(store_url(true), &s, &err), err);
     CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 7 }), STORE_KNOWN);
     struct store_report_load *l = NULL;
