@@ -127,3 +127,10 @@ void arena_done(struct arena *a)
     a->head = NULL;
     a->used_bytes = 0;
 }
+
+void arena_wipe(struct arena *a)
+{
+    for (struct arena_block *b = a->head; b != NULL; b = b->next)
+        explicit_bzero(b->data, b->cap);
+    arena_done(a);
+}

@@ -40,4 +40,7 @@ void arena_reset(struct arena *a);
 /* Frees everything; the arena may be used again after arena_init(). */
 void arena_done(struct arena *a);
 
+/* The same, every byte overwritten first: it held a secret. */
+void arena_wipe(struct arena *a);
+
 #endif

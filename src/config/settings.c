@@ -38,7 +38,18 @@ const struct settings_option settings_options[] = {
     TEXT("PIXL_ARCHIVE_URL", archive_url, NULL, 0,
          "Where the identifiable studies come from: directory:/path/to/dicom."),
     TEXT("PIXL_SECRETS_URL", secrets_url, "file:$PIXL_STATE_DIR/secrets.env", 0,
-         "Where keys and passwords come from: file:/path, or env: (PIXL_SECRET_ and the name in capitals)."),
+         "Where keys and passwords come from: file:/path, env: (PIXL_SECRET_ and the name in capitals), azure:VAULT-NAME or"
+         " azure:https://HOST (Azure Key Vault). With AZURE_KEY_VAULT_NAME the default is azure:."),
+    INT("PIXL_SECRETS_CACHE_S", secrets_cache_s, "600", 0, 86400, "s",
+        "A vault is asked again for a secret that was read so long ago."),
+    TEXT("AZURE_KEY_VAULT_NAME", azure_vault_name, NULL, 0, "Name of the vault, where PIXL_SECRETS_URL says only azure:."),
+    TEXT("AZURE_TENANT_ID", azure_tenant_id, NULL, 0, "Directory (tenant) in which pixl is registered as an application."),
+    TEXT("AZURE_CLIENT_ID", azure_client_id, NULL, 0, "Application (client) ID of pixl in that directory."),
+    TEXT("AZURE_CLIENT_SECRET", azure_client_secret, NULL, SETTINGS_SECRET, "Value of that application's client secret."),
+    TEXT("AZURE_AUTHORITY_HOST", azure_authority_host, "https://login.microsoftonline.com", 0,
+         "Where tokens for the vault are asked for; another cloud has another."),
+    TEXT("PIXL_AZURE_CA_FILE", azure_ca_file, NULL, 0,
+         "CAs (PEM) to trust for the vault and its tokens, in the place of the system's."),
     TEXT("PROJECT_CONFIGS_DIR", project_configs_dir, "./projects/configs", 0,
          "Folder of the project files, <slug>.yaml."),
     TEXT("HOST_EXPORT_ROOT_DIR", export_root_dir, "./projects/exports", 0,
@@ -348,6 +359,12 @@ static bool make_shown(struct settings *s, const struct settings_option *o, cons
     return (!b.failed && out->text.p != NULL && out->source != NULL) || fail_nomem(err);
 }
 
+/* The name of a vault alone stands for its URL; *place is then the name's. */
+static const char *older_secrets_url(const struct env_sources *src, char place[ENV_PLACE_SIZE])
+{
+    return env_find(src, "AZURE_KEY_VAULT_NAME", place) != NULL ? "azure:" : NULL;
+}
+
 static bool take_all(struct settings *s, const struct env_sources *src, struct pixl_error *err)
 {
     struct settings_shown *shown = arena_calloc(&s->arena_, settings_options_count, sizeof *shown);
@@ -358,6 +375,8 @@ static bool take_all(struct settings *s, const struct env_sources *src, struct p
         const struct settings_option *o = &settings_options[i];
         char place[ENV_PLACE_SIZE] = "default";
         const char *value = env_find(src, o->name, place);
+        if (value == NULL && o->offset == offsetof(struct settings, secrets_url))
+            value = older_secrets_url(src, place);
         value = value != NULL ? value : o->default_text;
         if (!take_value(s, o, value, place, err) || !make_shown(s, o, place, &shown[i], err))
             return false;

@@ -18,7 +18,14 @@ struct settings {
     const char *state_dir;            /* PIXL_STATE_DIR, ./.pixl; made with mode 0700 by whoever needs it */
     const char *store_url;            /* PIXL_STORE_URL, sqlite:$PIXL_STATE_DIR/pixl.db */
     const char *archive_url;          /* PIXL_ARCHIVE_URL; NULL: none */
-    const char *secrets_url;          /* PIXL_SECRETS_URL, file:$PIXL_STATE_DIR/secrets.env */
+    const char *secrets_url;          /* PIXL_SECRETS_URL, file:$PIXL_STATE_DIR/secrets.env; azure: when AZURE_KEY_VAULT_NAME is set */
+    int64_t secrets_cache_s;          /* PIXL_SECRETS_CACHE_S, 600, 0..86400: a vault's secret is asked for again after so long */
+    const char *azure_vault_name;     /* AZURE_KEY_VAULT_NAME; NULL: none; the same below */
+    const char *azure_tenant_id;      /* AZURE_TENANT_ID */
+    const char *azure_client_id;      /* AZURE_CLIENT_ID */
+    const char *azure_client_secret;  /* AZURE_CLIENT_SECRET (secret) */
+    const char *azure_authority_host; /* AZURE_AUTHORITY_HOST, https://login.microsoftonline.com */
+    const char *azure_ca_file;        /* PIXL_AZURE_CA_FILE */
     const char *project_configs_dir;  /* PROJECT_CONFIGS_DIR, ./projects/configs */
     const char *export_root_dir;      /* HOST_EXPORT_ROOT_DIR, ./projects/exports */
     const char *local_salt;           /* LOCAL_SALT_VALUE, "": appended to each project's salt (secret: shown as ***) */

@@ -98,7 +98,7 @@ static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
             goto out;
         }
     }
-    if ((flags & SITE_SECRETS) && !secrets_open(set->secrets_url, &s->secrets, err))
+    if ((flags & SITE_SECRETS) && !secrets_open(set->secrets_url, set, &s->secrets, err))
         goto out;
     const char *file = strncmp(set->store_url, "sqlite:", 7) == 0 ? set->store_url + 7 : NULL;
     bool is_there = file == NULL || fs_exists(file);
@@ -197,7 +197,7 @@ static bool has_images(struct site *s, struct str project, bool *out, struct pix
     return true;
 }
 
-/* Gets a secret, or makes it from random bytes when nothing can depend on an older one. */
+/* Gets a secret, or makes it from random bytes when nothing can depend on an older one.  made: of the hashing key only. */
 static bool get_or_make(struct site *s, struct str name, struct str project, size_t random_bytes, const char *what,
                         struct secret *out, bool *made, struct pixl_error *err)
 {
@@ -212,7 +212,7 @@ static bool get_or_make(struct site *s, struct str name, struct str project, siz
     if (used)
         return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "%s '%.*s' is not in %s, but studies were pseudonymised with it: restore it from "
                          "your backup; a new one would give other pseudonyms", what, STR_ARG(name), secrets_place(s->secrets));
-    if (!secrets_can_create(s->secrets))
+    if (!(secrets_caps(s->secrets) & (made != NULL ? SECRETS_CAP_CREATE_KEY : SECRETS_CAP_CREATE)))
         return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "%s '%.*s' is not in %s and must be put there first", what, STR_ARG(name),
                          secrets_place(s->secrets));
     uint8_t random[32];

@@ -55,7 +55,8 @@ bool site_has_lock(const struct site *s);            /* false: the state directo
 bool site_made_key(const struct site *s);            /* a new hashing key was made: tell the user to back it up */
 
 /* Makes sure that the hashing key and the salts of these projects are there and are the ones that this store was used with.
- * The key is made (32 random bytes as hex, durable, 0600) only while the store has no image; a salt only while the project has none.
+ * The key is made (32 random bytes as hex, durable, 0600) only in a file and while the store has no image; a salt, in a vault too, only while
+ * the project has none.
  * With no store opened (`pixl deid` where there is none): made when it is not there.
  * Fails: NOT_FOUND (must be restored from backup), EXISTS (not the key that was used before), and what secrets_create() fails with. */
 PIXL_MUST_CHECK bool site_keys_ready(struct site *s, const struct str *projects, size_t n, struct pixl_error *err);

@@ -4,13 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "secrets_backend.h"
 
-static const struct secrets_ops *const backends[] = { &secrets_file, &secrets_env };
+enum { STALE_US = 60 * 1000000 };        /* a place that is away is asked again after so long */
+
+static const struct secrets_ops *const backends[] = { &secrets_file, &secrets_env, &secrets_azure };
 
 struct secrets_kept {
     struct secrets_kept *next;
     struct secret value;
+    int64_t until_us;                    /* mono */
     size_t n;
     char name[];
 };
@@ -25,7 +29,7 @@ bool secrets_is_name(struct str name)
     return name.n > 0 && name.n <= SECRETS_NAME_MAX;
 }
 
-bool secrets_open(const char *url, struct secrets **out, struct pixl_error *err)
+bool secrets_open(const char *url, const struct settings *settings, struct secrets **out, struct pixl_error *err)
 {
     struct str scheme, rest;
     struct secrets *s = NULL;
@@ -35,15 +39,13 @@ bool secrets_open(const char *url, struct secrets **out, struct pixl_error *err)
             if (str_eq(scheme, str_of(backends[i]->scheme)))
                 ops = backends[i];
     if (ops == NULL)            /* the URL is not shown: somebody may have written a secret into it */
-        return pixl_fail(err, PIXL_E_INVALID, 0, "secrets URL: must begin with file: or env:");
-    bool ok = ops->open(rest.n ? rest.p : "", &s, err);
+        return pixl_fail(err, PIXL_E_INVALID, 0, "secrets URL: must begin with file:, env: or azure:");
+    bool ok = ops->open(rest.n ? rest.p : "", settings, &s, err);
     assert(ok == (err->code == PIXL_OK) && ok == (s != NULL));
     if (!ok)
         return false;
-    if (pthread_mutex_init(&s->lock, NULL) != 0) {
-        ops->close(s);
-        return pixl_fail(err, PIXL_E_NOMEM, 0, "secrets: no lock can be made");
-    }
+    int rc = pthread_mutex_init(&s->lock, NULL) | pthread_mutex_init(&s->place_lock, NULL);
+    assert(rc == 0);
     *out = s;
     return true;
 }
@@ -58,101 +60,142 @@ void secrets_close(struct secrets *s)
         free(k);
     }
     (void)pthread_mutex_destroy(&s->lock);
+    (void)pthread_mutex_destroy(&s->place_lock);
     s->ops->close(s);
 }
 
-/* Keeps a copy of value under name. */
-static bool keep_locked(struct secrets *s, struct str name, const struct secret *value, struct pixl_error *err)
+static void lock(pthread_mutex_t *m)
 {
-    struct secrets_kept *k = calloc(1, sizeof *k + name.n);
-    if (k == NULL)
-        return pixl_fail(err, PIXL_E_NOMEM, 0, "secret");
-    if (!secret_set(&k->value, secret_reveal(value), err)) {
-        free(k);
-        return false;
-    }
-    memcpy(k->name, name.p, name.n);
-    k->n = name.n;
-    k->next = s->kept;
-    s->kept = k;
-    return true;
+    int rc = pthread_mutex_lock(m);
+    assert(rc == 0);
 }
 
-static const struct secrets_kept *kept_locked(const struct secrets *s, struct str name)
+static void unlock(pthread_mutex_t *m)
 {
-    for (const struct secrets_kept *k = s->kept; k != NULL; k = k->next)
+    int rc = pthread_mutex_unlock(m);
+    assert(rc == 0);
+}
+
+static struct secrets_kept *kept_locked(const struct secrets *s, struct str name)
+{
+    for (struct secrets_kept *k = s->kept; k != NULL; k = k->next)
         if (str_eq(name, (struct str){ k->name, k->n }))
             return k;
     return NULL;
 }
 
-static bool get_locked(struct secrets *s, struct str name, struct secret *out, struct pixl_error *err)
+/* *got: there is one that is still good, and *out has a copy.  even_stale: or one that is not, good for a while again. */
+static bool copy_kept(struct secrets *s, struct str name, bool even_stale, bool *got, struct secret *out, struct pixl_error *err)
 {
-    const struct secrets_kept *k = kept_locked(s, name);
-    if (k != NULL)
-        return secret_set(out, secret_reveal(&k->value), err);
+    bool ok = true;
+    lock(&s->lock);
+    struct secrets_kept *k = kept_locked(s, name);
+    if (k != NULL && even_stale)
+        k->until_us = clock_mono_us() + STALE_US;
+    bool good = k != NULL && (even_stale || s->keep_us == 0 || clock_mono_us() < k->until_us);
+    if (good)
+        ok = secret_set(out, secret_reveal(&k->value), err);
+    unlock(&s->lock);
+    if (ok)
+        *got = good;
+    return ok;
+}
+
+static struct secrets_kept *add_kept_locked(struct secrets *s, struct str name)
+{
+    struct secrets_kept *k = calloc(1, sizeof *k + name.n);
+    if (k == NULL)
+        return NULL;
+    memcpy(k->name, name.p, name.n);
+    k->n = name.n;
+    k->next = s->kept;
+    s->kept = k;
+    return k;
+}
+
+/* Keeps a copy of value under name. */
+static bool keep(struct secrets *s, struct str name, const struct secret *value, struct pixl_error *err)
+{
+    secret_auto copy = { 0 };
+    if (!secret_set(&copy, secret_reveal(value), err))
+        return false;
+    lock(&s->lock);
+    struct secrets_kept *k = kept_locked(s, name);
+    k = k != NULL ? k : add_kept_locked(s, name);
+    if (k != NULL) {
+        secret_done(&k->value);
+        k->value = copy;
+        copy = (struct secret){ 0 };
+        k->until_us = clock_mono_us() + s->keep_us;
+    }
+    unlock(&s->lock);
+    return k != NULL || pixl_fail(err, PIXL_E_NOMEM, 0, "secret");
+}
+
+/* What the place gave becomes *out, and is kept. */
+static bool take_found(struct secrets *s, struct str name, struct secret *found, struct secret *out, struct pixl_error *err)
+{
+    if (found->n == 0)
+        return pixl_fail(err, PIXL_E_INVALID, 0, "secret %.*s is empty", STR_ARG(name));
+    if (!keep(s, name, found, err))
+        return false;
+    *out = *found;
+    *found = (struct secret){ 0 };
+    return true;
+}
+
+/* With place_lock held. */
+static bool ask_locked(struct secrets *s, struct str name, struct secret *out, struct pixl_error *err)
+{
     bool got = false;
+    if (!copy_kept(s, name, false, &got, out, err) || got)       /* another thread may have asked meanwhile */
+        return got;
     secret_auto found = { 0 };
     bool ok = s->ops->find(s, name, &got, &found, err);
     assert(ok == (err->code == PIXL_OK));
+    if (!ok && err->code == PIXL_E_UNAVAILABLE) {
+        struct pixl_error e = { 0 };
+        if (copy_kept(s, name, true, &got, out, &e) && got) {
+            pixl_error_clear(err);
+            return true;
+        }
+    }
     if (!ok)
         return false;
     if (!got)
         return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "secret %.*s not found", STR_ARG(name));
-    if (found.n == 0)
-        return pixl_fail(err, PIXL_E_INVALID, 0, "secret %.*s is empty", STR_ARG(name));
-    if (!keep_locked(s, name, &found, err))
-        return false;
-    *out = found;
-    found = (struct secret){ 0 };
-    return true;
-}
-
-static void lock(struct secrets *s)
-{
-    int rc = pthread_mutex_lock(&s->lock);
-    assert(rc == 0);
-}
-
-static void unlock(struct secrets *s)
-{
-    int rc = pthread_mutex_unlock(&s->lock);
-    assert(rc == 0);
+    return take_found(s, name, &found, out, err);
 }
 
 bool secrets_get(struct secrets *s, struct str name, struct secret *out, struct pixl_error *err)
 {
+    bool got = false;
     if (!secrets_is_name(name))
         return pixl_fail(err, PIXL_E_INVALID, 0, "name of a secret: must be letters, digits and '-'");
-    lock(s);
-    bool ok = get_locked(s, name, out, err);
-    unlock(s);
+    if (!copy_kept(s, name, false, &got, out, err) || got)
+        return got;
+    lock(&s->place_lock);
+    bool ok = ask_locked(s, name, out, err);
+    unlock(&s->place_lock);
     return ok;
 }
 
+/* With place_lock held. */
 static bool create_locked(struct secrets *s, struct str name, struct str value, struct secret *out,
                           struct pixl_error *err)
 {
-    const struct secrets_kept *k = kept_locked(s, name);
-    if (k != NULL)
-        return secret_set(out, secret_reveal(&k->value), err);
+    bool got = false;
+    if (!copy_kept(s, name, false, &got, out, err) || got)
+        return got;
     secret_auto stored = { 0 };
     bool ok = s->ops->create(s, name, value, &stored, err);
     assert(ok == (err->code == PIXL_OK));
-    if (!ok)
-        return false;
-    if (stored.n == 0)
-        return pixl_fail(err, PIXL_E_INVALID, 0, "secret %.*s is empty", STR_ARG(name));
-    if (!keep_locked(s, name, &stored, err))
-        return false;
-    *out = stored;
-    stored = (struct secret){ 0 };
-    return true;
+    return ok && take_found(s, name, &stored, out, err);
 }
 
 bool secrets_create(struct secrets *s, struct str name, struct str value, struct secret *out, struct pixl_error *err)
 {
-    if (s->ops->create == NULL)
+    if (!(s->ops->caps & SECRETS_CAP_CREATE))
         return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "secret %.*s: %s cannot be written to",
                          secrets_is_name(name) ? (int)name.n : 0, name.p, secrets_place(s));
     if (!secrets_is_name(name))
@@ -160,15 +203,15 @@ bool secrets_create(struct secrets *s, struct str name, struct str value, struct
     if (value.n == 0 || value.n > SECRETS_VALUE_MAX)
         return pixl_fail(err, PIXL_E_INVALID, 0, "secret %.*s: a value has 1 to %d bytes", STR_ARG(name),
                          SECRETS_VALUE_MAX);
-    lock(s);
+    lock(&s->place_lock);
     bool ok = create_locked(s, name, value, out, err);
-    unlock(s);
+    unlock(&s->place_lock);
     return ok;
 }
 
-bool secrets_can_create(const struct secrets *s)
+unsigned secrets_caps(const struct secrets *s)
 {
-    return s->ops->create != NULL;
+    return s->ops->caps;
 }
 
 const char *secrets_place(const struct secrets *s)

@@ -7,8 +7,9 @@
 
 #define PREFIX "PIXL_SECRET_"
 
-static bool env_open(const char *rest, struct secrets **out, struct pixl_error *err)
+static bool env_open(const char *rest, const struct settings *settings, struct secrets **out, struct pixl_error *err)
 {
+    (void)settings;
     if (*rest != '\0')
         return pixl_fail(err, PIXL_E_INVALID, 0, "secrets URL: nothing may follow env:");
     struct secrets *s = calloc(1, sizeof *s);

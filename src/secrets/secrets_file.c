@@ -253,8 +253,9 @@ static char *join(const char *a, const char *b)
     return p;
 }
 
-static bool file_open(const char *rest, struct secrets **out, struct pixl_error *err)
+static bool file_open(const char *rest, const struct settings *settings, struct secrets **out, struct pixl_error *err)
 {
+    (void)settings;
     if (*rest == '\0')
         return pixl_fail(err, PIXL_E_INVALID, 0, "secrets URL: a path must follow file:");
     PIXL_CLEANUP(file_freep) struct file_secrets *f = calloc(1, sizeof *f);
@@ -283,6 +284,7 @@ static const char *file_place(const struct secrets *s)
 
 const struct secrets_ops secrets_file = {
     .scheme = "file",
+    .caps = SECRETS_CAP_CREATE | SECRETS_CAP_CREATE_KEY,
     .open = file_open,
     .find = file_find,
     .create = file_create,

@@ -8,49 +8,28 @@
 #include <unistd.h>
 
 #include "python.h"
+#include "python_server.h"
 #include "test.h"
 
 struct rabbit rabbit;
-static FILE *to, *from;
-static pid_t support;
+static struct python_server server;
 
 void rabbit_start(void)
 {
-    const char *argv[] = { NULL, "rabbitmq.py", NULL };
-    int in, out;
-    char folder[480];
-    support = python_start(argv, &in, &out);
-    to = fdopen(in, "w");
-    from = fdopen(out, "r");
-    if (support < 0 || to == NULL || from == NULL ||
-        fscanf(from, "ready %d %d %479s", &rabbit.port, &rabbit.tls_port, folder) != 3) {
-        printf("no RabbitMQ could be started\n0 passed, 1 failed, 0 skipped\n");
-        exit(1);
-    }
-    (void)snprintf(rabbit.certs, sizeof rabbit.certs, "%s/certs", folder);
+    char ready[1024], folder[480];
+    python_server_start(&server, "rabbitmq.py", ready, sizeof ready);
+    if (sscanf(ready, "%d %d %479s", &rabbit.port, &rabbit.tls_port, folder) == 3)
+        (void)snprintf(rabbit.certs, sizeof rabbit.certs, "%s/certs", folder);
 }
 
 void rabbit_stop(void)
 {
-    int status;
-    (void)fclose(to);
-    (void)waitpid(support, &status, 0);
-    (void)fclose(from);
+    python_server_stop(&server);
 }
 
 void rabbit_do(const char *command)
 {
-    static unsigned number;
-    char line[64], want[64];
-    number = (unsigned)getpid() * 1000 + (number + 1) % 1000;
-    fprintf(to, "%u %s\n", number, command);
-    (void)fflush(to);
-    (void)snprintf(want, sizeof want, "%u ok\n", number);
-    int n = snprintf(line, sizeof line, "%u ", number);
-    char got[64] = "";
-    while (fgets(got, sizeof got, from) && strncmp(got, line, (size_t)n) != 0) {
-    }                                    /* what a test that was killed did not read */
-    REQUIRE(strcmp(got, want) == 0);
+    REQUIRE(strcmp(python_server_ask(&server, command), "ok") == 0);
 }
 
 const char *rabbit_peer(const char *arg, ...)

@@ -19,7 +19,7 @@ static bool live(struct secret *out, struct pixl_error *err)
 {
     secrets_auto *s = NULL;
     secret_auto made = { 0 }, other = { 0 };
-    return secrets_open(url(), &s, err) && secrets_create(s, STR("key"), STR("value"), &made, err) &&
+    return secrets_open(url(), NULL, &s, err) && secrets_create(s, STR("key"), STR("value"), &made, err) &&
            secrets_create(s, STR("other"), STR("x"), &other, err) && secrets_get(s, STR("key"), out, err);
 }
 

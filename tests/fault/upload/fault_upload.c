@@ -56,7 +56,7 @@ static void test_upload__each_allocation_fails_once(void)
     long n;
     for (n = 0; n < 10000; n++) {
         secrets_auto *s = NULL;
-        REQUIRE_OK(secrets_open(text, &s, &err), err);
+        REQUIRE_OK(secrets_open(text, NULL, &s, &err), err);
         fault_alloc_after(n);
         bool ok = deliver(&p, s, &z);
         bool reached = fault_alloc_stop();

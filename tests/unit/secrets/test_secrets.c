@@ -47,7 +47,7 @@ static void open_place(const struct place *p, struct secrets **out)
 {
     struct pixl_error err = { 0 };
     p->set_up();
-    REQUIRE_OK(secrets_open(p->url ? p->url : file_url(), out, &err), err);
+    REQUIRE_OK(secrets_open(p->url ? p->url : file_url(), NULL, out, &err), err);
 }
 
 static void test_secrets__every_place_gives_what_is_there(void)
@@ -100,7 +100,7 @@ static void test_secrets__only_a_file_can_be_added_to(void)
         struct pixl_error err = { 0 };
         secret_auto v = { 0 };
         open_place(&places[k], &s);
-        CHECK(secrets_can_create(s) == places[k].can_create);
+        CHECK(((secrets_caps(s) & SECRETS_CAP_CREATE) != 0) == places[k].can_create);
         CHECK(strncmp(secrets_place(s), places[k].name, 3) == 0);
         if (places[k].can_create)
             CHECK_OK(secrets_create(s, STR("new"), STR("v"), &v, &err), err);
@@ -117,7 +117,7 @@ static void test_secrets__bad_urls_are_refused_and_not_shown(void)
         test_row("'%s'", urls[i]);
         struct pixl_error err = { 0 };
         struct secrets *s = NULL;
-        bool ok = secrets_open(urls[i], &s, &err);
+        bool ok = secrets_open(urls[i], NULL, &s, &err);
         CHECK(strstr(err.msg, "CANARY") == NULL && s == NULL);
         CHECK_FAILS(ok, err, PIXL_E_INVALID);
     }
@@ -131,7 +131,7 @@ static void test_secrets__a_file_that_others_can_read_is_denied(void)
         struct pixl_error err = { 0 };
         struct secrets *s = NULL;
         write_file("a=CANARY\n", modes[i]);
-        bool ok = secrets_open(file_url(), &s, &err);
+        bool ok = secrets_open(file_url(), NULL, &s, &err);
         CHECK(strstr(err.msg, "chmod 600") != NULL && strstr(err.msg, "CANARY") == NULL);
         CHECK_FAILS(ok, err, PIXL_E_DENIED);
     }
@@ -141,7 +141,7 @@ static void test_secrets__a_file_that_others_can_read_is_denied(void)
         struct secrets *s = NULL;
         write_file("a=b\n", 0600);
         REQUIRE(chown(test_path("secrets.env"), 12345, 12345) == 0);
-        CHECK_FAILS(secrets_open(file_url(), &s, &err), err, PIXL_E_DENIED);
+        CHECK_FAILS(secrets_open(file_url(), NULL, &s, &err), err, PIXL_E_DENIED);
     }
 }
 
@@ -151,9 +151,9 @@ static void test_secrets__a_link_or_a_folder_is_no_secrets_file(void)
     struct secrets *s = NULL;
     REQUIRE_OK(fs_write_whole(test_path("real"), STR("a=b\n"), 0600, &err), err);
     REQUIRE(symlink("real", test_path("secrets.env")) == 0);
-    CHECK_FAILS(secrets_open(file_url(), &s, &err), err, PIXL_E_DENIED);
+    CHECK_FAILS(secrets_open(file_url(), NULL, &s, &err), err, PIXL_E_DENIED);
     REQUIRE(unlink(test_path("secrets.env")) == 0 && mkdir(test_path("secrets.env"), 0600) == 0);
-    CHECK_FAILS(secrets_open(file_url(), &s, &err), err, PIXL_E_DENIED);
+    CHECK_FAILS(secrets_open(file_url(), NULL, &s, &err), err, PIXL_E_DENIED);
 }
 
 static void test_secrets__malformed_lines_are_named_by_number_and_never_shown(void)
@@ -173,7 +173,7 @@ static void test_secrets__malformed_lines_are_named_by_number_and_never_shown(vo
         struct pixl_error err = { 0 };
         struct secrets *s = NULL;
         write_file(rows[i].text, 0600);
-        bool ok = secrets_open(file_url(), &s, &err);
+        bool ok = secrets_open(file_url(), NULL, &s, &err);
         CHECK(strstr(err.msg, rows[i].at) != NULL && strstr(err.msg, "CANARY") == NULL);
         CHECK_FAILS(ok, err, PIXL_E_INVALID);
     }
@@ -186,7 +186,7 @@ static void test_secrets__what_is_created_is_there_afterwards(void)
     {
         secrets_auto *s = NULL;
         secret_auto a = { 0 }, b = { 0 }, c = { 0 };
-        REQUIRE_OK(secrets_open(file_url(), &s, &err), err);
+        REQUIRE_OK(secrets_open(file_url(), NULL, &s, &err), err);
         CHECK_FAILS(secrets_get(s, STR("hash--key"), &a, &err), err, PIXL_E_NOT_FOUND);
         REQUIRE_OK(secrets_create(s, STR("hash--key"), STR("abc"), &a, &err), err);
         CHECK_STR(secret_reveal(&a), "abc");
@@ -199,7 +199,7 @@ static void test_secrets__what_is_created_is_there_afterwards(void)
     CHECK_INT(st.st_mode & 07777, 0600);
     secrets_auto *again = NULL;
     secret_auto d = { 0 };
-    REQUIRE_OK(secrets_open(file_url(), &again, &err), err);
+    REQUIRE_OK(secrets_open(file_url(), NULL, &again, &err), err);
     REQUIRE_OK(secrets_get(again, STR("hash--key"), &d, &err), err);
     CHECK_STR(secret_reveal(&d), "abc");
 }
@@ -213,7 +213,7 @@ static void test_secrets__lines_that_were_there_stay_as_they_were(void)
     struct str text = { 0 };
     arena_init(&a, 1 << 16);
     write_file("# mine\na= x \nb=2", 0600);                 /* without a line end */
-    REQUIRE_OK(secrets_open(file_url(), &s, &err), err);
+    REQUIRE_OK(secrets_open(file_url(), NULL, &s, &err), err);
     REQUIRE_OK(secrets_create(s, STR("c"), STR(" 3#"), &v, &err), err);
     REQUIRE_OK(fs_read_whole(&a, test_path("secrets.env"), 1000, &text, &err), err);
     CHECK_STR(text, "# mine\na= x \nb=2\nc= 3#\n");
@@ -234,7 +234,7 @@ static void test_secrets__values_that_would_break_the_file_are_refused(void)
         struct pixl_error err = { 0 };
         secrets_auto *s = NULL;
         secret_auto v = { 0 };
-        REQUIRE_OK(secrets_open(file_url(), &s, &err), err);
+        REQUIRE_OK(secrets_open(file_url(), NULL, &s, &err), err);
         CHECK_FAILS(secrets_create(s, STR("a"), rows[i].value, &v, &err), err, PIXL_E_INVALID);
         CHECK(!fs_exists(test_path("secrets.env")));
     }
@@ -247,10 +247,10 @@ static void test_secrets__a_read_only_file_and_a_missing_folder_fail_cleanly(voi
     secret_auto v = { 0 };
     char url[1024];
     write_file("a=1\n", 0400);
-    REQUIRE_OK(secrets_open(file_url(), &s, &err), err);
+    REQUIRE_OK(secrets_open(file_url(), NULL, &s, &err), err);
     CHECK_FAILS(secrets_create(s, STR("b"), STR("2"), &v, &err), err, PIXL_E_DENIED);
     (void)snprintf(url, sizeof url, "file:%s", test_path("no/secrets.env"));
-    REQUIRE_OK(secrets_open(url, &t, &err), err);
+    REQUIRE_OK(secrets_open(url, NULL, &t, &err), err);
     CHECK_FAILS(secrets_create(t, STR("b"), STR("2"), &v, &err), err, PIXL_E_NOT_FOUND);
     CHECK(v.bytes_ == NULL);
 }
@@ -272,7 +272,7 @@ static void test_secrets__processes_that_create_at_once_agree(void)
             char mine[24], name[24];
             (void)snprintf(mine, sizeof mine, "value-%d", i);
             (void)snprintf(name, sizeof name, "own-%d", i);
-            bool ok = secrets_open(file_url(), &s, &err) &&
+            bool ok = secrets_open(file_url(), NULL, &s, &err) &&
                       secrets_create(s, STR("hash--key"), str_of(mine), &v, &err) &&
                       secrets_create(s, str_of(name), str_of(mine), &own, &err) && v.n == 7 &&
                       write(p[1], secret_reveal(&v).p, 7) == 7;
@@ -295,7 +295,7 @@ static void test_secrets__processes_that_create_at_once_agree(void)
         CHECK(memcmp(all, all + i, 7) == 0);
     struct pixl_error err = { 0 };
     secrets_auto *s = NULL;
-    REQUIRE_OK(secrets_open(file_url(), &s, &err), err);
+    REQUIRE_OK(secrets_open(file_url(), NULL, &s, &err), err);
     for (int i = 0; i < N; i++) {
         char name[24];
         secret_auto v = { 0 };
@@ -325,7 +325,7 @@ static void test_secrets__threads_may_share_one(void)
     struct pixl_error err = { 0 };
     static char who[4][2] = { "a", "b", "c", "d" };
     pthread_t t[4];
-    REQUIRE_OK(secrets_open(file_url(), &shared, &err), err);
+    REQUIRE_OK(secrets_open(file_url(), NULL, &shared, &err), err);
     for (size_t i = 0; i < 4; i++)
         REQUIRE(pthread_create(&t[i], NULL, get_and_create, who[i]) == 0);
     for (size_t i = 0; i < 4; i++) {

@@ -148,7 +148,7 @@ static void test_open__folder_from_the_project_or_a_secret(void)
         char url[600];
         (void)snprintf(url, sizeof url, "file:%s", test_path("secrets.env"));
         secrets_auto *s = NULL;
-        REQUIRE_OK(secrets_open(url, &s, &err), err);
+        REQUIRE_OK(secrets_open(url, NULL, &s, &err), err);
         struct upload *u = NULL;
         struct project p = project_to(PROJECT_TO_DIRECTORY, rows[i].folder);
         bool ok = upload_open(&p, false, s, "w1", &u, &err);
