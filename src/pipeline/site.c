@@ -313,8 +313,8 @@ static bool open_uploads(struct site *s, struct site_project *p, struct pixl_err
     if (p->images != NULL)
         return true;
     struct upload *images = NULL, *tables = NULL;
-    if (!name_store(s, err) || !upload_open(p->project, false, s->secrets, s->store_id, &images, err) ||
-        !upload_open(p->project, true, s->secrets, s->store_id, &tables, err)) {
+    const struct upload_options o = { .secrets = s->secrets, .writer = s->store_id, .settings = s->settings };
+    if (!name_store(s, err) || !upload_open(p->project, false, &o, &images, err) || !upload_open(p->project, true, &o, &tables, err)) {
         upload_close(images);
         upload_close(tables);
         return pixl_wrap(err, "destination of project %.*s", STR_ARG(p->project->slug));

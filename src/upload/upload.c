@@ -19,16 +19,35 @@ static bool kept(bool ok, const struct pixl_error *err)
     return ok;
 }
 
-bool upload_open(const struct project *p, bool parquet, struct secrets *secrets, const char *writer,
-                 struct upload **out, struct pixl_error *err)
+static enum project_destination word_of(const struct project *p, bool parquet)
 {
-    size_t n = strspn(writer, "0123456789abcdefghijklmnopqrstuvwxyz");
-    if (n < 1 || n > UPLOAD_WRITER_MAX || writer[n] != '\0')
+    return parquet ? p->parquet_destination : p->dicom_destination;
+}
+
+const char *const *upload_secrets(const struct project *p, bool parquet)
+{
+    static const char *const none[] = { NULL }, *const folder[] = { "directory--path", NULL },
+                      *const ftps[] = { "ftp--host", "ftp--port", "ftp--username", "ftp--password", NULL },
+                      *const dicomweb[] = { "dicomweb--url", "dicomweb--username", "dicomweb--password", NULL };
+    switch (word_of(p, parquet)) {
+    case PROJECT_TO_DIRECTORY: return p->destination_directory != NULL ? none : folder;
+    case PROJECT_TO_FTPS:      return ftps;
+    case PROJECT_TO_DICOMWEB:  return dicomweb;
+    case PROJECT_TO_NONE: case PROJECT_DESTINATION_COUNT: break;
+    }
+    return none;
+}
+
+bool upload_open(const struct project *p, bool parquet, const struct upload_options *o, struct upload **out,
+                 struct pixl_error *err)
+{
+    size_t n = strspn(o->writer, "0123456789abcdefghijklmnopqrstuvwxyz");
+    if (n < 1 || n > UPLOAD_WRITER_MAX || o->writer[n] != '\0')
         return pixl_fail(err, PIXL_E_INVALID, 0, "the writer of a destination is no plain word");
-    enum project_destination word = parquet ? p->parquet_destination : p->dicom_destination;
+    enum project_destination word = word_of(p, parquet);
     for (size_t i = 0; i < ARRAY_LEN(backends); i++)
         if (backends[i]->word == word)
-            return kept(backends[i]->open(p, secrets, writer, out, err), err);
+            return kept(backends[i]->open(p, o, out, err), err);
     return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "destination '%s' is not available in this version",
                      project_destination_name(word));
 }

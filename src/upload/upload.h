@@ -21,11 +21,18 @@ enum upload_caps {
     UPLOAD_CAP_KEEPS = 1u << 0,      /* none: nothing is delivered, a de-identified study ends as kept */
 };
 
-/* The destination of a project's images (parquet: of its tables).  secrets gives <prefix>--directory--path when the project does not name a folder.
- * writer: names the store that delivers, 1 to 32 characters [0-9a-z]: two stores never write into one temporary file.
+struct upload_options {
+    struct secrets *secrets;         /* as upload_secrets() says; outlives the destination */
+    const char *writer;              /* names the store that delivers, 1 to 32 characters [0-9a-z]: two stores never write into one
+                                        temporary file */
+    const struct settings *settings; /* Orthanc anon and times; outlives the destination; NULL for what needs none */
+};
+/* The destination of a project's images (parquet: of its tables).  Connects at the first use only.
  * Given: upload_close().  Fails: INVALID, NOT_FOUND (secret), UNAVAILABLE. */
-PIXL_MUST_CHECK bool upload_open(const struct project *p, bool parquet, struct secrets *secrets, const char *writer, struct upload **out,
+PIXL_MUST_CHECK bool upload_open(const struct project *p, bool parquet, const struct upload_options *o, struct upload **out,
                                  struct pixl_error *err);
+/* The secrets that it needs, as their names behind "<project's prefix>--"; constant, NULL at its end. */
+const char *const *upload_secrets(const struct project *p, bool parquet);
 void upload_close(struct upload *u);
 PIXL_DEFINE_CLEANUP(upload, upload_close)
 #define upload_auto PIXL_CLEANUP(upload_freep) struct upload

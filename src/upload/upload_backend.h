@@ -7,7 +7,7 @@
 struct upload_ops {
     enum project_destination word;
     unsigned caps;
-    bool (*open)(const struct project *p, struct secrets *secrets, const char *writer, struct upload **out, struct pixl_error *err);
+    bool (*open)(const struct project *p, const struct upload_options *o, struct upload **out, struct pixl_error *err);
     const char *(*place)(const struct upload *u);
     bool (*check)(struct upload *u, struct pixl_error *err);
     bool (*check_key)(struct upload *u, struct str check_value, struct pixl_error *err);

@@ -121,7 +121,7 @@ static void directory_close(struct upload *u)
     free(d);
 }
 
-static bool directory_open(const struct project *p, struct secrets *secrets, const char *writer, struct upload **out,
+static bool directory_open(const struct project *p, const struct upload_options *o, struct upload **out,
                            struct pixl_error *err)
 {
     static const char word[] = "directory ";
@@ -130,9 +130,9 @@ static bool directory_open(const struct project *p, struct secrets *secrets, con
     if (d == NULL)
         return fail_memory(err);
     d->base.ops = &upload_directory;
-    (void)snprintf(d->writer, sizeof d->writer, "%s", writer);
+    (void)snprintf(d->writer, sizeof d->writer, "%s", o->writer);
     u = &d->base;
-    if (!find_root(p, secrets, &d->root, err))
+    if (!find_root(p, o->secrets, &d->root, err))
         return false;
     size_t size = sizeof word + strlen(d->root) + 1 + p->slug.n;
     d->place = malloc(size);

@@ -3,12 +3,10 @@
 
 #include <stdlib.h>
 
-static bool none_open(const struct project *p, struct secrets *secrets, const char *writer, struct upload **out,
-                      struct pixl_error *err)
+static bool none_open(const struct project *p, const struct upload_options *o, struct upload **out, struct pixl_error *err)
 {
-    (void)writer;
     (void)p;
-    (void)secrets;
+    (void)o;
     struct upload *u = malloc(sizeof *u);
     if (u == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "destination");

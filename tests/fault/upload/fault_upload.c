@@ -31,7 +31,7 @@ static size_t count_files(const char *path, size_t *parts)
 static bool deliver(const struct project *p, struct secrets *s, const struct upload_study *z)
 {
     upload_auto *u = NULL;
-    if (!upload_open(p, false, s, "w1", &u, &err)) {
+    if (!upload_open(p, false, &(struct upload_options){ .secrets = s, .writer = "w1" }, &u, &err)) {
         CHECK(u == NULL);
         return false;
     }

@@ -35,7 +35,7 @@ static struct upload *open_as(const char *writer)
 {
     struct upload *u = NULL;
     struct project p = project_to(PROJECT_TO_DIRECTORY, test_path("dest"));
-    REQUIRE_OK(upload_open(&p, false, NULL, writer, &u, &err), err);
+    REQUIRE_OK(upload_open(&p, false, &(struct upload_options){ .secrets = NULL, .writer = writer }, &u, &err), err);
     return u;
 }
 
@@ -103,7 +103,7 @@ static void test_open__destination_words(void)
         test_row("%s", word);
         struct upload *u = NULL;
         struct project p = project_to(rows[i].d, "/some/where//");
-        bool ok = upload_open(&p, i % 2 == 1, NULL, "w1", &u, &err);
+        bool ok = upload_open(&p, i % 2 == 1, &(struct upload_options){ .secrets = NULL, .writer = "w1" }, &u, &err);
         if (rows[i].want == PIXL_OK && CHECK_OK(ok, err)) {
             CHECK_STR(str_of(upload_place(u)), rows[i].place);
             CHECK(upload_caps(u) == (rows[i].d == PROJECT_TO_NONE ? UPLOAD_CAP_KEEPS : 0));
@@ -123,10 +123,10 @@ static void test_open__images_and_tables_may_go_apart(void)
     struct project p = project_to(PROJECT_TO_NONE, "/some/where");
     p.parquet_destination = PROJECT_TO_DIRECTORY;
     struct upload *u = NULL;
-    REQUIRE_OK(upload_open(&p, false, NULL, "w1", &u, &err), err);
+    REQUIRE_OK(upload_open(&p, false, &(struct upload_options){ .secrets = NULL, .writer = "w1" }, &u, &err), err);
     CHECK(upload_caps(u) == UPLOAD_CAP_KEEPS);
     upload_close(u);
-    REQUIRE_OK(upload_open(&p, true, NULL, "w1", &u, &err), err);
+    REQUIRE_OK(upload_open(&p, true, &(struct upload_options){ .secrets = NULL, .writer = "w1" }, &u, &err), err);
     CHECK(upload_caps(u) == 0);
     upload_close(u);
 }
@@ -151,7 +151,7 @@ static void test_open__folder_from_the_project_or_a_secret(void)
         REQUIRE_OK(secrets_open(url, NULL, &s, &err), err);
         struct upload *u = NULL;
         struct project p = project_to(PROJECT_TO_DIRECTORY, rows[i].folder);
-        bool ok = upload_open(&p, false, s, "w1", &u, &err);
+        bool ok = upload_open(&p, false, &(struct upload_options){ .secrets = s, .writer = "w1" }, &u, &err);
         CHECK(strstr(err.msg, "CANARY") == NULL);
         if (rows[i].want == PIXL_OK && CHECK_OK(ok, err))
             CHECK_STR(str_of(upload_place(u)), "directory /from/secret/my-project");
@@ -486,7 +486,7 @@ static void test_none__delivers_nothing(void)
 {
     upload_auto *u = NULL;
     struct project p = project_to(PROJECT_TO_NONE, NULL);
-    REQUIRE_OK(upload_open(&p, false, NULL, "w1", &u, &err), err);
+    REQUIRE_OK(upload_open(&p, false, &(struct upload_options){ .secrets = NULL, .writer = "w1" }, &u, &err), err);
     struct upload_study z = spool("zip", 1);
     CHECK_OK(upload_check(u, &err), err);
     CHECK_OK(upload_check_key(u, STR("key"), &err), err);
