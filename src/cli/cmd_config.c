@@ -13,10 +13,16 @@
 #include "config/project.h"
 #include "config/shipped.h"
 #include "deid/deid.h"
+#include "secrets/secrets.h"
+#include "upload/upload.h"
 
 struct check {
     int problems, warnings, files;
     json_t *list;                        /* NULL: to stdout */
+    struct secrets *secrets;             /* NULL: they are not looked for */
+    const char *hash_key_name;
+    json_t *found;                       /* of each secret; NULL: to stdout */
+    int missing;
 };
 
 static void say_problem(void *ctx, const char *problem)
@@ -49,6 +55,39 @@ static void check_destination(struct check *k, const struct project *p)
     say_warning(k, text);
 }
 
+/* Says whether a secret is there, or why that is not known; never anything of its value. */
+static void look_for_secret(struct check *k, const struct project *p, struct str name, const char *use)
+{
+    secret_auto value = { 0 };
+    struct pixl_error err = { 0 };
+    const char *state = "there";
+    if (!secrets_get(k->secrets, name, &value, &err)) {
+        state = err.code == PIXL_E_NOT_FOUND ? "missing" : err.msg;
+        k->missing++;
+    }
+    if (k->list != NULL)
+        (void)json_array_append_new(k->found, json_pack("{s:s%, s:s%, s:s, s:s}", "project", p->slug.p, p->slug.n, "secret", name.p,
+                                                        name.n, "use", use, "state", state));
+    else
+        printf("%.*s: %s, secret %.*s: %s\n", STR_ARG(p->slug), use, STR_ARG(name), state);
+}
+
+static void check_secrets(struct check *k, const struct project *p)
+{
+    look_for_secret(k, p, str_of(k->hash_key_name), "hashing key");
+    look_for_secret(k, p, p->slug, "salt");
+    for (int parquet = 0; parquet < 2; parquet++) {
+        const char *const *names = upload_secrets(p, parquet != 0);
+        if (parquet != 0 && names == upload_secrets(p, false))
+            break;
+        for (; *names != NULL; names++) {
+            char name[256];
+            int n = snprintf(name, sizeof name, "%.*s--%s", STR_ARG(p->secrets_prefix), *names);
+            look_for_secret(k, p, (struct str){ name, n < (int)sizeof name ? (size_t)n : sizeof name - 1 }, "destination");
+        }
+    }
+}
+
 /* The file by itself, then its rules compiled: some mistakes only show against the dictionary. */
 static void check_file(struct check *k, const char *path)
 {
@@ -64,6 +103,8 @@ static void check_file(struct check *k, const char *path)
         deid_policy_warn(p, say_warning, k);
     if (policy != NULL)
         check_destination(k, p);
+    if (policy != NULL && k->secrets != NULL)
+        check_secrets(k, p);
     deid_policy_free(policy);
 }
 
@@ -98,21 +139,35 @@ static bool check_all(struct check *k, const char *dir, struct pixl_error *err)
     return true;
 }
 
+static bool check_files(struct cli *c, struct check *k, struct pixl_error *err)
+{
+    if (c->n_args <= 1)
+        return check_all(k, c->settings.project_configs_dir, err);
+    for (int i = 1; i < c->n_args; i++)
+        check_named(k, c->settings.project_configs_dir, c->args[i]);
+    return true;
+}
+
 static enum cli_exit check(struct cli *c, struct pixl_error *err)
 {
-    struct check k = { .list = c->json ? json_array() : NULL };
-    bool ok = true;
-    if (c->n_args > 1)
-        for (int i = 1; i < c->n_args; i++)
-            check_named(&k, c->settings.project_configs_dir, c->args[i]);
-    else
-        ok = check_all(&k, c->settings.project_configs_dir, err);
+    struct check k = { .hash_key_name = c->settings.hash_key_name };
+    bool looks = cli_value(c, "--secrets") != NULL;
+    if (looks && !secrets_open(c->settings.secrets_url, &c->settings, &k.secrets, err))
+        return CLI_FAILED;
+    k.list = c->json ? json_array() : NULL;
+    k.found = c->json ? json_array() : NULL;
+    bool ok = check_files(c, &k, err);
     if (ok && c->json)
-        show_json(json_pack("{s:i, s:i, s:O}", "files", k.files, "warnings", k.warnings, "problems", k.list));
+        show_json(json_pack("{s:i, s:i, s:O, s:O*}", "files", k.files, "warnings", k.warnings, "problems", k.list, "secrets",
+                            looks ? k.found : NULL));
     else if (ok)
         printf("%d project files, %d problems, %d warnings\n", k.files, k.problems, k.warnings);
+    if (ok && looks && !c->json)
+        printf("%d secrets missing in %s\n", k.missing, secrets_place(k.secrets));
     json_decref(k.list);
-    return !ok ? CLI_FAILED : k.problems > 0 ? CLI_FAILED : CLI_DONE;
+    json_decref(k.found);
+    secrets_close(k.secrets);
+    return !ok || k.problems > 0 || k.missing > 0 ? CLI_FAILED : CLI_DONE;
 }
 
 static enum cli_exit show(struct cli *c)
@@ -230,19 +285,23 @@ static const struct cli_option config_options[] = {
     { "--modality", "WORD,...", NULL, "new: what images the project has (see below); may be given again" },
     { "--name", "TEXT", NULL, "new: the project's name, where it is not PROJECT" },
     { "--destination", "DIR", NULL, "new: the folder that images and tables go to" },
+    { "--secrets", NULL, NULL, "check: say of each project's keys and passwords whether they are there" },
 };
 
 static enum cli_exit run(struct cli *c, struct pixl_error *err)
 {
     const char *word = c->args[0];
-    if (strcmp(word, "new") == 0)
-        return new (c, err);
-    for (size_t i = 0; i < ARRAY_LEN(config_options); i++)
-        if (cli_value(c, config_options[i].name) != NULL) {
-            pixl_fail(err, PIXL_E_INVALID, 0, "%s is for config new only", config_options[i].name);
+    bool is_new = strcmp(word, "new") == 0, is_check = strcmp(word, "check") == 0;
+    for (size_t i = 0; i < ARRAY_LEN(config_options); i++) {
+        bool is_of_check = strcmp(config_options[i].name, "--secrets") == 0;
+        if (cli_value(c, config_options[i].name) != NULL && !(is_of_check ? is_check : is_new)) {
+            pixl_fail(err, PIXL_E_INVALID, 0, "%s is for config %s only", config_options[i].name, is_of_check ? "check" : "new");
             return CLI_FAILED;
         }
-    if (strcmp(word, "check") == 0)
+    }
+    if (is_new)
+        return new (c, err);
+    if (is_check)
         return check(c, err);
     if (strcmp(word, "show") == 0 && c->n_args == 1)
         return show(c);
@@ -253,12 +312,13 @@ static enum cli_exit run(struct cli *c, struct pixl_error *err)
 const struct cli_command cli_config = {
     .name = "config",
     .summary = "make a project; check project files; show the settings in force",
-    .usage = "new PROJECT --modality WORD | check [FILE...] | show",
+    .usage = "new PROJECT --modality WORD | check [FILE...] [--secrets] | show",
     .text = "new: writes PROJECT.yaml, commented, and the shipped tag operation lists that it names; changes no file "
             "that is there.\n"
             "check: every problem of the project files (default: all of the configs folder) and of the tag operations "
             "they name,\n"
-            "as file:line:column. show: every setting, its value (secrets as ***) and where it came from.",
+            "as file:line:column; with --secrets also which of the keys and passwords of each project are there (exit 1 when one "
+            "is not),\nnever a value. show: every setting, its value (secrets as ***) and where it came from.",
     .words = "new check show",
     .list_option = "--modality",
     .complete = complete_modalities,
