@@ -40,7 +40,7 @@ struct attempt {
     struct extract_result *r;
     struct deid_study *deid;
     struct zip *zip;
-    int64_t study_bytes;
+    int64_t study_bytes, zip_us;     /* zip_us: spent on writing the zip */
 };
 
 /* One instance to be read, with the names that its entry in the zip will have. */
@@ -110,8 +110,10 @@ static bool find_study(struct attempt *a, struct phi_text *uid)
     const struct archive_query q = { a->image->study_uid, a->image->mrn, a->image->accession_number };
     struct phi_text *uids;
     size_t n;
+    const int64_t began_us = clock_mono_us();
     if (!archive_find(site_archive(x->site), &q, &x->study, &uids, &n, &a->r->error))
         return archive_failed(a);
+    metrics_add_time(site_metrics(x->site), METRICS_FIND, clock_mono_us() - began_us);
     if (n == 0)
         return ended(a, STUDY_OUT_MISSING, STUDY_WHY_NOT_IN_ARCHIVE);
     int64_t mine;
@@ -295,8 +297,11 @@ static bool write_entry(struct attempt *a, const struct deid_result *d, const st
 {
     char name[3 * (DICOM_UID_MAX + 1) + 8];
     (void)snprintf(name, sizeof name, "%s/%s/%s.dcm", a->r->pseudo_study_uid, d->series_uid, d->sop_uid);
-    if (!zip_add(a->zip, name, &d->plan, &f->source, d->pixels_compressed, &a->r->error) ||
-        !dicom_source_unchanged(source, &a->r->error)) {
+    const int64_t began_us = clock_mono_us();
+    bool ok = zip_add(a->zip, name, &d->plan, &f->source, d->pixels_compressed, &a->r->error) &&
+              dicom_source_unchanged(source, &a->r->error);
+    a->zip_us += clock_mono_us() - began_us;
+    if (!ok) {
         if (a->r->error.code == PIXL_E_CORRUPT) {       /* the source changed under us: look again later */
             (void)failed(a, EXTRACT_ARCHIVE, STUDY_WHY_CHANGED_WHILE_READ);
             return ended(a, STUDY_OUT_RETRY, STUDY_WHY_CHANGED_WHILE_READ);
@@ -410,8 +415,10 @@ static bool commit_zip(struct attempt *a)
         return nothing_left(a);
     uint64_t size;
     uint8_t digest[HASH_SHA256_BYTES];
+    const int64_t began_us = clock_mono_us();
     if (!zip_commit(PIXL_STEAL(&a->zip), &size, digest, &a->r->error))
         return failed(a, EXTRACT_SPOOL, STUDY_WHY_SPOOL_ERROR);
+    a->zip_us += clock_mono_us() - began_us;
     a->r->zip_bytes = (int64_t)size;
     hash_hex(digest, sizeof digest, a->r->zip_digest);
     a->r->outcome = STUDY_OUT_DEIDENTIFIED;
@@ -444,6 +451,16 @@ static bool begin_zip(struct attempt *a)
     return true;
 }
 
+static bool deidentify_all(struct attempt *a, const struct todo *todo, size_t n)
+{
+    const int64_t began_us = clock_mono_us();
+    for (size_t i = 0; i < n; i++)
+        if (!deidentify_one(a, &todo[i]))
+            return false;
+    metrics_add_time(site_metrics(a->x->site), METRICS_DEIDENTIFY, clock_mono_us() - began_us - a->zip_us);
+    return true;
+}
+
 static bool attempt_study(struct attempt *a)
 {
     struct extract *x = a->x;
@@ -454,8 +471,10 @@ static bool attempt_study(struct attempt *a)
         return project_failed(a, EXTRACT_DEIDENTIFY);
     if (!find_study(a, &uid))
         return false;
+    const int64_t began_us = clock_mono_us();
     if (!archive_list(site_archive(x->site), uid, &x->study, &list, &n, &a->r->error))
         return archive_failed(a);
+    metrics_add_time(site_metrics(x->site), METRICS_RETRIEVE, clock_mono_us() - began_us);
     if (n == 0)
         return ended(a, STUDY_OUT_MISSING, STUDY_WHY_NOT_IN_ARCHIVE);
     struct todo *todo = arena_calloc(&x->study, n, sizeof *todo);
@@ -468,10 +487,7 @@ static bool attempt_study(struct attempt *a)
         return false;
     if (n_todo > 0 && !begin_zip(a))
         return false;
-    for (size_t i = 0; i < n_todo; i++)
-        if (!deidentify_one(a, &todo[i]))
-            return false;
-    return commit_zip(a);
+    return deidentify_all(a, todo, n_todo) && commit_zip(a);
 }
 
 void extract_study(struct extract *x, const struct store_image *image, struct extract_result *out)
@@ -479,7 +495,13 @@ void extract_study(struct extract *x, const struct store_image *image, struct ex
     *out = (struct extract_result){ .outcome = STUDY_OUT_RETRY, .stage = EXTRACT_ARCHIVE };
     arena_reset(&x->study);
     struct attempt a = { .x = x, .image = image, .r = out };
+    struct metrics *m = site_metrics(x->site);
+    metrics_add_in_flight(m, METRICS_RETRIEVING, 1);
     (void)attempt_study(&a);
+    metrics_add_in_flight(m, METRICS_RETRIEVING, -1);
+    metrics_add_bytes(m, METRICS_BYTES_READ, a.study_bytes);
+    if (out->outcome == STUDY_OUT_DEIDENTIFIED)
+        metrics_add_time(m, METRICS_ZIP, a.zip_us);
     deid_study_free(a.deid);
     zip_abandon(a.zip);
 }
@@ -546,6 +568,8 @@ void extract_deliver(struct extract *x, const struct store_image *image, struct 
     *out = (struct extract_result){ .outcome = STUDY_OUT_RETRY, .stage = EXTRACT_DELIVER };
     arena_reset(&x->study);
     struct attempt a = { .x = x, .image = image, .r = out };
+    const int64_t began_us = clock_mono_us();
+    metrics_add_in_flight(site_metrics(x->site), METRICS_DELIVERING, 1);
     (void)snprintf(out->pseudo_study_uid, sizeof out->pseudo_study_uid, "%.*s", STR_ARG(image->pseudo_study_uid));
     if (!site_project(x->site, image->project, true, &a.project, &out->error))
         (void)project_failed(&a, EXTRACT_DELIVER);
@@ -555,4 +579,7 @@ void extract_deliver(struct extract *x, const struct store_image *image, struct 
                out->error.code == PIXL_E_EXISTS && ended(&a, STUDY_OUT_UNAVAILABLE, STUDY_WHY_DELIVERY_ERROR));
     else
         deliver(&a);
+    metrics_add_in_flight(site_metrics(x->site), METRICS_DELIVERING, -1);
+    if (out->outcome == STUDY_OUT_EXPORTED)
+        metrics_add_time(site_metrics(x->site), METRICS_DELIVER, clock_mono_us() - began_us);
 }

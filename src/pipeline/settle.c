@@ -123,6 +123,18 @@ static bool fail_instead(struct site *s, struct store_move *m, struct pixl_error
     return store_move(site_store(s), m, NULL, err);
 }
 
+static void count_settled(struct site *s, const struct store_image *image, const struct extract_result *r, enum study_state to)
+{
+    struct metrics *m = site_metrics(s);
+    metrics_add_move(m, image->project, to);
+    if (image->state == STUDY_RETRIEVING && (to == STUDY_DEIDENTIFIED || study_state_is_end(to)))
+        metrics_add_instances(m, image->project, to == STUDY_DEIDENTIFIED ? r->delivered : 0, r->skipped);
+    if (image->state == STUDY_RETRIEVING && to == STUDY_DEIDENTIFIED)
+        metrics_add_bytes(m, METRICS_BYTES_ZIPPED, r->zip_bytes);
+    if (to == STUDY_EXPORTED)
+        metrics_add_bytes(m, METRICS_BYTES_DELIVERED, image->zip_bytes);
+}
+
 bool settle(struct site *s, const struct store_image *image, const struct extract_result *r, int64_t now_us, int64_t hold_us, struct settled *out,
             struct pixl_error *err)
 {
@@ -156,6 +168,7 @@ bool settle(struct site *s, const struct store_image *image, const struct extrac
         return true;
     }
     out->state = widened ? STUDY_QUEUED : m.to;
+    count_settled(s, image, r, out->state);
     if (out->state != STUDY_WITHHELD)
         tidy_spool(s, image, r, out->state);
     log_move(image, r, &m, out->state);

@@ -19,6 +19,7 @@ struct site {
     struct store *store;
     struct archive *archive;
     struct secrets *secrets;
+    struct metrics *metrics;
     struct secret key;                   /* the hashing key, once site_keys_ready() has seen it */
     int lock_fd;
     bool made_key;
@@ -32,6 +33,7 @@ const struct settings *site_settings(const struct site *s) { return s->settings;
 struct store *site_store(struct site *s) { return s->store; }
 struct archive *site_archive(struct site *s) { return s->archive; }
 struct secrets *site_secrets(struct site *s) { return s->secrets; }
+struct metrics *site_metrics(struct site *s) { return s->metrics; }
 const char *site_owner(const struct site *s) { return s->owner; }
 bool site_made_key(const struct site *s) { return s->made_key; }
 
@@ -139,7 +141,7 @@ bool site_open(const struct settings *settings, unsigned flags, struct site **ou
     s->lock_fd = -1;
     int rc = pthread_mutex_init(&s->lock, NULL) | pthread_mutex_init(&s->marker_lock, NULL);
     assert(rc == 0);
-    if (!name_owner(s, err) || !open_parts(s, flags, err)) {
+    if (!metrics_new(&s->metrics, err) || !name_owner(s, err) || !open_parts(s, flags, err)) {
         site_close(s);
         return false;
     }
@@ -167,6 +169,7 @@ void site_close(struct site *s)
         free_project(s->projects);
         s->projects = next;
     }
+    metrics_free(s->metrics);
     archive_close(s->archive);
     store_close(s->store);
     secrets_close(s->secrets);

@@ -15,6 +15,7 @@
 #include "config/settings.h"
 #include "deid/deid.h"
 #include "pipeline/breaker.h"
+#include "pipeline/metrics.h"
 #include "secrets/secrets.h"
 #include "store/store.h"
 #include "upload/upload.h"
@@ -50,6 +51,7 @@ const struct settings *site_settings(const struct site *s);
 struct store *site_store(struct site *s);            /* NULL when not opened; the same below */
 struct archive *site_archive(struct site *s);
 struct secrets *site_secrets(struct site *s);
+struct metrics *site_metrics(struct site *s);        /* never NULL */
 const char *site_owner(const struct site *s);        /* names this process in claims */
 bool site_has_lock(const struct site *s);            /* false: the state directory was taken away under us */
 bool site_made_key(const struct site *s);            /* a new hashing key was made: tell the user to back it up */

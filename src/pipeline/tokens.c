@@ -6,7 +6,7 @@
 struct change {
     enum { CHANGE_RATE, CHANGE_LOOK, CHANGE_RESERVE, CHANGE_REFUND } what;
     int64_t now_us, wait_us;
-    double rate_per_s;
+    double rate_per_s, tokens;
     bool is_set, granted, ok;
     struct pixl_error err;
 };
@@ -20,6 +20,7 @@ static bool change_row(void *ctx, struct store_bucket *row)
     switch (c->what) {
     case CHANGE_LOOK:
         c->rate_per_s = b.rate_per_s;
+        c->tokens = bucket_level(&b, c->now_us);
         return false;
     case CHANGE_RATE:
         c->ok = row->is_new ? bucket_init(&b, c->rate_per_s, TOKENS_CAPACITY, c->now_us, &c->err)
@@ -62,6 +63,26 @@ bool tokens_rate(struct store *s, const char *archive, double *rate_per_s, bool 
         return false;
     *rate_per_s = c.rate_per_s;
     *is_set = c.is_set;
+    return true;
+}
+
+bool tokens_list(struct store *s, int64_t now_us, struct arena *a, struct tokens_bucket **out, size_t *n, struct pixl_error *err)
+{
+    struct str *names;
+    size_t count;
+    if (!store_bucket_names(s, a, &names, &count, err))
+        return false;
+    struct tokens_bucket *list = arena_calloc(a, count ? count : 1, sizeof *list);
+    if (list == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "list of %zu archives", count);
+    for (size_t i = 0; i < count; i++) {
+        struct change c = { .what = CHANGE_LOOK, .now_us = now_us };
+        if (!run(s, names[i].p, &c, err))
+            return false;
+        list[i] = (struct tokens_bucket){ names[i].p, c.rate_per_s, c.tokens };
+    }
+    *out = list;
+    *n = count;
     return true;
 }
 

@@ -14,6 +14,13 @@ PIXL_MUST_CHECK bool tokens_set_rate(struct store *s, const char *archive, doubl
 PIXL_MUST_CHECK bool tokens_rate(struct store *s, const char *archive, double *rate_per_s, bool *is_set, struct pixl_error *err);
 /* Reserves a token: *granted false when stopped; *wait_us is how long to wait before the archive is asked. */
 PIXL_MUST_CHECK bool tokens_reserve(struct store *s, const char *archive, int64_t now_us, bool *granted, int64_t *wait_us, struct pixl_error *err);
+/* All buckets of the store, by name, in the arena. */
+struct tokens_bucket {
+    const char *archive;
+    double rate_per_s, tokens;   /* that could be taken at now_us; below 0: so many are reserved ahead */
+};
+PIXL_MUST_CHECK bool tokens_list(struct store *s, int64_t now_us, struct arena *a, struct tokens_bucket **out, size_t *n,
+                                 struct pixl_error *err);
 /* Gives an unused reservation back. */
 PIXL_MUST_CHECK bool tokens_refund(struct store *s, const char *archive, int64_t now_us, struct pixl_error *err);
 

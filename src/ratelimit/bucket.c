@@ -38,6 +38,11 @@ static double tokens_at(const struct bucket *b, int64_t now_us)
     return t < b->capacity ? t : b->capacity;
 }
 
+double bucket_level(const struct bucket *b, int64_t now_us)
+{
+    return tokens_at(b, now_us);
+}
+
 static void follow_back(struct bucket *b, int64_t now_us)
 {
     int64_t back_us;

@@ -35,6 +35,8 @@ bool bucket_take(struct bucket *b, int64_t now_us, int64_t *wait_us);
 /* A token now or later: false only when stopped (nothing taken).  *wait_us: how long the caller must wait before it
  * acts. */
 bool bucket_reserve(struct bucket *b, int64_t now_us, int64_t *wait_us);
+/* What could be taken now; below 0: reserved ahead. */
+double bucket_level(const struct bucket *b, int64_t now_us);
 /* Gives an unused reservation back (the caller was cancelled before its time came).  Lost while others wait ahead
  * too. */
 void bucket_refund(struct bucket *b, int64_t now_us);

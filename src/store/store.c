@@ -457,6 +457,12 @@ bool store_change_bucket(struct store *s, const char *name, bool (*change)(void 
     return leave(s, x, x->ops->change_bucket(x, name, change, ctx, err), err);
 }
 
+bool store_bucket_names(struct store *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err)
+{
+    struct store_session *x = enter(s, err);
+    return leave(s, x, x->ops->bucket_names(x, a, out, n, err), err);
+}
+
 bool store_meta_get(struct store *s, const char *key, struct arena *a, struct str *out, bool *got,
                     struct pixl_error *err)
 {

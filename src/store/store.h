@@ -324,6 +324,9 @@ void store_dispatch_unlock(struct store *s);
 struct store_bucket { double rate_per_s, capacity, tokens; int64_t at_us; bool is_new; };
 PIXL_MUST_CHECK bool store_change_bucket(struct store *s, const char *name, bool (*change)(void *ctx, struct store_bucket *b), void *ctx,
                                          struct pixl_error *err);
+/* Names of all buckets, in the arena, sorted, each with a NUL behind it. */
+PIXL_MUST_CHECK bool store_bucket_names(struct store *s, struct arena *a, struct str **out, size_t *n,
+                                        struct pixl_error *err);
 /* Facts about this store (the key's check value, where an export came from).  put_if_absent: *out is what is stored afterwards. */
 PIXL_MUST_CHECK bool store_meta_get(struct store *s, const char *key, struct arena *a, struct str *out, bool *got, struct pixl_error *err);
 PIXL_MUST_CHECK bool store_meta_put_if_absent(struct store *s, const char *key, struct str value, struct arena *a, struct str *out, struct pixl_error *err);

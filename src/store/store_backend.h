@@ -84,6 +84,7 @@ struct store_ops {
 
     bool (*change_bucket)(struct store_session *s, const char *name, bool (*change)(void *ctx, struct store_bucket *b),
                           void *ctx, struct pixl_error *err);
+    bool (*bucket_names)(struct store_session *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
     bool (*meta_get)(struct store_session *s, const char *key, struct arena *a, struct str *out, bool *got,
                      struct pixl_error *err);
     bool (*meta_put_if_absent)(struct store_session *s, const char *key, struct str value, struct arena *a,

@@ -192,6 +192,8 @@ bool store_sql_find_adopted(struct store_session *s, struct arena *a, struct sto
 bool store_sql_projects(struct store_session *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
 bool store_sql_each_outcome(struct store_session *s, struct str project, struct str extract_time,
                             bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err);
+bool store_sql_bucket_names(struct store_session *s, struct arena *a, struct str **out, size_t *n,
+                            struct pixl_error *err);
 bool store_sql_extract_times(struct store_session *s, struct str project, struct arena *a, struct str **out, size_t *n,
                              struct pixl_error *err);
 bool store_sql_read_begin(struct store_session *s, struct pixl_error *err);
@@ -234,6 +236,6 @@ bool store_sql_meta_put_if_absent(struct store_session *s, const char *key, stru
     .reports_end = store_sql_reports_end, .each_unhinted = store_sql_each_unhinted,                                   \
     .set_hinted = store_sql_set_hinted, .forget_hints = store_sql_forget_hints, .find_asked = store_sql_find_asked,   \
     .hold_queued = store_sql_hold_queued, .change_bucket = store_sql_change_bucket, .meta_get = store_sql_meta_get,   \
-    .meta_put_if_absent = store_sql_meta_put_if_absent
+    .meta_put_if_absent = store_sql_meta_put_if_absent, .bucket_names = store_sql_bucket_names
 
 #endif

@@ -392,6 +392,18 @@ bool store_sql_extract_times(struct store_session *s, struct str project, struct
     return collect_texts(q, a, out, n, err);
 }
 
+bool store_sql_bucket_names(struct store_session *s, struct arena *a, struct str **out, size_t *n,
+                            struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    if (!sql_prepare(store_sql_of(s)->db,
+                     SQL_EACH("SELECT name FROM bucket ORDER BY name",
+                              "SELECT name FROM bucket ORDER BY name COLLATE \"C\""),
+                     &q, err))
+        return false;
+    return collect_texts(q, a, out, n, err);
+}
+
 /* Rows with a key or a study found are ours, made or taken over. */
 #define TWICE                                                                                                     \
     "SELECT image_id FROM (SELECT image_id, key_hash, found_uid, merged_into, row_number() OVER (PARTITION BY"    \

@@ -275,6 +275,27 @@ static void test_bucket__is_changed_or_left(void)
     store_close(s);
 }
 
+static void test_bucket__has_a_name(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    struct store_bucket b = { .rate_per_s = 1, .capacity = 5, .at_us = T0, .is_new = true };
+    struct str *names;
+    size_t n = 1;
+    CHECK_OK(store_bucket_names(s, test_arena(), &names, &n, &err), err);
+    CHECK_INT(n, 0);
+    CHECK_OK(store_change_bucket(s, "secondary", set_bucket, &b, &err), err);
+    CHECK_OK(store_change_bucket(s, "a", set_bucket, &b, &err), err);
+    CHECK_OK(store_change_bucket(s, "Z", set_bucket, &b, &err), err);
+    REQUIRE_OK(store_bucket_names(s, test_arena(), &names, &n, &err), err);
+    REQUIRE(n == 3);
+    CHECK_STR(names[0], "Z");
+    CHECK_STR(names[1], "a");
+    CHECK_STR(names[2], "secondary");
+    CHECK(names[2].p[names[2].n] == '\0');
+    store_close(s);
+}
+
 static void test_meta__the_first_one_stays(void)
 {
     struct pixl_error err = { 0 };
@@ -307,6 +328,7 @@ int main(int argc, char **argv)
         TEST(test_outcomes__too_late_ends_with_the_delivery_that_failed),
         TEST(test_events__tell_the_whole_life),
         TEST(test_bucket__is_changed_or_left),
+        TEST(test_bucket__has_a_name),
         TEST(test_meta__the_first_one_stays),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
