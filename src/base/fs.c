@@ -506,22 +506,44 @@ static bool fail_busy(int fd, struct pixl_error *err)
     return pixl_fail(err, PIXL_E_BUSY, 0, "held by another process");
 }
 
-bool fs_lock(const char *path, int *fd, struct pixl_error *err)
+static bool take_flock(int fd, int how, struct pixl_error *err)
+{
+    while (flock(fd, how | LOCK_NB) != 0) {
+        if (errno == EINTR)
+            continue;
+        return errno == EWOULDBLOCK ? fail_busy(fd, err) : pixl_fail_errno(err, errno, "lock a file");
+    }
+    /* Always as long, so that it covers what the holder before wrote; one that cannot be written is as good a lock. */
+    char text[24];
+    int n = how == LOCK_EX ? snprintf(text, sizeof text, "%-20ld\n", (long)getpid()) : snprintf(text, sizeof text, "%-20s\n", "several");
+    if (pwrite(fd, text, (size_t)n, 0) < 0)
+        errno = 0;
+    return true;
+}
+
+static bool lock(const char *path, int how, int *fd, struct pixl_error *err)
 {
     fd_auto own = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
     if (own < 0)
         return pixl_fail_errno(err, errno, "open a lock file");
-    while (flock(own, LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EINTR)
-            continue;
-        return errno == EWOULDBLOCK ? fail_busy(own, err) : pixl_fail_errno(err, errno, "lock a file");
-    }
-    char text[24];
-    /* Always as long, so that it covers what the holder before wrote; one that cannot be written is as good a lock. */
-    int n = snprintf(text, sizeof text, "%-20ld\n", (long)getpid());
-    if (pwrite(own, text, (size_t)n, 0) < 0)
-        errno = 0;
+    if (!take_flock(own, how, err))
+        return false;
     *fd = own;
     own = -1;
     return true;
+}
+
+bool fs_lock(const char *path, int *fd, struct pixl_error *err)
+{
+    return lock(path, LOCK_EX, fd, err);
+}
+
+bool fs_lock_shared(const char *path, int *fd, struct pixl_error *err)
+{
+    return lock(path, LOCK_SH, fd, err);
+}
+
+bool fs_lock_to_shared(int fd, struct pixl_error *err)
+{
+    return take_flock(fd, LOCK_SH, err);
 }

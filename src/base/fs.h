@@ -83,5 +83,9 @@ bool fs_is_network(const char *path);
  *   *fd   given: close to give the lock back; inherited by nobody
  *   BUSY when another process holds it; its number is in the message */
 PIXL_MUST_CHECK bool fs_lock(const char *path, int *fd, struct pixl_error *err);
+/* The same, held by many at once, but by none beside fs_lock(). */
+PIXL_MUST_CHECK bool fs_lock_shared(const char *path, int *fd, struct pixl_error *err);
+/* Makes the one into the other.  BUSY: somebody else was faster, and the lock is lost. */
+PIXL_MUST_CHECK bool fs_lock_to_shared(int fd, struct pixl_error *err);
 
 #endif

@@ -93,7 +93,7 @@ static enum cli_exit status(struct cli *c, struct pixl_error *err)
     for (size_t i = 0; ok && i < n; i++)
         if (wanted.n == 0 || str_eq(wanted, projects[i]))
             ok = status_project(s, projects[i], list, err);
-    ok = ok && tokens_rate(site_store(s), "directory", &rate, &is_set, err);
+    ok = ok && tokens_rate(site_store(s), site_archive_name(0), &rate, &is_set, err);
     if (ok && c->json) {
         show_json(json_pack("{s:s, s:O, s:o}", "state_dir", c->settings.state_dir, "projects", list, "rate", is_set ? json_real(rate) : json_null()));
     } else if (ok) {

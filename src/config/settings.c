@@ -37,6 +37,8 @@ const struct settings_option settings_options[] = {
          " postgresql://user:password@host:5432/database?sslmode=verify-full."),
     TEXT("PIXL_ARCHIVE_URL", archive_url, NULL, 0,
          "Where the identifiable studies come from: directory:/path/to/dicom."),
+    TEXT("PIXL_SECONDARY_ARCHIVE_URL", secondary_archive_url, NULL, 0,
+         "A second archive, which is asked for studies that the first one does not have."),
     TEXT("PIXL_SECRETS_URL", secrets_url, "file:$PIXL_STATE_DIR/secrets.env", 0,
          "Where keys and passwords come from: file:/path, env: (PIXL_SECRET_ and the name in capitals), azure:VAULT-NAME or"
          " azure:https://HOST (Azure Key Vault). With AZURE_KEY_VAULT_NAME the default is azure:."),
@@ -71,6 +73,13 @@ const struct settings_option settings_options[] = {
         "Compression of images in the zip, 12 the smallest; 0: stored."),
     INT("PIXL_SPOOL_MAX", spool_max_mib, "0", 0, 1e9, "MiB",
         "De-identified studies waiting for delivery may take so much disk; 0: no limit."),
+    INT("PIXL_SPOOL_KEEP", spool_keep_s, "0", 0, 31536000, "s",
+        "Delivered studies stay in the spool for so long, as <name>.delivered.zip."),
+    INT("PIXL_DELIVERIES", deliveries, "2", 1, 64, "", "Deliveries to one destination at the same time."),
+    INT("PIXL_MAX_MESSAGES_IN_FLIGHT", in_flight, "100", 1, 1000, "",
+        "Studies that may wait for a remote archive at the same time; PIXL_WORKERS says how many are de-identified."),
+    INT("PIXL_STOP_S", stop_s, "25", 0, 3600, "s",
+        "A service that is told to stop may finish what it has in hand for so long; then it gives it back."),
     INT("PIXL_MAX_STUDY_GIB", max_study_gib, "64", 1, 65536, "GiB", "A larger study fails as too large."),
     { .name = "PIXL_RATE",
       .type = SETTINGS_DOUBLE,
@@ -92,8 +101,8 @@ const size_t settings_options_count = ARRAY_LEN(settings_options);
  * business of this table, and no spelling mistake.  One that ends in '_' stands for all that begin with it. */
 static const char *const known_elsewhere[] = {
     "PIXL_API_TOKEN", "PIXL_DB_", "PIXL_DICOM_TRANSFER_TIMEOUT", "PIXL_DUCKDB_LIB", "PIXL_EXPORT_API_",
-    "PIXL_IMAGING_API_", "PIXL_MAX_MESSAGES_IN_FLIGHT", "PIXL_QUERY_TIMEOUT", "PIXL_QUEUE_URL", "PIXL_ROOT",
-    "PIXL_SECRET_", "PIXL_SPOOL_KEEP",
+    "PIXL_IMAGING_API_", "PIXL_QUERY_TIMEOUT", "PIXL_QUEUE_URL", "PIXL_ROOT",
+    "PIXL_SECRET_",
 };
 
 static struct str name_of(const char *pair)

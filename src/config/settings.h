@@ -26,6 +26,7 @@ struct settings {
     const char *azure_client_secret;  /* AZURE_CLIENT_SECRET (secret) */
     const char *azure_authority_host; /* AZURE_AUTHORITY_HOST, https://login.microsoftonline.com */
     const char *azure_ca_file;        /* PIXL_AZURE_CA_FILE */
+    const char *secondary_archive_url;        /* PIXL_SECONDARY_ARCHIVE_URL; NULL: none */
     const char *project_configs_dir;  /* PROJECT_CONFIGS_DIR, ./projects/configs */
     const char *export_root_dir;      /* HOST_EXPORT_ROOT_DIR, ./projects/exports */
     const char *local_salt;           /* LOCAL_SALT_VALUE, "": appended to each project's salt (secret: shown as ***) */
@@ -37,6 +38,10 @@ struct settings {
     int64_t patience_s;               /* PIXL_PATIENCE_S, 600, 0..604800: `run` gives up (exit 75) when nothing could be done for so long */
     int64_t deflate_level;            /* PIXL_DEFLATE_LEVEL, 1, 0..12; 0: store */
     int64_t spool_max_mib;            /* PIXL_SPOOL_MAX, MiB, 0: no limit */
+    int64_t spool_keep_s;             /* PIXL_SPOOL_KEEP, 0, 0..31536000: delivered zips stay in the spool for so long */
+    int64_t deliveries;               /* PIXL_DELIVERIES, 2, 1..64: at once to one destination */
+    int64_t in_flight;                /* PIXL_MAX_MESSAGES_IN_FLIGHT, 100, 1..1000: studies asked of a remote archive at once */
+    int64_t stop_s;                   /* PIXL_STOP_S, 25, 0..3600: what a service may still finish when it is told to stop */
     int64_t max_study_gib;            /* PIXL_MAX_STUDY_GIB, 64: a larger study fails as too-large */
     double rate_per_s;                /* PIXL_RATE; negative: not set */
     enum log_level log_level;         /* LOG_LEVEL, info */

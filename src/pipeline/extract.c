@@ -20,6 +20,7 @@
 
 void extract_init(struct extract *x, struct site *site, const atomic_bool *cancel)
 {
+    memset(x, 0, sizeof *x);
     x->site = site;
     x->cancel = cancel;
     arena_init(&x->study, STUDY_ARENA_MAX);
@@ -32,6 +33,11 @@ void extract_done(struct extract *x)
     arena_done(&x->instance);
 }
 
+bool extract_must_end(const struct extract *x)
+{
+    return atomic_load(x->cancel) || (x->lease != NULL && !lease_holds(x->lease, x->epoch, clock_mono_us()));
+}
+
 /* One attempt under way. */
 struct attempt {
     struct extract *x;
@@ -41,6 +47,7 @@ struct attempt {
     struct deid_study *deid;
     struct zip *zip;
     int64_t study_bytes, zip_us;     /* zip_us: spent on writing the zip */
+    bool has_core;                   /* it went through the gate */
 };
 
 /* One instance to be read, with the names that its entry in the zip will have. */
@@ -97,6 +104,13 @@ static bool project_failed(struct attempt *a, enum extract_stage stage)
     return for_good ? ended(a, STUDY_OUT_FAILED, STUDY_WHY_CONFIGURATION) : false;
 }
 
+/* The archive that the row is to be asked of; the primary one when there is no other. */
+static struct archive *archive_of(const struct attempt *a)
+{
+    struct archive *archive = site_archive(a->x->site, a->image->archive);
+    return archive != NULL ? archive : site_archive(a->x->site, 0);
+}
+
 /* --- which instances -------------------------------------------------------------------------------------------- */
 
 /* Finds the study and makes the row stand for it.  *uid: the study as the archive has it. */
@@ -111,7 +125,7 @@ static bool find_study(struct attempt *a, struct phi_text *uid)
     struct phi_text *uids;
     size_t n;
     const int64_t began_us = clock_mono_us();
-    if (!archive_find(site_archive(x->site), &q, &x->study, &uids, &n, &a->r->error))
+    if (!archive_find(archive_of(a), &q, &x->study, &uids, &n, &a->r->error))
         return archive_failed(a);
     metrics_add_time(site_metrics(x->site), METRICS_FIND, clock_mono_us() - began_us);
     if (n == 0)
@@ -164,7 +178,7 @@ static bool same_bytes(struct attempt *a, const struct archive_instance *l, cons
         *same = false;
         return true;
     }
-    struct archive *archive = site_archive(a->x->site);
+    struct archive *archive = archive_of(a);
     int lfd = -1, rfd = -1;
     char *p = malloc(2 * block);
     bool ok = p != NULL || pixl_fail(&a->r->error, PIXL_E_NOMEM, 0, "comparing instances");
@@ -366,11 +380,11 @@ static bool deidentify_fd(struct attempt *a, const struct todo *t, int fd)
 
 static bool deidentify_one(struct attempt *a, const struct todo *t)
 {
-    if (atomic_load(a->x->cancel))
+    if (extract_must_end(a->x))
         return ended(a, STUDY_OUT_CANCELLED, STUDY_WHY_STOPPED);
     int fd;
     arena_reset(&a->x->instance);
-    if (!archive_open_instance(site_archive(a->x->site), t->from, &fd, &a->r->error))
+    if (!archive_open_instance(archive_of(a), t->from, &fd, &a->r->error))
         return archive_failed(a);
     bool ok = deidentify_fd(a, t, fd);
     (void)close(fd);
@@ -413,6 +427,8 @@ static bool commit_zip(struct attempt *a)
         return ended(a, STUDY_OUT_WITHHELD, STUDY_WHY_RESIDUE);
     if (a->r->delivered == 0)
         return nothing_left(a);
+    if (extract_must_end(a->x))
+        return ended(a, STUDY_OUT_CANCELLED, STUDY_WHY_STOPPED);
     uint64_t size;
     uint8_t digest[HASH_SHA256_BYTES];
     const int64_t began_us = clock_mono_us();
@@ -451,6 +467,18 @@ static bool begin_zip(struct attempt *a)
     return true;
 }
 
+/* Until here others waited for the archive too; what follows needs a core. */
+static bool take_core(struct attempt *a)
+{
+    struct gate *g = a->x->cores;
+    while (g != NULL && !a->has_core) {
+        a->has_core = gate_enter(g, clock_mono_us() + 200 * 1000);
+        if (!a->has_core && extract_must_end(a->x))
+            return ended(a, STUDY_OUT_CANCELLED, STUDY_WHY_STOPPED);
+    }
+    return true;
+}
+
 static bool deidentify_all(struct attempt *a, const struct todo *todo, size_t n)
 {
     const int64_t began_us = clock_mono_us();
@@ -472,11 +500,13 @@ static bool attempt_study(struct attempt *a)
     if (!find_study(a, &uid))
         return false;
     const int64_t began_us = clock_mono_us();
-    if (!archive_list(site_archive(x->site), uid, &x->study, &list, &n, &a->r->error))
+    if (!archive_list(archive_of(a), uid, &x->study, &list, &n, &a->r->error))
         return archive_failed(a);
     metrics_add_time(site_metrics(x->site), METRICS_RETRIEVE, clock_mono_us() - began_us);
     if (n == 0)
         return ended(a, STUDY_OUT_MISSING, STUDY_WHY_NOT_IN_ARCHIVE);
+    if (!take_core(a))
+        return false;
     struct todo *todo = arena_calloc(&x->study, n, sizeof *todo);
     if (todo == NULL) {
         pixl_fail(&a->r->error, PIXL_E_NOMEM, 0, "list of %zu instances", n);
@@ -498,6 +528,8 @@ void extract_study(struct extract *x, const struct store_image *image, struct ex
     struct metrics *m = site_metrics(x->site);
     metrics_add_in_flight(m, METRICS_RETRIEVING, 1);
     (void)attempt_study(&a);
+    if (a.has_core)
+        gate_leave(x->cores);
     metrics_add_in_flight(m, METRICS_RETRIEVING, -1);
     metrics_add_bytes(m, METRICS_BYTES_READ, a.study_bytes);
     if (out->outcome == STUDY_OUT_DEIDENTIFIED)
@@ -552,7 +584,9 @@ static void deliver(struct attempt *a)
         spool_lost(a);
         return;
     }
-    if (upload_caps(a->project->images) & UPLOAD_CAP_KEEPS) {
+    if (extract_must_end(x)) {
+        (void)ended(a, STUDY_OUT_CANCELLED, STUDY_WHY_STOPPED);
+    } else if (upload_caps(a->project->images) & UPLOAD_CAP_KEEPS) {
         (void)ended(a, STUDY_OUT_KEPT, STUDY_WHY_NONE);
     } else if (upload_study(a->project->images, &z, &a->r->error)) {
         (void)ended(a, STUDY_OUT_EXPORTED, STUDY_WHY_NONE);

@@ -10,6 +10,8 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "pipeline/gate.h"
+#include "pipeline/lease.h"
 #include "pipeline/site.h"
 #include "store/store.h"
 
@@ -33,8 +35,13 @@ struct extract_result {
 struct extract {
     struct site *site;
     const atomic_bool *cancel;       /* give up between two instances */
+    const struct lease *lease;       /* NULL: the claim is ours for ever */
+    unsigned epoch;                  /* of the lease, when the row was claimed */
+    struct gate *cores;              /* passed once the study has come from the archive; NULL: none */
     struct arena study, instance;
 };
+/* Told to give up, or the row may be another's by now: nothing of it may be written under a final name. */
+bool extract_must_end(const struct extract *x);
 void extract_init(struct extract *x, struct site *site, const atomic_bool *cancel);
 void extract_done(struct extract *x);
 

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/duck.h"
@@ -50,20 +49,43 @@ static bool populate(struct site *s, const struct run_options *o, struct run_sum
     return true;
 }
 
-/* The bucket: what the user says; else what the store remembers; else unlimited for a folder, 5/s for anything else. */
-static bool set_rate(struct site *s, const struct run_options *o, struct pixl_error *err)
+/* The buckets: what the user says; else what the store remembers; else unlimited for a folder, 5/s for anything else. */
+static bool set_rate(struct site *s, const struct run_options *o, int which, struct pixl_error *err)
 {
-    const char *name = archive_name(site_archive(s));
-    bool local = (archive_caps(site_archive(s)) & ARCHIVE_CAP_LOCAL) != 0;
+    struct archive *a = site_archive(s, which);
+    const char *name = site_archive_name(which);
     double rate = o->rate_per_s >= 0 ? o->rate_per_s : site_settings(s)->rate_per_s, known;
     bool is_set;
+    if (a == NULL)
+        return true;
     if (rate >= 0)
         return tokens_set_rate(site_store(s), name, rate, clock_wall_us(), err);
-    if (local)
+    if (archive_caps(a) & ARCHIVE_CAP_LOCAL)
         return true;
     if (!tokens_rate(site_store(s), name, &known, &is_set, err))
         return false;
     return is_set || tokens_set_rate(site_store(s), name, DEFAULT_RATE_PER_S, clock_wall_us(), err);
+}
+
+static bool refresh(struct site *s, const struct run_options *o, struct archive_health *sum, struct pixl_error *err)
+{
+    union { const struct run_options *in; void *out; } ctx = { .in = o };
+    for (int i = 0; i < STORE_ARCHIVES; i++) {
+        struct archive *a = site_archive(s, i);
+        if (a == NULL)
+            continue;
+        if (!archive_refresh(a, say_indexed, ctx.out, err))
+            return pixl_wrap(err, "%s archive", site_archive_name(i));
+        const struct archive_health h = archive_health(a);
+        if (h.instances == 0)
+            return pixl_fail(err, PIXL_E_UNAVAILABLE, 0,
+                             "%s archive: it holds no DICOM file; is the right folder given, is the share mounted?", site_archive_name(i));
+        sum->instances += h.instances;
+        sum->unreadable += h.unreadable;
+        sum->damaged += h.damaged;
+        sum->other += h.other;
+    }
+    return true;
 }
 
 /* Projects with rows to work on must be usable; those that are not are left alone, and said. */
@@ -90,14 +112,6 @@ static bool choose_projects(struct site *s, struct arena *a, struct str **withou
     return true;
 }
 
-static int worker_count(const struct settings *set)
-{
-    if (set->workers > 0)
-        return (int)set->workers;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores < 1 ? 1 : cores > 32 ? 64 : 2 * (int)cores;     /* one waits for the disk while the other works */
-}
-
 static int64_t rows_left(const struct store_counts *c)
 {
     int64_t left = 0;
@@ -110,7 +124,7 @@ static int64_t rows_left(const struct store_counts *c)
 static bool work(struct site *s, const struct run_options *o, struct arena *a, struct run_summary *out, struct pixl_error *err)
 {
     struct work_options w = {
-        .workers = worker_count(site_settings(s)), .patience_us = site_settings(s)->patience_s * 1000000,
+        .patience_us = site_settings(s)->patience_s * 1000000,
         .program = o->program, .progress = o->progress, .ctx = o->ctx,
     };
     struct str *without;
@@ -137,19 +151,14 @@ static bool peek_at_cohort(struct site *s, const char *path, struct pixl_error *
 bool run_cohort(struct site *s, const struct run_options *o, struct arena *a, struct run_summary *out, struct pixl_error *err)
 {
     struct run_summary r = { 0 };
-    union { const struct run_options *in; void *out; } ctx = { .in = o };
     if ((o->cohort != NULL && !peek_at_cohort(s, o->cohort, err)) || !check_duckdb(s, err))
         return false;
     tell(o, RUN_INDEXING, 0, 0);
-    if (!archive_refresh(site_archive(s), say_indexed, ctx.out, err))
-        return pixl_wrap(err, "archive %s", archive_name(site_archive(s)));
-    r.archive = archive_health(site_archive(s));
-    if (r.archive.instances == 0)
-        return pixl_fail(err, PIXL_E_UNAVAILABLE, 0, "archive %s: it holds no DICOM file; is the right folder given, is the share mounted?",
-                         archive_name(site_archive(s)));
+    if (!refresh(s, o, &r.archive, err))
+        return false;
     if (o->cohort != NULL && !populate(s, o, &r, err))
         return false;
-    if (!set_rate(s, o, err) || !work(s, o, a, &r, err))
+    if (!set_rate(s, o, 0, err) || !set_rate(s, o, 1, err) || !work(s, o, a, &r, err))
         return false;
     tell(o, RUN_PUBLISHING, 0, 0);
     if (!publish_extracts(s, NULL, 0, a, &r.extracts, &r.n_extracts, err))

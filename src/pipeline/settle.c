@@ -44,8 +44,21 @@ static void plan_retry(struct store_move *m, const struct settings *set, const s
     m->not_before_us = m->now_us + settle_pause_us(image->attempts + 1, jitter());
 }
 
-static void plan_move(struct store_move *m, const struct settings *set, const struct store_image *image, const struct extract_result *r, int64_t hold_us)
+/* In no archive; or not in the primary one, and the secondary is asked next: one move, so that nothing falls in between. */
+static void plan_missing(struct store_move *m, struct site *s, const struct store_image *image)
 {
+    if (image->archive != 0 || site_archive(s, 1) == NULL) {
+        m->to = STUDY_MISSING;
+        return;
+    }
+    m->to = STUDY_QUEUED;
+    m->archive = 1;
+    m->reason = STUDY_WHY_NOT_IN_PRIMARY;
+}
+
+static void plan_move(struct store_move *m, struct site *s, const struct store_image *image, const struct extract_result *r, int64_t hold_us)
+{
+    const struct settings *set = site_settings(s);
     switch (r->outcome) {
     case STUDY_OUT_DEIDENTIFIED:
         m->to = STUDY_DEIDENTIFIED;
@@ -53,6 +66,7 @@ static void plan_move(struct store_move *m, const struct settings *set, const st
         m->pseudo_study_uid = r->pseudo_study_uid;
         m->zip_digest = r->zip_digest;
         m->zip_bytes = r->zip_bytes;
+        m->spool = site_spool(s);
         break;
     case STUDY_OUT_SKIPPED:
         m->to = STUDY_SKIPPED;
@@ -60,7 +74,7 @@ static void plan_move(struct store_move *m, const struct settings *set, const st
         break;
     case STUDY_OUT_EXPORTED:  m->to = STUDY_EXPORTED; break;
     case STUDY_OUT_KEPT:      m->to = STUDY_KEPT;     break;
-    case STUDY_OUT_MISSING:   m->to = STUDY_MISSING;  break;
+    case STUDY_OUT_MISSING:   plan_missing(m, s, image); break;
     case STUDY_OUT_WITHHELD:  m->to = STUDY_WITHHELD; break;
     case STUDY_OUT_FAILED:    m->to = STUDY_FAILED;   break;
     case STUDY_OUT_RETRY:     plan_retry(m, set, image, r); break;
@@ -89,7 +103,8 @@ static void tidy_spool(struct site *s, const struct store_image *image, const st
     struct pixl_error err = { 0 };
     const char *path;
     arena_init(&a, 64 * 1024);
-    if (!spool_path(s, image->project, r->pseudo_study_uid, &a, &path, &err) || !fs_remove(path, &err))
+    bool keep = to == STUDY_EXPORTED && site_settings(s)->spool_keep_s > 0;
+    if (!spool_path(s, image->project, r->pseudo_study_uid, &a, &path, &err) || !(keep ? spool_keep(path, &err) : fs_remove(path, &err)))
         log_event(LOG_WARN, "spool.not_tidied", "image=%lld code=%s", (long long)image->id, pixl_code_name(err.code));
     arena_done(&a);
 }
@@ -156,7 +171,7 @@ bool settle(struct site *s, const struct store_image *image, const struct extrac
         m.instances_skipped = r->skipped;
         m.skipped_by = r->skipped_by;
     }
-    plan_move(&m, site_settings(s), image, r, hold_us);
+    plan_move(&m, s, image, r, hold_us);
     if (m.to == STUDY_WITHHELD)          /* the zip goes first: a crash in between leaves no zip that must not be */
         tidy_spool(s, image, r, m.to);
     if (!store_move(site_store(s), &m, &widened, err) && !fail_instead(s, &m, err)) {

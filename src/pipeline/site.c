@@ -17,24 +17,27 @@
 struct site {
     const struct settings *settings;
     struct store *store;
-    struct archive *archive;
+    struct archive *archives[STORE_ARCHIVES];
     struct secrets *secrets;
     struct metrics *metrics;
     struct secret key;                   /* the hashing key, once site_keys_ready() has seen it */
     int lock_fd;
-    bool made_key;
-    char owner[65], store_id[17];
-    pthread_mutex_t marker_lock;         /* one thread at a time looks at a destination's marker */
-    pthread_mutex_t lock;                /* guards projects */
+    bool made_key, is_alone;
+    char owner[65], owners_here[33], spool[17], store_id[17];
+    pthread_mutex_t lock;                /* guards projects and store_id */
     struct site_project *projects;
 };
 
 const struct settings *site_settings(const struct site *s) { return s->settings; }
 struct store *site_store(struct site *s) { return s->store; }
-struct archive *site_archive(struct site *s) { return s->archive; }
+struct archive *site_archive(struct site *s, int which) { return s->archives[which]; }
+const char *site_archive_name(int which) { return which == 0 ? "primary" : "secondary"; }
 struct secrets *site_secrets(struct site *s) { return s->secrets; }
 struct metrics *site_metrics(struct site *s) { return s->metrics; }
 const char *site_owner(const struct site *s) { return s->owner; }
+const char *site_owners_here(const struct site *s) { return s->owners_here; }
+const char *site_spool(const struct site *s) { return s->spool; }
+bool site_is_alone(const struct site *s) { return s->is_alone; }
 bool site_made_key(const struct site *s) { return s->made_key; }
 
 bool site_has_lock(const struct site *s)
@@ -56,21 +59,108 @@ static bool name_owner(struct site *s, struct pixl_error *err)
     if (!hash_random(random, sizeof random, err))
         return false;
     hash_hex(random, sizeof random, hex);
-    (void)snprintf(s->owner, sizeof s->owner, "pixl-%ld-%s", (long)getpid(), hex);
+    (void)snprintf(s->owners_here, sizeof s->owners_here, "pixl-%s-", s->spool);
+    (void)snprintf(s->owner, sizeof s->owner, "%s%ld-%s", s->owners_here, (long)getpid(), hex);
     return true;
 }
 
-/* A run that was killed a moment ago may still be dying (its work is a child of it): two seconds are enough for that. */
-static bool take_lock(const char *path, int *fd, struct pixl_error *err)
+static bool read_spool_id(struct site *s, const char *path, struct arena *a, struct pixl_error *err)
 {
-    const int64_t until = clock_mono_us() + 2000000;
-    while (!fs_lock(path, fd, err)) {
+    struct str id;
+    if (!fs_read_whole(a, path, 64, &id, err))
+        return false;
+    id = str_trim(id);
+    for (size_t i = 0; i < id.n; i++)
+        if (strchr("0123456789abcdef", id.p[i]) == NULL)
+            id.n = 0;
+    if (id.n != sizeof s->spool - 1)
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "the file spool-id of the state directory holds no name of a spool");
+    (void)snprintf(s->spool, sizeof s->spool, "%.*s", STR_ARG(id));
+    return true;
+}
+
+/* The spool's name, made at its first use: whoever links it first. */
+static bool name_spool(struct site *s, struct arena *a, struct pixl_error *err)
+{
+    const char *path = fs_path(a, s->settings->state_dir, "spool-id");
+    uint8_t random[8];
+    char hex[17], name[40];
+    if (path == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "spool");
+    if (read_spool_id(s, path, a, err))
+        return true;
+    if (err->code != PIXL_E_NOT_FOUND)
+        return false;
+    pixl_error_clear(err);
+    if (!hash_random(random, sizeof random, err))
+        return false;
+    hash_hex(random, sizeof random, hex);
+    (void)snprintf(name, sizeof name, "spool-id.%s", hex);
+    const char *mine = fs_path(a, s->settings->state_dir, name);
+    if (mine == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "spool");
+    bool ok = fs_write_whole(mine, str_of(hex), 0600, err);
+    if (ok && link(mine, path) != 0 && errno != EEXIST)
+        ok = pixl_fail_errno(err, errno, "name of the spool");
+    (void)unlink(mine);
+    return ok && fs_sync_dir(s->settings->state_dir, err) && read_spool_id(s, path, a, err);
+}
+
+/* A run that was killed a moment ago may still be dying (its work is a child of it): two seconds are enough for that.  A service that
+ * began alone lets others in when it has looked at the spool, which may take longer. */
+static bool take_lock(struct site *s, const char *path, bool shared, struct pixl_error *err)
+{
+    const int64_t until = clock_mono_us() + (shared ? 20000000 : 2000000);
+    for (;;) {
+        if (fs_lock(path, &s->lock_fd, err)) {
+            s->is_alone = true;
+            return true;
+        }
+        if (shared && err->code == PIXL_E_BUSY) {
+            pixl_error_clear(err);
+            if (fs_lock_shared(path, &s->lock_fd, err))
+                return true;
+        }
         if (err->code != PIXL_E_BUSY || clock_mono_us() >= until)
             return false;
         pixl_error_clear(err);
         (void)poll(NULL, 0, 50);
     }
-    return true;
+}
+
+bool site_let_others_in(struct site *s, struct pixl_error *err)
+{
+    if (!s->is_alone)
+        return true;
+    s->is_alone = false;
+    return fs_lock_to_shared(s->lock_fd, err) || pixl_wrap(err, "another pixl works on %s", s->settings->state_dir);
+}
+
+static bool open_lock(struct site *s, unsigned flags, struct arena *a, struct pixl_error *err)
+{
+    const char *lock = fs_path(a, s->settings->state_dir, "lock");
+    if (lock == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "state lock");
+    return take_lock(s, lock, (flags & SITE_WORKS) == 0, err) ||
+           pixl_wrap(err, err->code == PIXL_E_BUSY ? "another pixl works on %s" : "lock in %s", s->settings->state_dir);
+}
+
+static bool open_archive(struct site *s, int which, const char *url, struct pixl_error *err)
+{
+    return archive_open(url, s->settings->state_dir, &s->archives[which], err) ||
+           pixl_wrap(err, "%s archive", site_archive_name(which));
+}
+
+/* The same archive twice is one. */
+static bool open_archives(struct site *s, struct pixl_error *err)
+{
+    const struct settings *set = s->settings;
+    if (set->archive_url == NULL)
+        return pixl_fail(err, PIXL_E_INVALID, 0, "no archive is set: give --archive URL or PIXL_ARCHIVE_URL, "
+                         "for example directory:/path/to/dicom");
+    bool has_second = set->secondary_archive_url != NULL && set->secondary_archive_url[0] != '\0' &&
+                      strcmp(set->secondary_archive_url, set->archive_url) != 0;
+    return open_archive(s, 0, set->archive_url, err) && (!has_second || open_archive(s, 1, set->secondary_archive_url, err));
 }
 
 static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
@@ -89,17 +179,12 @@ static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
         pixl_wrap(err, "state directory %s", set->state_dir);
         goto out;
     }
-    if (flags & SITE_WORKS) {
-        const char *lock = fs_path(&a, set->state_dir, "lock");
-        if (lock == NULL) {
-            pixl_fail(err, PIXL_E_NOMEM, 0, "state lock");
-            goto out;
-        }
-        if (!take_lock(lock, &s->lock_fd, err)) {
-            pixl_wrap(err, err->code == PIXL_E_BUSY ? "another pixl works on %s" : "lock in %s", set->state_dir);
-            goto out;
-        }
-    }
+    if ((flags & (SITE_WORKS | SITE_SERVES)) && !open_lock(s, flags, &a, err))
+        goto out;
+    if ((flags & (SITE_WORKS | SITE_SERVES | SITE_ARCHIVE)) && !name_spool(s, &a, err))
+        goto out;
+    if (!name_owner(s, err))
+        goto out;
     if ((flags & SITE_SECRETS) && !secrets_open(set->secrets_url, set, &s->secrets, err))
         goto out;
     const char *file = strncmp(set->store_url, "sqlite:", 7) == 0 ? set->store_url + 7 : NULL;
@@ -117,15 +202,8 @@ static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
         pixl_wrap(err, "store %s", file != NULL ? file : "");
         goto out;
     }
-    if (flags & SITE_ARCHIVE) {
-        if (set->archive_url == NULL) {
-            pixl_fail(err, PIXL_E_INVALID, 0, "no archive is set: give --archive URL or PIXL_ARCHIVE_URL, "
-                      "for example directory:/path/to/dicom");
-            goto out;
-        }
-        if (!archive_open(set->archive_url, set->state_dir, &s->archive, err))
-            goto out;
-    }
+    if ((flags & SITE_ARCHIVE) && !open_archives(s, err))
+        goto out;
     ok = true;
 out:
     arena_done(&a);
@@ -139,9 +217,9 @@ bool site_open(const struct settings *settings, unsigned flags, struct site **ou
         return pixl_fail(err, PIXL_E_NOMEM, 0, "site");
     s->settings = settings;
     s->lock_fd = -1;
-    int rc = pthread_mutex_init(&s->lock, NULL) | pthread_mutex_init(&s->marker_lock, NULL);
+    int rc = pthread_mutex_init(&s->lock, NULL);
     assert(rc == 0);
-    if (!metrics_new(&s->metrics, err) || !name_owner(s, err) || !open_parts(s, flags, err)) {
+    if (!metrics_new(&s->metrics, err) || !open_parts(s, flags, err)) {
         site_close(s);
         return false;
     }
@@ -157,6 +235,7 @@ static void free_project(struct site_project *p)
     deid_policy_free(p->policy);
     project_free(p->project);
     breaker_done(&p->breaker);
+    (void)pthread_mutex_destroy(&p->lock);
     free(p);
 }
 
@@ -170,13 +249,13 @@ void site_close(struct site *s)
         s->projects = next;
     }
     metrics_free(s->metrics);
-    archive_close(s->archive);
+    for (size_t i = 0; i < ARRAY_LEN(s->archives); i++)
+        archive_close(s->archives[i]);
     store_close(s->store);
     secrets_close(s->secrets);
     secret_done(&s->key);
     if (s->lock_fd >= 0)
         (void)close(s->lock_fd);
-    (void)pthread_mutex_destroy(&s->marker_lock);
     (void)pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -311,13 +390,19 @@ static bool name_keys(struct site *s, const struct secret *salt, char out[64], s
     return true;
 }
 
-static bool open_uploads(struct site *s, struct site_project *p, struct pixl_error *err)
+static bool check_marker_locked(struct site_project *p, struct pixl_error *err)
+{
+    p->key_checked = p->key_checked || upload_check_key(p->images, str_of(p->check), err);
+    return p->key_checked;
+}
+
+static bool open_uploads_locked(struct site *s, struct site_project *p, struct pixl_error *err)
 {
     if (p->images != NULL)
         return true;
     struct upload *images = NULL, *tables = NULL;
     const struct upload_options o = { .secrets = s->secrets, .writer = s->store_id, .settings = s->settings };
-    if (!name_store(s, err) || !upload_open(p->project, false, &o, &images, err) || !upload_open(p->project, true, &o, &tables, err)) {
+    if (!upload_open(p->project, false, &o, &images, err) || !upload_open(p->project, true, &o, &tables, err)) {
         upload_close(images);
         upload_close(tables);
         return pixl_wrap(err, "destination of project %.*s", STR_ARG(p->project->slug));
@@ -325,7 +410,7 @@ static bool open_uploads(struct site *s, struct site_project *p, struct pixl_err
     p->images = images;
     p->tables = tables;
     /* A destination that is not there now is asked again before the first delivery; one with another key's marker is refused at once. */
-    if (site_destination_ready(s, p, err))
+    if (check_marker_locked(p, err))
         return true;
     if (study_outcome_of(err->code) != STUDY_OUT_UNAVAILABLE) {
         upload_close(PIXL_STEAL(&p->images));
@@ -336,12 +421,25 @@ static bool open_uploads(struct site *s, struct site_project *p, struct pixl_err
     return true;
 }
 
+static bool open_uploads(struct site *s, struct site_project *p, struct pixl_error *err)
+{
+    pthread_mutex_lock(&s->lock);
+    bool ok = name_store(s, err);
+    pthread_mutex_unlock(&s->lock);
+    if (!ok)
+        return pixl_wrap(err, "destination of project %.*s", STR_ARG(p->project->slug));
+    pthread_mutex_lock(&p->lock);
+    ok = open_uploads_locked(s, p, err);
+    pthread_mutex_unlock(&p->lock);
+    return ok;
+}
+
 bool site_destination_ready(struct site *s, struct site_project *p, struct pixl_error *err)
 {
-    pthread_mutex_lock(&s->marker_lock);
-    bool ok = atomic_load(&p->key_checked) || upload_check_key(p->images, str_of(p->check), err);
-    atomic_store(&p->key_checked, ok);
-    pthread_mutex_unlock(&s->marker_lock);
+    (void)s;
+    pthread_mutex_lock(&p->lock);
+    bool ok = check_marker_locked(p, err);
+    pthread_mutex_unlock(&p->lock);
     return ok;
 }
 
@@ -351,6 +449,8 @@ static bool load_project(struct site *s, struct str slug, struct site_project **
     if (p == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "project");
     breaker_init(&p->breaker);
+    int rc = pthread_mutex_init(&p->lock, NULL);
+    assert(rc == 0);
     secret_auto salt = { 0 };
     if (!project_load(s->settings->project_configs_dir, slug, &p->project, err) ||
         !deid_policy_new(p->project, &p->policy, err) ||
@@ -378,9 +478,8 @@ bool site_project(struct site *s, struct str slug, bool with_uploads, struct sit
             s->projects = p;
         }
     }
-    if (ok && with_uploads)
-        ok = open_uploads(s, p, err);
     pthread_mutex_unlock(&s->lock);
+    ok = ok && (!with_uploads || open_uploads(s, p, err));
     if (ok)
         *out = p;
     return ok;

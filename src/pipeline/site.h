@@ -22,6 +22,7 @@
 
 enum site_flags {
     SITE_WORKS   = 1u << 0,      /* takes the lock on the state directory; BUSY when another process has it */
+    SITE_SERVES  = 1u << 6,      /* takes it as well, to share it with other services; BUSY when a run has it */
     SITE_ARCHIVE = 1u << 1,      /* opens the archive, which must be set */
     SITE_SECRETS = 1u << 2,      /* opens the secrets */
     SITE_STORE   = 1u << 3,      /* opens the store (made when it is not there, unless SITE_LOOKS) */
@@ -29,15 +30,17 @@ enum site_flags {
     SITE_STORE_IF_THERE = 1u << 5,   /* opens the store when there is one */
 };
 
-/* One project, ready for work.  Immutable but for the breaker. */
+/* One project, ready for work.  Immutable but for the breaker, and what its lock guards. */
 struct site_project {
     struct site_project *next;
     struct project *project;
     struct deid_policy *policy;
     struct pseudonyms *pseudonyms;
-    struct upload *images, *tables;
+    struct upload *images, *tables;      /* opened at their first use, with the lock held */
     struct breaker breaker;      /* of the images' destination */
-    atomic_bool key_checked;     /* the destination's marker was compared with our keys */
+    atomic_int deliveries;       /* under way */
+    pthread_mutex_t lock;        /* held while a destination is opened and its marker looked at, which may take its time */
+    bool key_checked;            /* the marker was compared with our keys */
     char check[64];              /* tells this key, salt and local salt from others */
 };
 
@@ -49,10 +52,17 @@ PIXL_DEFINE_CLEANUP(site, site_close)
 
 const struct settings *site_settings(const struct site *s);
 struct store *site_store(struct site *s);            /* NULL when not opened; the same below */
-struct archive *site_archive(struct site *s);
+struct archive *site_archive(struct site *s, int which);     /* 0: the primary one; 1: the secondary one, NULL when there is none */
+const char *site_archive_name(int which);            /* "primary", "secondary": of its bucket, in what is told */
 struct secrets *site_secrets(struct site *s);
 struct metrics *site_metrics(struct site *s);        /* never NULL */
 const char *site_owner(const struct site *s);        /* names this process in claims */
+const char *site_owners_here(const struct site *s);  /* how the owners of all processes on this state directory begin */
+const char *site_spool(const struct site *s);        /* names the spool of this state directory: as long as that is there */
+/* Was no other process at work on this state directory when this one took the lock, and is none yet? */
+bool site_is_alone(const struct site *s);
+/* A service that was alone until now: others may come.  Fails: BUSY when a run came first. */
+PIXL_MUST_CHECK bool site_let_others_in(struct site *s, struct pixl_error *err);
 bool site_has_lock(const struct site *s);            /* false: the state directory was taken away under us */
 bool site_made_key(const struct site *s);            /* a new hashing key was made: tell the user to back it up */
 

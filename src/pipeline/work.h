@@ -1,6 +1,8 @@
 /* work.h - works off what is due: claims rows, runs attempts on threads, makes the moves, until all is done or it is told to stop.
  *
- *   worker thread:  deliver what lies in the spool  >  take a token, retrieve the next study  >  wait
+ *   a lane for each archive:   look for the next row, take a token, claim  >  retrieve, de-identify into the spool
+ *   a lane for deliveries:     look for the next zip of a destination that takes one, claim  >  deliver
+ * The lanes do not wait for each other, but for the spool's quota.
  * A row whose claim ended in a crash before is a suspect: it is worked alone, in a child process, and only a crash there
  * makes it `failed: crashed`.
  * Owns: its threads.  Never: acknowledges or moves a row because of an unexpected error other than back to where it was.
@@ -21,11 +23,16 @@ struct work_progress {
     int64_t elapsed_us;
     int in_hand;
     double rate_per_s;                   /* of the token bucket; < 0: unlimited */
-    char trouble[256];                   /* open breakers, for people; "" when all is well */
+    char trouble[256];                   /* the first thing that stands in the way, for people; "" when all is well */
+    int troubles;                        /* how many do */
 };
 
+enum work_does { WORK_RETRIEVES = 1u << 0, WORK_DELIVERS = 1u << 1 };
+
 struct work_options {
-    int workers;                         /* >= 1 */
+    unsigned does;                       /* enum work_does; 0: both */
+    bool stays;                          /* a service: it is never done, has no end of patience, works beside others, and when told to stop
+                                            gives back after PIXL_STOP_S what it could not finish */
     int64_t patience_us;                 /* give up when breakers kept everything from moving for so long */
     const struct str *without_projects;  /* rows of these are left alone */
     size_t n_without;

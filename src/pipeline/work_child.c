@@ -37,7 +37,7 @@ static bool start(const char *program, const struct store_image *image, pid_t *p
 }
 
 /* Waits for the child; kills it when told to give up.  *killed: it was us. */
-static int wait_for(pid_t pid, const atomic_bool *cancel, bool *killed)
+static int wait_for(pid_t pid, const struct extract *x, bool *killed)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     *killed = false;
@@ -51,14 +51,14 @@ static int wait_for(pid_t pid, const atomic_bool *cancel, bool *killed)
                 (void)close(fd);
             return got == pid ? status : -1;
         }
-        if (!*killed && atomic_load(cancel)) {
+        if (!*killed && extract_must_end(x)) {
             *killed = true;
             (void)kill(pid, SIGKILL);
         }
     }
 }
 
-bool work_in_child(const char *program, const struct store_image *image, const atomic_bool *cancel, struct extract_result *r,
+bool work_in_child(const char *program, const struct store_image *image, const struct extract *x, struct extract_result *r,
                    struct pixl_error *err)
 {
     pid_t pid;
@@ -66,7 +66,7 @@ bool work_in_child(const char *program, const struct store_image *image, const a
     *r = (struct extract_result){ .outcome = STUDY_OUT_RETRY, .stage = EXTRACT_DEIDENTIFY, .reason = STUDY_WHY_DEIDENTIFY_ERROR };
     if (!start(program, image, &pid, err))
         return false;
-    int status = wait_for(pid, cancel, &killed);
+    int status = wait_for(pid, x, &killed);
     if (killed) {
         r->outcome = STUDY_OUT_CANCELLED;
         r->reason = STUDY_WHY_STOPPED;

@@ -215,12 +215,12 @@ bool store_renew_claims(struct store *s, const char *owner, int64_t lease_until_
     return leave(s, x, x->ops->renew_claims(x, owner, lease_until_us, err), err);
 }
 
-bool store_recover_claims(struct store *s, const char *owner, bool all_others, int64_t now_us, int64_t *n,
+bool store_recover_claims(struct store *s, const char *owner, const char *dead, int64_t now_us, int64_t *n,
                           struct pixl_error *err)
 {
     assert(is_owner(owner));
     struct store_session *x = enter(s, err);
-    return leave(s, x, x->ops->recover_claims(x, owner, all_others, now_us, n, err), err);
+    return leave(s, x, x->ops->recover_claims(x, owner, dead, now_us, n, err), err);
 }
 
 bool store_next_due(struct store *s, const struct store_claim *c, int64_t *due_us, struct pixl_error *err)

@@ -114,10 +114,10 @@ PIXL_MUST_CHECK bool store_claim_image(struct store *s, const struct store_claim
                                        bool *got, struct store_image *out, struct pixl_error *err);
 /* Prolongs every claim of this owner. */
 PIXL_MUST_CHECK bool store_renew_claims(struct store *s, const char *owner, int64_t lease_until_us, struct pixl_error *err);
-/* Gives back the claims of others: all of them when all_others (the caller holds the lock that says it is alone), else those whose
- * lease ended before now.  retrieving -> queued with crashes + 1, delivering -> deidentified; reason lease-lost.  *n: how many.
- * With all_others, rows that an outage held back (reason unavailable) are due at once: who begins to work looks anew. */
-PIXL_MUST_CHECK bool store_recover_claims(struct store *s, const char *owner, bool all_others, int64_t now_us, int64_t *n,
+/* Gives back the claims of others: those whose lease ended before now and, unless it is NULL, those of owners whose name begins with
+ * `dead` ("": all; the caller holds the lock that says so).  retrieving -> queued with crashes + 1, delivering -> deidentified; reason lease-lost.  *n: how many.
+ * With `dead`, rows that an outage held back (reason unavailable) are due at once: who begins to work looks anew. */
+PIXL_MUST_CHECK bool store_recover_claims(struct store *s, const char *owner, const char *dead, int64_t now_us, int64_t *n,
                                           struct pixl_error *err);
 /* Earliest not_before of rows that wait for this work and that c allows, suspects or not (of c, owner and times are not
  * asked); 0: one is due; INT64_MAX: none waits. */

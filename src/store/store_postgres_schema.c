@@ -237,6 +237,7 @@ static const char *const version_2[] = {
     "CREATE INDEX image_deidentified ON image"
     " (extract_id, spool, (crashes > 0), priority DESC, study_date NULLS FIRST, image_id)"
     " WHERE state = 'deidentified' AND not_before_us = 0",
+    "UPDATE bucket SET name = 'primary' WHERE name = 'directory'",
     NULL
 };
 

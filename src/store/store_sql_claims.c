@@ -383,10 +383,11 @@ bool store_sql_renew_claims(struct store_session *store, const char *owner, int6
 }
 
 #define NEXT_LOST(index) \
-    "SELECT image_id FROM image" index " WHERE owner <> '' AND owner <> ?1 AND lease_until_us < ?2 LIMIT 1"
+    "SELECT image_id FROM image" index " WHERE owner <> '' AND owner <> ?1" \
+    " AND (lease_until_us < ?2 OR substr(owner, 1, length(?3)) = ?3) LIMIT 1"
 
 /* A claim of another; *id 0: none.  Each one that was given back is no longer among them. */
-static bool next_lost(struct store_sql *s, const char *owner, int64_t ended_before_us, int64_t *id,
+static bool next_lost(struct store_sql *s, const char *owner, const char *dead, int64_t now_us, int64_t *id,
                       struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
@@ -394,20 +395,22 @@ static bool next_lost(struct store_sql *s, const char *owner, int64_t ended_befo
     if (!sql_prepare(s->db, SQL_EACH(NEXT_LOST(" INDEXED BY image_claimed"), NEXT_LOST("")), &q, err))
         return false;
     sql_bind_str(q, 1, str_of(owner));
-    sql_bind_i64(q, 2, ended_before_us);
+    sql_bind_i64(q, 2, now_us);
+    if (dead != NULL)
+        sql_bind_str(q, 3, str_of(dead));
     if (!sql_step(q, &got, err))
         return false;
     *id = got ? sql_col_i64(q, 0) : 0;
     return true;
 }
 
-static bool recover_in(struct store_sql *s, const char *owner, int64_t ended_before_us, int64_t now_us, int64_t *n,
+static bool recover_in(struct store_sql *s, const char *owner, const char *dead, int64_t now_us, int64_t *n,
                        struct pixl_error *err)
 {
     for (;;) {
         int64_t id;
         struct store_row r;
-        if (!next_lost(s, owner, ended_before_us, &id, err))
+        if (!next_lost(s, owner, dead, now_us, &id, err))
             return false;
         if (id == 0)
             return true;
@@ -446,21 +449,21 @@ static bool end_outages(struct store_sql *s, struct pixl_error *err)
     return true;
 }
 
-bool store_sql_recover_claims(struct store_session *store, const char *owner, bool all_others, int64_t now_us,
+bool store_sql_recover_claims(struct store_session *store, const char *owner, const char *dead, int64_t now_us,
                               int64_t *n, struct pixl_error *err)
 {
     struct store_sql *s = store_sql_of(store);
-    int64_t id, moved = 0, ended_before_us = all_others ? INT64_MAX : now_us;
-    if (all_others && !end_outages(s, err))
+    int64_t id, moved = 0;
+    if (dead != NULL && !end_outages(s, err))
         return false;
-    if (!next_lost(s, owner, ended_before_us, &id, err))
+    if (!next_lost(s, owner, dead, now_us, &id, err))
         return false;
     if (id == 0) { /* the usual case needs no write lock */
         *n = 0;
         return true;
     }
     bool ok = store_sql_begin(s, STORE_LOCK_STUDIES, err) &&
-              recover_in(s, owner, ended_before_us, now_us, &moved, err) && sql_commit(s->db, err);
+              recover_in(s, owner, dead, now_us, &moved, err) && sql_commit(s->db, err);
     if (!ok)
         store_sql_rollback(s);
     else

@@ -173,6 +173,7 @@ static const char *const version_4[] = {
     " WHERE state = 'queued' AND not_before_us = 0",
     "CREATE INDEX image_deidentified ON image (extract_id, spool, (crashes > 0), priority DESC, study_date)"
     " WHERE state = 'deidentified' AND not_before_us = 0",
+    "UPDATE bucket SET name = 'primary' WHERE name = 'directory'",
     NULL
 };
 

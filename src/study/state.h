@@ -65,6 +65,7 @@ enum study_outcome study_outcome_of(enum pixl_code code);
 #define STUDY_REASONS(X)                                                                                            \
     X(NONE, "", "", F)                                                                                              \
     X(NOT_IN_ARCHIVE, "not-in-archive", "no archive has this study", F)                                             \
+    X(NOT_IN_PRIMARY,       "not-in-primary",       "the primary archive does not have it; the secondary one is asked", F) \
     X(IDENTITY_MISMATCH, "identity-mismatch", "an instance names another patient or study than was asked for", F)   \
     X(UNREADABLE_INSTANCE, "unreadable-instance", "an instance cannot be read as DICOM", F)                         \
     X(UNSUPPORTED_SYNTAX, "unsupported-syntax", "an instance has a transfer syntax that pixl does not read", F)     \

@@ -125,7 +125,7 @@ static inline void rig_open(struct site_rig *r, const char *more)
     log_setup(LOG_OFF, STDERR_FILENO);
     REQUIRE_OK(settings_load(env, NULL, NULL, &r->settings, &err), err);
     REQUIRE_OK(site_open(&r->settings, SITE_WORKS | SITE_ARCHIVE | SITE_SECRETS | SITE_STORE, &r->site, &err), err);
-    REQUIRE_OK(archive_refresh(site_archive(r->site), NULL, NULL, &err), err);
+    REQUIRE_OK(archive_refresh(site_archive(r->site, 0), NULL, NULL, &err), err);
     extract_init(&r->x, r->site, &r->cancel);
     arena_init(&r->arena, 1 << 24);
 }
@@ -169,7 +169,8 @@ static inline bool rig_claim(struct site_rig *r, enum store_work work, struct st
 {
     struct pixl_error err = { 0 };
     bool got = false;
-    const struct store_claim c = { .work = work, .owner = site_owner(r->site), .now_us = INT64_MAX / 2, .lease_us = 1000000 };
+    const struct store_claim c = { .work = work, .owner = site_owner(r->site), .now_us = INT64_MAX / 2, .lease_us = 1000000,
+                                   .spool = str_of(site_spool(r->site)) };
     REQUIRE_OK(store_claim_next(site_store(r->site), &c, &r->arena, &got, image, &err), err);
     return got;
 }

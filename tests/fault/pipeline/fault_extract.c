@@ -85,7 +85,7 @@ static bool open_and_populate(const struct settings *settings, const char *csv, 
         CHECK(s == NULL);
         return false;
     }
-    bool ok = archive_refresh(site_archive(s), NULL, NULL, e) && populate_cohort(s, &o, &n, e);
+    bool ok = archive_refresh(site_archive(s, 0), NULL, NULL, e) && populate_cohort(s, &o, &n, e);
     CHECK(ok ? n.rows == 2 && n.refused == 0 : n.rows == -1);
     return ok;
 }
@@ -138,7 +138,8 @@ static bool attempt_with_fault(struct site_rig *r, const struct step *step, long
     struct extract_result result = { 0 };
     struct settled s = { 0 };
     bool got = false;
-    const struct store_claim c = { .work = step->work, .owner = site_owner(r->site), .now_us = INT64_MAX / 2, .lease_us = 1000000 };
+    const struct store_claim c = { .work = step->work, .owner = site_owner(r->site), .now_us = INT64_MAX / 2, .lease_us = 1000000,
+                                   .spool = str_of(site_spool(r->site)) };
     fault_alloc_after(n);
     bool claimed = store_claim_next(site_store(r->site), &c, &r->arena, &got, &image, &err);
     bool settled = false;
@@ -152,7 +153,7 @@ static bool attempt_with_fault(struct site_rig *r, const struct step *step, long
         CHECK(reached);
         CHECK_INT(err.code, PIXL_E_NOMEM);
         pixl_error_clear(&err);
-        REQUIRE_OK(store_recover_claims(site_store(r->site), "next", true, 1000, &recovered, &err), err);
+        REQUIRE_OK(store_recover_claims(site_store(r->site), "next", "", 1000, &recovered, &err), err);
         return reached;
     }
     REQUIRE(got);
@@ -173,7 +174,8 @@ static void work_off_suspects(struct site_rig *r)
                                        .owner = site_owner(r->site),
                                        .now_us = INT64_MAX / 2,
                                        .lease_us = 1000000,
-                                       .suspects = true };
+                                       .suspects = true,
+                                       .spool = str_of(site_spool(r->site)) };
         struct store_image image;
         struct extract_result result;
         for (bool got = true; got;) {

@@ -29,7 +29,7 @@ static bool retrieve_one(struct store *s, struct pixl_error *err)
     bool got = false, widened;
     int64_t n = 0, mine;
     struct store_claim c = { .work = STORE_WORK_RETRIEVE, .owner = ME, .now_us = T0, .lease_us = LEASE };
-    if (!store_recover_claims(s, "nobody-else", true, T0, &n, err) || !store_claim_next(s, &c, &arena, &got, &m, err))
+    if (!store_recover_claims(s, "nobody-else", "", T0, &n, err) || !store_claim_next(s, &c, &arena, &got, &m, err))
         return false;
     if (!got) {
         c.suspects = true;

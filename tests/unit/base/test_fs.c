@@ -290,6 +290,25 @@ static void test_fs__a_lock_keeps_others_out_and_says_who_has_it(void)
     CHECK(!fs_lock(test_path("link"), &other, &err));
 }
 
+static void test_fs__a_shared_lock_is_held_by_many_but_not_beside_an_exclusive_one(void)
+{
+    struct pixl_error err = { 0 };
+    int alone = -1, one = -1, two = -1;
+    REQUIRE_OK(fs_lock(test_path("lock"), &alone, &err), err);
+    CHECK_FAILS(fs_lock_shared(test_path("lock"), &one, &err), err, PIXL_E_BUSY);
+    REQUIRE_OK(fs_lock_to_shared(alone, &err), err);
+    REQUIRE_OK(fs_lock_shared(test_path("lock"), &one, &err), err);
+    CHECK(fcntl(one, F_GETFD) & FD_CLOEXEC);
+    CHECK(!fs_lock(test_path("lock"), &two, &err));
+    CHECK_STR(str_of(err.msg), "held by another process");
+    pixl_error_clear(&err);
+    (void)close(alone);
+    CHECK_FAILS(fs_lock(test_path("lock"), &two, &err), err, PIXL_E_BUSY);
+    (void)close(one);
+    CHECK_OK(fs_lock(test_path("lock"), &two, &err), err);
+    (void)close(two);
+}
+
 static void test_fs__a_local_folder_is_not_a_network(void)
 {
     CHECK(!fs_is_network(test_dir()));
@@ -325,6 +344,7 @@ int main(int argc, char **argv)
         TEST(test_fs__remove_tree_takes_all_but_what_links_lead_to),
         TEST(test_fs__replace_link_is_atomic_and_spares_what_is_no_link),
         TEST(test_fs__a_lock_keeps_others_out_and_says_who_has_it),
+        TEST(test_fs__a_shared_lock_is_held_by_many_but_not_beside_an_exclusive_one),
         TEST(test_fs__a_local_folder_is_not_a_network),
         TEST(test_fs__paths_are_joined_and_out_of_memory_is_null),
     };

@@ -203,7 +203,7 @@ static void test_settle__a_stale_claim_changes_nothing(void)
     for (size_t i = 0; i < ARRAY_LEN(at); i++) {
         const struct store_image mine = claimed(&r, at[i], 0);
         int64_t n;
-        REQUIRE_OK(store_recover_claims(site_store(r.site), "another", true, NOW, &n, &err), err);
+        REQUIRE_OK(store_recover_claims(site_store(r.site), "another", "", NOW, &n, &err), err);
         CHECK_INT(n, 1);
         const struct store_image before = rig_image(&r, mine.id);
         for (enum study_outcome o = 0; o <= STUDY_OUT_CANCELLED; o++) {
@@ -227,7 +227,8 @@ static void test_settle__a_stale_claim_changes_nothing(void)
         /* The row's true owner goes on. */
         struct store_image theirs;
         const struct store_claim c = { .work = at[i] == STUDY_RETRIEVING ? STORE_WORK_RETRIEVE : STORE_WORK_DELIVER, .owner = "another",
-                                       .now_us = INT64_MAX / 2, .lease_us = S, .suspects = at[i] == STUDY_RETRIEVING };
+                                       .now_us = INT64_MAX / 2, .lease_us = S, .suspects = at[i] == STUDY_RETRIEVING,
+                                       .spool = str_of(site_spool(r.site)) };
         bool got;
         REQUIRE_OK(store_claim_next(site_store(r.site), &c, &r.arena, &got, &theirs, &err), err);
         REQUIRE(got && theirs.id == mine.id);
@@ -303,6 +304,105 @@ static void test_settle__a_long_detail_is_no_reason_to_stop(void)
     rig_close(&r);
 }
 
+/* --- two archives, and the spool ------------------------------------------------------------------------------------- */
+
+static void test_settle__what_the_primary_archive_lacks_the_secondary_is_asked_for(void)
+{
+    rig_folders("");
+    struct site_rig r;
+    struct store_image image;
+    char second[700];
+    REQUIRE_OK(fs_make_dirs(test_path("second"), 0700, &err), err);
+    (void)snprintf(second, sizeof second, "PIXL_SECONDARY_ARCHIVE_URL=directory:%s/second", test_dir());
+    rig_open(&r, second);
+    REQUIRE(site_archive(r.site, 1) != NULL);
+    rig_populate(&r, ROW(1));
+    const struct extract_result missing = { .outcome = STUDY_OUT_MISSING, .reason = STUDY_WHY_NOT_IN_ARCHIVE };
+    REQUIRE(rig_claim(&r, STORE_WORK_RETRIEVE, &image));
+    CHECK_INT(rig_settle(&r, &image, &missing).state, STUDY_QUEUED);
+    const struct store_image between = rig_image(&r, image.id);
+    CHECK_INT(between.archive, 1);
+    CHECK_INT(between.reason, STUDY_WHY_NOT_IN_PRIMARY);
+    CHECK_INT(between.attempts + between.not_before_us, 0);
+    REQUIRE(rig_claim(&r, STORE_WORK_RETRIEVE, &image));
+    CHECK_INT(image.archive, 1);
+    CHECK_INT(rig_settle(&r, &image, &missing).state, STUDY_MISSING);
+    CHECK_INT(rig_image(&r, image.id).reason, STUDY_WHY_NOT_IN_ARCHIVE);
+    rig_close(&r);
+}
+
+static void test_settle__the_same_archive_twice_is_one(void)
+{
+    rig_folders("");
+    struct site_rig r;
+    struct store_image image;
+    char second[700];
+    (void)snprintf(second, sizeof second, "PIXL_SECONDARY_ARCHIVE_URL=directory:%s/archive", test_dir());
+    rig_open(&r, second);
+    CHECK(site_archive(r.site, 1) == NULL);
+    rig_populate(&r, ROW(1));
+    const struct extract_result missing = { .outcome = STUDY_OUT_MISSING, .reason = STUDY_WHY_NOT_IN_ARCHIVE };
+    REQUIRE(rig_claim(&r, STORE_WORK_RETRIEVE, &image));
+    CHECK_INT(rig_settle(&r, &image, &missing).state, STUDY_MISSING);
+    rig_close(&r);
+}
+
+static void test_settle__a_zip_is_named_by_its_spool(void)
+{
+    rig_folders("");
+    struct site_rig r;
+    struct store_image image;
+    rig_open(&r, NULL);
+    rig_populate(&r, ROW(1));
+    char spool[17];
+    (void)snprintf(spool, sizeof spool, "%s", site_spool(r.site));
+    const struct extract_result done = deidentified(UID);
+    put_zip(&r, UID);
+    REQUIRE(rig_claim(&r, STORE_WORK_RETRIEVE, &image));
+    CHECK_INT(rig_settle(&r, &image, &done).state, STUDY_DEIDENTIFIED);
+    CHECK_STR(rig_image(&r, image.id).spool, spool);
+    int64_t bytes = -1;
+    REQUIRE_OK(spool_sweep(r.site, &bytes, &err), err);
+    CHECK_INT(bytes, 3);
+    CHECK(fs_exists(spooled(&r, UID)));
+    /* Another state directory on the same store has no business with it, and what it has under that name is of no use. */
+    rig_close_site(&r);
+    rig_write("state/spool-id", "0123456789abcdef");
+    REQUIRE_OK(site_open(&r.settings, SITE_WORKS | SITE_ARCHIVE | SITE_SECRETS | SITE_STORE, &r.site, &err), err);
+    extract_init(&r.x, r.site, &r.cancel);
+    arena_init(&r.arena, 1 << 24);
+    CHECK_STR(str_of(site_spool(r.site)), "0123456789abcdef");
+    CHECK(!rig_claim(&r, STORE_WORK_DELIVER, &image));
+    REQUIRE_OK(spool_sweep(r.site, &bytes, &err), err);
+    CHECK_INT(bytes, 0);
+    CHECK(!fs_exists(spooled(&r, UID)));
+    rig_close(&r);
+}
+
+static void test_settle__a_delivered_zip_can_stay_for_a_while(void)
+{
+    rig_folders("");
+    struct site_rig r;
+    rig_open(&r, "PIXL_SPOOL_KEEP=60");
+    rig_populate(&r, ROW(1));
+    const struct store_image image = claimed(&r, STUDY_DELIVERING, 0);
+    struct extract_result gone = { .outcome = STUDY_OUT_EXPORTED };
+    (void)snprintf(gone.pseudo_study_uid, sizeof gone.pseudo_study_uid, "%s", UID);
+    put_zip(&r, UID);
+    CHECK_INT(rig_settle(&r, &image, &gone).state, STUDY_EXPORTED);
+    const char *kept = spooled(&r, UID ".delivered");
+    CHECK(!fs_exists(spooled(&r, UID)) && fs_exists(kept));
+    int64_t bytes = -1, now = clock_wall_us();
+    REQUIRE_OK(spool_sweep(r.site, &bytes, &err), err);
+    REQUIRE_OK(spool_expire(r.site, now + 50 * S, &err), err);
+    CHECK_INT(bytes, 0);
+    CHECK(fs_exists(kept));
+    put_zip(&r, "2.25.78");                      /* what waits is not touched by time */
+    REQUIRE_OK(spool_expire(r.site, now + 62 * S, &err), err);
+    CHECK(!fs_exists(kept) && fs_exists(spooled(&r, "2.25.78")));
+    rig_close(&r);
+}
+
 static void test_settle__pauses_grow_and_are_jittered(void)
 {
     static const struct { int attempts; int64_t max_us; } rows[] = {
@@ -326,6 +426,10 @@ int main(int argc, char **argv)
         TEST(test_settle__series_added_meanwhile_send_it_back),
         TEST(test_settle__a_shared_pseudonym_fails_one_study_only),
         TEST(test_settle__a_long_detail_is_no_reason_to_stop),
+        TEST(test_settle__what_the_primary_archive_lacks_the_secondary_is_asked_for),
+        TEST(test_settle__the_same_archive_twice_is_one),
+        TEST(test_settle__a_zip_is_named_by_its_spool),
+        TEST(test_settle__a_delivered_zip_can_stay_for_a_while),
         TEST(test_settle__pauses_grow_and_are_jittered),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));

@@ -255,18 +255,21 @@ static void test_claim__can_name_its_row(void)
 static void test_recover__gives_back_what_others_lost(void)
 {
     static const struct {
-        const char *name, *owner;
-        bool all;
+        const char *name, *owner, *dead;
         int64_t after;
         enum study_state state;
         bool given_back;
     } rows[] = {
-        { "lease ended", "other", false, LEASE + 1, STUDY_RETRIEVING, true },
-        { "lease runs", "other", false, LEASE, STUDY_RETRIEVING, false },
-        { "lease runs, but we are alone", "other", true, 1, STUDY_RETRIEVING, true },
-        { "own claim, lease ended", ME, false, LEASE + 1, STUDY_RETRIEVING, false },
-        { "own claim, alone", ME, true, 1, STUDY_RETRIEVING, false },
-        { "delivery", "other", true, 1, STUDY_DELIVERING, true },
+        { "lease ended", "other", NULL, LEASE + 1, STUDY_RETRIEVING, true },
+        { "lease runs", "other", NULL, LEASE, STUDY_RETRIEVING, false },
+        { "lease runs, but we are alone", "other", "", 1, STUDY_RETRIEVING, true },
+        { "lease runs, but its machine's processes are dead", "here-17", "here-", 1, STUDY_RETRIEVING, true },
+        { "lease runs on another machine", "other", "here-", 1, STUDY_RETRIEVING, false },
+        { "lease ended on another machine", "other", "here-", LEASE + 1, STUDY_RETRIEVING, true },
+        { "a name is no pattern", "here-17", "%", 1, STUDY_RETRIEVING, false },
+        { "own claim, lease ended", ME, NULL, LEASE + 1, STUDY_RETRIEVING, false },
+        { "own claim, alone", ME, "", 1, STUDY_RETRIEVING, false },
+        { "delivery", "other", "", 1, STUDY_DELIVERING, true },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s", rows[i].name);
@@ -279,7 +282,7 @@ static void test_recover__gives_back_what_others_lost(void)
         struct store_image m =
             claim_as(s, rows[i].owner, delivering ? STORE_WORK_DELIVER : STORE_WORK_RETRIEVE, 0, false);
         int64_t n = -1;
-        CHECK_OK(store_recover_claims(s, ME, rows[i].all, T0 + rows[i].after, &n, &err), err);
+        CHECK_OK(store_recover_claims(s, ME, rows[i].dead, T0 + rows[i].after, &n, &err), err);
         CHECK_INT(n, rows[i].given_back);
         struct store_image after = image_of(s, 1);
         if (!rows[i].given_back) {
@@ -311,10 +314,10 @@ static void test_recover__ends_the_waiting_for_an_outage(void)
         back.reason = why[i];
         CHECK_OK(store_move(s, &back, NULL, &err), err);
     }
-    CHECK_OK(store_recover_claims(s, ME, false, T0 + 10, &n, &err), err);
+    CHECK_OK(store_recover_claims(s, ME, NULL, T0 + 10, &n, &err), err);
     CHECK_OK(store_next_due(s, &(struct store_claim){ .work = STORE_WORK_RETRIEVE }, &due, &err), err);
     CHECK_INT(due, T0 + 1000000);
-    CHECK_OK(store_recover_claims(s, ME, true, T0 + 10, &n, &err), err);
+    CHECK_OK(store_recover_claims(s, ME, "", T0 + 10, &n, &err), err);
     CHECK_INT(claim_as(s, ME, STORE_WORK_RETRIEVE, 20, false).id, 1);
     CHECK_INT(claim_as(s, ME, STORE_WORK_RETRIEVE, 20, false).id, 0);
     store_close(s);

@@ -258,7 +258,7 @@ static void test_move__of_a_lost_claim_is_stale_and_changes_nothing(void)
     add(s, (struct ask){ .mrn = "1", .accession = "A" });
     struct store_image lost = claim(s);
     int64_t n = 0;
-    CHECK_OK(store_recover_claims(s, "other", true, T0, &n, &err), err);
+    CHECK_OK(store_recover_claims(s, "other", "", T0, &n, &err), err);
     struct store_image now = claim_as(s, "other", STORE_WORK_RETRIEVE, 0, true);
     CHECK_INT(now.id, 1);
     CHECK(now.fence > lost.fence);

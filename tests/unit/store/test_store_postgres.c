@@ -535,7 +535,7 @@ static void *recover(void *arg)
         struct pixl_error err = { 0 };
         int64_t n;
         note(all, store_renew_claims(all->s, "w0", T0 + 2 * LEASE, &err), &err);
-        note(all, store_recover_claims(all->s, "w0", false, T0 + LEASE + 1, &n, &err), &err);
+        note(all, store_recover_claims(all->s, "w0", NULL, T0 + LEASE + 1, &n, &err), &err);
         (void)usleep(5000);
     }
     return NULL;

@@ -321,7 +321,7 @@ static void live(int round)
     if (!store_open(store_url(true), &s, &err))
         _exit(1);
     int64_t n = 0;
-    if (!store_recover_claims(s, owner, true, T0, &n, &err))
+    if (!store_recover_claims(s, owner, "", T0, &n, &err))
         _exit(2);
     for (int turn = 0;; turn++) {
         struct store_populate *p = NULL;
