@@ -35,6 +35,19 @@ const struct settings_option settings_options[] = {
     TEXT("PIXL_STORE_URL", store_url, "sqlite:$PIXL_STATE_DIR/pixl.db", 0,
          "Where the state of every study is kept: sqlite:/path/to/file, or"
          " postgresql://user:password@host:5432/database?sslmode=verify-full."),
+    TEXT("PIXL_QUEUE_URL", queue_url, "none:", 0,
+         "Broker of the hints that workers follow: none: (they look into the store), "
+         "amqp://user:password@host:5672/vhost or"
+         " amqps://..., which need a PostgreSQL store."),
+    TEXT("PIXL_QUEUE_NAME", queue_name, "imaging", 0, "Queue of the studies that are due."),
+    TEXT("PIXL_QUEUE_NAME_SECONDARY", queue_secondary, "imaging-secondary", 0,
+         "Queue of the studies that the secondary archive is asked for."),
+    INT("PIXL_QUEUE_PER_PRIORITY", queue_per_priority, "0", 0, 1, "",
+        "1: five queues NAME.p1 to NAME.p5 instead of one with priorities, as quorum queues have none."),
+    TEXT("PIXL_MESSAGE_FORMAT", message_format, "json", 0,
+         "Form of the messages that pixl writes: json, or jsonpickle for the Python system; both are read."),
+    INT("PIXL_SWEEP_S", sweep_s, "300", 1, 86400, "s",
+        "A study that is still due so long after its message, with the queue empty, gets another."),
     TEXT("PIXL_ARCHIVE_URL", archive_url, NULL, 0,
          "Where the identifiable studies come from: directory:/path/to/dicom."),
     TEXT("PIXL_SECONDARY_ARCHIVE_URL", secondary_archive_url, NULL, 0,
@@ -81,6 +94,20 @@ const struct settings_option settings_options[] = {
     INT("PIXL_STOP_S", stop_s, "25", 0, 3600, "s",
         "A service that is told to stop may finish what it has in hand for so long; then it gives it back."),
     INT("PIXL_MAX_STUDY_GIB", max_study_gib, "64", 1, 65536, "GiB", "A larger study fails as too large."),
+    TEXT("RABBITMQ_HOST", rabbit_host, NULL, 0,
+         "Older way to name the broker: stands for PIXL_QUEUE_URL where that is not set."),
+    INT("RABBITMQ_PORT", rabbit_port, "5672", 1, 65535, "", "Port of that server."),
+    TEXT("RABBITMQ_USERNAME", rabbit_user, "guest", 0, "User that pixl is there."),
+    TEXT("RABBITMQ_PASSWORD", rabbit_password, "guest", SETTINGS_SECRET, "Password of that user."),
+    TEXT("PIXL_DB_HOST", db_host, NULL, 0,
+         "Older way to name a PostgreSQL store: stands, with PIXL_DB_NAME, for PIXL_STORE_URL where that is not set."),
+    INT("PIXL_DB_PORT", db_port, "5432", 1, 65535, "", "Port of that server."),
+    TEXT("PIXL_DB_NAME", db_name, NULL, 0, "Database on that server."),
+    TEXT("PIXL_DB_USER", db_user, NULL, 0, "User that pixl is there."),
+    TEXT("PIXL_DB_PASSWORD", db_password, NULL, SETTINGS_SECRET, "Password of that user."),
+    TEXT("CLI_PIXL_DB_HOST", cli_db_host, NULL, 0,
+         "The host as seen from where commands run; goes before PIXL_DB_HOST."),
+    INT("CLI_PIXL_DB_PORT", cli_db_port, "5432", 1, 65535, "", "Port that goes with CLI_PIXL_DB_HOST."),
     { .name = "PIXL_RATE",
       .type = SETTINGS_DOUBLE,
       .offset = offsetof(struct settings, rate_per_s),
@@ -100,9 +127,8 @@ const size_t settings_options_count = ARRAY_LEN(settings_options);
 /* Names that an installation of the older system or another part of pixl sets in the same environment: no
  * business of this table, and no spelling mistake.  One that ends in '_' stands for all that begin with it. */
 static const char *const known_elsewhere[] = {
-    "PIXL_API_TOKEN", "PIXL_DB_", "PIXL_DICOM_TRANSFER_TIMEOUT", "PIXL_DUCKDB_LIB", "PIXL_EXPORT_API_",
-    "PIXL_IMAGING_API_", "PIXL_QUERY_TIMEOUT", "PIXL_QUEUE_URL", "PIXL_ROOT",
-    "PIXL_SECRET_",
+    "PIXL_API_TOKEN",    "PIXL_DICOM_TRANSFER_TIMEOUT", "PIXL_DUCKDB_LIB", "PIXL_EXPORT_API_",
+    "PIXL_IMAGING_API_", "PIXL_QUERY_TIMEOUT",          "PIXL_ROOT",       "PIXL_SECRET_",
 };
 
 static struct str name_of(const char *pair)
@@ -393,6 +419,95 @@ static bool take_all(struct settings *s, const struct env_sources *src, struct p
     return true;
 }
 
+/* ---- older variables, which stand for addresses ---- */
+
+static size_t option_named(const char *name)
+{
+    size_t i = 0;
+    while (strcmp(settings_options[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+/* Percent-encoded, but for what RFC 3986 (2.3) leaves unreserved. */
+static void add_encoded(struct buf *b, const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++)
+        if (isalnum(*p) || strchr("-._~", *p) != NULL)
+            (void)buf_add_char(b, (char)*p);
+        else
+            (void)buf_addf(b, "%%%02X", *p);
+}
+
+struct older {
+    const char *option, *host_option; /* what it stands for; whose source is told */
+    const char *scheme, *host, *user, *password, *path;
+    int64_t port;
+};
+
+/* An IPv6 address goes in brackets. */
+static bool take_older(struct settings *s, const struct older *o, struct pixl_error *err)
+{
+    size_t i = option_named(o->option);
+    const char *source = s->shown_[option_named(o->host_option)].source;
+    char place[ENV_PLACE_SIZE + 32];
+    buf_auto b;
+    buf_init(&b, 4 * TEXT_BYTES_MAX);
+    (void)buf_addf(&b, "%s://", o->scheme);
+    if (o->user != NULL)
+        add_encoded(&b, o->user);
+    if (o->password != NULL) {
+        (void)buf_add_char(&b, ':');
+        add_encoded(&b, o->password);
+    }
+    bool is_ipv6 = strchr(o->host, ':') != NULL && o->host[0] != '[';
+    (void)buf_addf(&b, "%s%s%s%s:%lld/", o->user != NULL ? "@" : "", is_ipv6 ? "[" : "", o->host, is_ipv6 ? "]" : "",
+                   (long long)o->port);
+    add_encoded(&b, o->path);
+    (void)snprintf(place, sizeof place, "%s, %s", o->host_option, source);
+    const char **field = (const char **)(void *)((char *)s + settings_options[i].offset);
+    *field = arena_cstr(&s->arena_, buf_cstr(&b));
+    bool ok = !b.failed && *field != NULL && make_shown(s, &settings_options[i], place, &s->shown_[i], err);
+    explicit_bzero(b.p, b.n);
+    return ok || err->code != PIXL_OK || fail_nomem(err);
+}
+
+static bool is_default(const struct settings *s, const char *option)
+{
+    return str_eq(str_of(s->shown_[option_named(option)].source), STR("default"));
+}
+
+static bool take_older_ones(struct settings *s, struct pixl_error *err)
+{
+    bool from_cli = s->cli_db_host != NULL;
+    const struct older broker = { "PIXL_QUEUE_URL", "RABBITMQ_HOST",    "amqp", s->rabbit_host,
+                                  s->rabbit_user,   s->rabbit_password, "/",    s->rabbit_port };
+    const struct older database = { .option = "PIXL_STORE_URL",
+                                    .host_option = from_cli ? "CLI_PIXL_DB_HOST" : "PIXL_DB_HOST",
+                                    .scheme = "postgresql",
+                                    .host = from_cli ? s->cli_db_host : s->db_host,
+                                    .user = s->db_user,
+                                    .password = s->db_password,
+                                    .path = s->db_name,
+                                    .port = from_cli ? s->cli_db_port : s->db_port };
+    if (broker.host != NULL && is_default(s, "PIXL_QUEUE_URL") && !take_older(s, &broker, err))
+        return false;
+    if (database.host == NULL || !is_default(s, "PIXL_STORE_URL"))
+        return true;
+    if (database.path == NULL)
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s needs PIXL_DB_NAME",
+                         s->shown_[option_named(database.host_option)].source, database.host_option);
+    return take_older(s, &database, err);
+}
+
+static bool check_format(const struct settings *s, struct pixl_error *err)
+{
+    struct str value = str_of(s->message_format);
+    return str_eq(value, STR("json")) || str_eq(value, STR("jsonpickle")) ||
+           pixl_fail(err, PIXL_E_INVALID, 0, "%s: PIXL_MESSAGE_FORMAT: '%s' is neither json nor jsonpickle",
+                     s->shown_[option_named("PIXL_MESSAGE_FORMAT")].source, problem_show(value).text);
+}
+
 bool settings_load(const char *const *env, const char *dotenv_path, const char *const *overrides, struct settings *out,
                    struct pixl_error *err)
 {
@@ -401,7 +516,8 @@ bool settings_load(const char *const *env, const char *dotenv_path, const char *
     struct arena scratch;           /* passwords of others may stand in .env: only what is ours outlives this call */
     arena_init(&scratch, SCRATCH_BYTES_MAX);
     arena_init(&s.arena_, ARENA_BYTES_MAX);
-    bool ok = env_read_dotenv(&scratch, dotenv_path, &src, err) && check_names(&src, err) && take_all(&s, &src, err);
+    bool ok = env_read_dotenv(&scratch, dotenv_path, &src, err) && check_names(&src, err) && take_all(&s, &src, err) &&
+              take_older_ones(&s, err) && check_format(&s, err);
     arena_done(&scratch);
     if (ok)
         *out = s;

@@ -16,7 +16,13 @@
 
 struct settings {
     const char *state_dir;            /* PIXL_STATE_DIR, ./.pixl; made with mode 0700 by whoever needs it */
-    const char *store_url;            /* PIXL_STORE_URL, sqlite:$PIXL_STATE_DIR/pixl.db */
+    const char *store_url;            /* PIXL_STORE_URL, sqlite:$PIXL_STATE_DIR/pixl.db; else made of PIXL_DB_* */
+    const char *queue_url;            /* PIXL_QUEUE_URL, "none:"; else made of RABBITMQ_* where RABBITMQ_HOST is set */
+    const char *queue_name,
+        *queue_secondary;             /* PIXL_QUEUE_NAME, imaging; PIXL_QUEUE_NAME_SECONDARY, imaging-secondary */
+    int64_t queue_per_priority;       /* PIXL_QUEUE_PER_PRIORITY, 0 or 1 */
+    const char *message_format;       /* PIXL_MESSAGE_FORMAT: json, jsonpickle */
+    int64_t sweep_s;                  /* PIXL_SWEEP_S, 300, 1..86400 */
     const char *archive_url;          /* PIXL_ARCHIVE_URL; NULL: none */
     const char *secrets_url;          /* PIXL_SECRETS_URL, file:$PIXL_STATE_DIR/secrets.env; azure: when AZURE_KEY_VAULT_NAME is set */
     int64_t secrets_cache_s;          /* PIXL_SECRETS_CACHE_S, 600, 0..86400: a vault's secret is asked for again after so long */
@@ -45,7 +51,10 @@ struct settings {
     int64_t max_study_gib;            /* PIXL_MAX_STUDY_GIB, 64: a larger study fails as too-large */
     double rate_per_s;                /* PIXL_RATE; negative: not set */
     enum log_level log_level;         /* LOG_LEVEL, info */
-    const struct settings_shown *shown_;      /* what settings_show() says, in the order of the table */
+    /* What older variables say; the URLs above are made of them. */
+    const char *rabbit_host, *rabbit_user, *rabbit_password, *db_host, *db_name, *db_user, *db_password, *cli_db_host;
+    int64_t rabbit_port, db_port, cli_db_port;
+    struct settings_shown *shown_; /* what settings_show() says, in the order of the table */
     struct arena arena_;
 };
 

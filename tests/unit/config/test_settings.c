@@ -126,13 +126,26 @@ static void test_settings__state_dir_is_put_in(void)
 
 static void test_settings__names_of_others_are_left_alone(void)
 {
-    const char *env[] = { "PIXL_DB_HOST=h", "PIXL_DB_PASSWORD=p", "PIXL_IMAGING_API_RATE=1",
+    const char *env[] = { "PIXL_DB_HOST=h",
+                          "PIXL_DB_NAME=n",
+                          "PIXL_DB_PASSWORD=p",
+                          "PIXL_IMAGING_API_RATE=1",
                           "PIXL_EXPORT_API_PORT=7006",
-                          "PIXL_QUERY_TIMEOUT=10", "PIXL_DICOM_TRANSFER_TIMEOUT=240", "PIXL_MAX_MESSAGES_IN_FLIGHT=50",
-                          "PIXL_ROOT=/", "PIXL_QUEUE_URL=none:", "PIXL_API_TOKEN=t", "PIXL_SECRET_HASH__KEY=k",
-                          "PIXL_DUCKDB_LIB=/l", "PIXL_SPOOL_KEEP=1", "CLI_PIXL_DB_HOST=h", "ORTHANC_RAW_URL=u",
+                          "PIXL_QUERY_TIMEOUT=10",
+                          "PIXL_DICOM_TRANSFER_TIMEOUT=240",
+                          "PIXL_MAX_MESSAGES_IN_FLIGHT=50",
+                          "PIXL_ROOT=/",
+                          "PIXL_QUEUE_URL=none:",
+                          "PIXL_API_TOKEN=t",
+                          "PIXL_SECRET_HASH__KEY=k",
+                          "PIXL_DUCKDB_LIB=/l",
+                          "PIXL_SPOOL_KEEP=1",
+                          "CLI_PIXL_DB_HOST=h",
+                          "ORTHANC_RAW_URL=u",
                           "PIXLATE=1",
-                          "NOVALUE", "=x", NULL };
+                          "NOVALUE",
+                          "=x",
+                          NULL };
     struct settings s = { 0 };
     struct pixl_error err = { 0 };
     CHECK_OK(settings_load(env, write_env("PIXL_DB_USER=u\nENV=test\nVNAQR_IP_ADDR=1.2.3.4\n"), NULL, &s, &err), err);
@@ -146,10 +159,15 @@ struct wrong_row {
 static const struct wrong_row wrong[] = {
     { "misspelled in the environment", "PIXL_STATEDIR=x", NULL, NULL,
       "environment: unknown setting PIXL_STATEDIR; did you mean PIXL_STATE_DIR?" },
-    { "far from all",  "PIXL_FROBNICATE_ALL=x", NULL, NULL, "environment: unknown setting PIXL_FROBNICATE_ALL" },
+    { "far from all", "PIXL_FROBNICATE_ALL=x", NULL, NULL, "environment: unknown setting PIXL_FROBNICATE_ALL" },
     { "near a name of others", "PIXL_QUEUE_URI=x", NULL, NULL,
       "environment: unknown setting PIXL_QUEUE_URI; did you mean PIXL_QUEUE_URL?" },
-    { "prefix alone",  "PIXL_DB_=x", NULL, NULL, "environment: unknown setting PIXL_DB_" },
+    { "prefix alone", "PIXL_DB_=x", NULL, NULL, "environment: unknown setting PIXL_DB_" },
+    { "a host and no database", "PIXL_DB_HOST=h", NULL, NULL, "environment: PIXL_DB_HOST needs PIXL_DB_NAME" },
+    { "a port that is none", "RABBITMQ_PORT=queue", NULL, NULL,
+      "environment: RABBITMQ_PORT: 'queue' is no whole number" },
+    { "a form that is none", "PIXL_MESSAGE_FORMAT=yaml", NULL, NULL,
+      "environment: PIXL_MESSAGE_FORMAT: 'yaml' is neither json nor jsonpickle" },
     { "misspelled in .env", NULL, "# x\n\nPIXL_WORKER=2\n", NULL,
       ".env:3: unknown setting PIXL_WORKER; did you mean PIXL_WORKERS?" },
     { "misspelled on the command line", NULL, NULL, "PIXL_RATES=2",
@@ -263,6 +281,78 @@ static void test_settings__passwords_are_not_shown(void)
     }
 }
 
+static const struct {
+    const char *name, *env[8];
+    const char *queue, *store, *queue_source, *store_source; /* as shown; NULL: the default */
+} older[] = {
+    { "nothing", { NULL }, NULL, NULL, NULL, NULL },
+    { "a broker",
+      { "RABBITMQ_HOST=queue" },
+      "amqp://guest:***@queue:5672/%2F",
+      NULL,
+      "RABBITMQ_HOST, environment",
+      NULL },
+    { "a user alone names no broker",
+      { "RABBITMQ_USERNAME=u", "RABBITMQ_PASSWORD=secretword" },
+      NULL,
+      NULL,
+      NULL,
+      NULL },
+    { "all of a broker",
+      { "RABBITMQ_HOST=::1", "RABBITMQ_PORT=7008", "RABBITMQ_USERNAME=r b", "RABBITMQ_PASSWORD=secretword/@" },
+      "amqp://r%20b:***@[::1]:7008/%2F",
+      NULL,
+      "RABBITMQ_HOST, environment",
+      NULL },
+    { "the URL goes first",
+      { "RABBITMQ_HOST=queue", "PIXL_QUEUE_URL=amqp://a:b@h" },
+      "amqp://a:***@h",
+      NULL,
+      "environment",
+      NULL },
+    { "a database",
+      { "PIXL_DB_HOST=postgres", "PIXL_DB_NAME=pixl", "PIXL_DB_USER=u", "PIXL_DB_PASSWORD=secretword#%" },
+      NULL,
+      "postgresql://u:***@postgres:5432/pixl",
+      NULL,
+      "PIXL_DB_HOST, environment" },
+    { "a command's way to it",
+      { "PIXL_DB_HOST=postgres", "PIXL_DB_NAME=pixl", "CLI_PIXL_DB_HOST=localhost", "CLI_PIXL_DB_PORT=7001" },
+      NULL,
+      "postgresql://localhost:7001/pixl",
+      NULL,
+      "CLI_PIXL_DB_HOST, environment" },
+    { "a store's URL goes first",
+      { "PIXL_DB_HOST=postgres", "PIXL_DB_NAME=pixl", "PIXL_STORE_URL=sqlite:/x" },
+      NULL,
+      "sqlite:/x",
+      NULL,
+      "environment" },
+};
+
+static void test_settings__older_variables_stand_for_urls(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(older); i++) {
+        struct settings s = { 0 };
+        struct pixl_error err = { 0 };
+        REQUIRE_OK(settings_load(older[i].env, NULL, NULL, &s, &err), err);
+        check_shown(&s, "PIXL_QUEUE_URL",
+                    older[i].queue ? older[i].queue : "none:", older[i].queue ? older[i].queue_source : "default");
+        check_shown(&s, "PIXL_STORE_URL", older[i].store ? older[i].store : "sqlite:./.pixl/pixl.db",
+                    older[i].store ? older[i].store_source : "default");
+        for (size_t o = 0; o < settings_options_count; o++) {
+            struct str shown = settings_show(&s, o, NULL);
+            CHECK(shown.n == 0 || memmem(shown.p, shown.n, "secretword", 10) == NULL);
+        }
+        settings_done(&s);
+    }
+    struct settings s = { 0 };
+    struct pixl_error err = { 0 };
+    REQUIRE_OK(settings_load(older[3].env, NULL, NULL, &s, &err), err);
+    CHECK_STR(str_of(s.queue_url), "amqp://r%20b:secretword%2F%40@[::1]:7008/%2F");
+    settings_done(&s);
+}
+
 static void test_settings__log_levels_of_the_older_system(void)
 {
     const char *env[] = { "LOG_LEVEL=WARNING", NULL };
@@ -373,6 +463,7 @@ int main(int argc, char **argv)
         TEST(test_settings__twice_on_the_command_line_is_refused),
         TEST(test_settings__numbers_are_read_exactly),
         TEST(test_settings__passwords_are_not_shown),
+        TEST(test_settings__older_variables_stand_for_urls),
         TEST(test_settings__log_levels_of_the_older_system),
         TEST(test_settings__a_dotenv_that_cannot_be_read_is_an_error),
         TEST(test_settings__a_very_long_text_is_refused),
