@@ -406,10 +406,10 @@ bool store_set_hinted(struct store *s, const struct store_hint *hints, size_t n,
     return leave(s, x, x->ops->set_hinted(x, hints, n, now_us, err), err);
 }
 
-bool store_forget_hints(struct store *s, int64_t before_us, int64_t *n, struct pixl_error *err)
+bool store_forget_hints(struct store *s, unsigned archives, int64_t before_us, int64_t *n, struct pixl_error *err)
 {
     struct store_session *x = enter(s, err);
-    return leave(s, x, x->ops->forget_hints(x, before_us, n, err), err);
+    return leave(s, x, x->ops->forget_hints(x, archives, before_us, n, err), err);
 }
 
 bool store_find_asked(struct store *s, const struct study_request *r, struct arena *a, int64_t **ids, size_t *n,

@@ -301,8 +301,10 @@ PIXL_MUST_CHECK bool store_each_unhinted(struct store *s, int64_t now_us, size_t
 /* Rows that are no longer queued, or have another fence, stay as they are. */
 PIXL_MUST_CHECK bool store_set_hinted(struct store *s, const struct store_hint *hints, size_t n, int64_t now_us,
                                       struct pixl_error *err);
-/* Queued rows whose hint is older than that have none any more.  Many transactions.  *n: how many. */
-PIXL_MUST_CHECK bool store_forget_hints(struct store *s, int64_t before_us, int64_t *n, struct pixl_error *err);
+/* Queued rows of these archives (bit 1u << archive) whose hint is older than that have none any more.  Many transactions.
+ * *n: how many. */
+PIXL_MUST_CHECK bool store_forget_hints(struct store *s, unsigned archives, int64_t before_us, int64_t *n,
+                                        struct pixl_error *err);
 /* The studies of the request that says the very same as r (as store_populate_add() compares them); none: there is no
  * such request.  *ids in the arena. */
 PIXL_MUST_CHECK bool store_find_asked(struct store *s, const struct study_request *r, struct arena *a, int64_t **ids,

@@ -74,7 +74,8 @@ struct store_ops {
                           bool (*each)(void *ctx, const struct store_unhinted *u), void *ctx, struct pixl_error *err);
     bool (*set_hinted)(struct store_session *s, const struct store_hint *hints, size_t n, int64_t now_us,
                        struct pixl_error *err);
-    bool (*forget_hints)(struct store_session *s, int64_t before_us, int64_t *n, struct pixl_error *err);
+    bool (*forget_hints)(struct store_session *s, unsigned archives, int64_t before_us, int64_t *n,
+                         struct pixl_error *err);
     bool (*find_asked)(struct store_session *s, const struct study_request *r, struct arena *a, int64_t **ids,
                        size_t *n, struct pixl_error *err);
     bool (*hold_queued)(struct store_session *s, int64_t now_us, int64_t *n, struct pixl_error *err);

@@ -159,7 +159,8 @@ bool store_sql_each_unhinted(struct store_session *s, int64_t now_us, size_t max
                              struct pixl_error *err);
 bool store_sql_set_hinted(struct store_session *s, const struct store_hint *hints, size_t n, int64_t now_us,
                           struct pixl_error *err);
-bool store_sql_forget_hints(struct store_session *s, int64_t before_us, int64_t *n, struct pixl_error *err);
+bool store_sql_forget_hints(struct store_session *s, unsigned archives, int64_t before_us, int64_t *n,
+                            struct pixl_error *err);
 bool store_sql_find_asked(struct store_session *s, const struct study_request *r, struct arena *a, int64_t **ids,
                           size_t *n, struct pixl_error *err);
 bool store_sql_hold_queued(struct store_session *s, int64_t now_us, int64_t *n, struct pixl_error *err);

@@ -140,10 +140,12 @@ static bool highest_number(struct store_sql *s, int64_t *out, struct pixl_error 
 }
 
 /* Rows that somebody else changes just now are passed over: they are being claimed. */
-#define FORGOTTEN " WHERE image_id > ?1 AND image_id <= ?2 AND state = 'queued' AND hinted_us > 0 AND hinted_us < ?3"
+#define FORGOTTEN                                                                                       \
+    " WHERE image_id > ?1 AND image_id <= ?2 AND state = 'queued' AND hinted_us > 0 AND hinted_us < ?3" \
+    " AND (1 << archive & ?4) <> 0"
 
-static bool forget_some(struct store_sql *s, int64_t above, int64_t up_to, int64_t before_us, int64_t *n,
-                        struct pixl_error *err)
+static bool forget_some(struct store_sql *s, unsigned archives, int64_t above, int64_t up_to, int64_t before_us,
+                        int64_t *n, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     if (!sql_prepare(s->db,
@@ -155,13 +157,15 @@ static bool forget_some(struct store_sql *s, int64_t above, int64_t up_to, int64
     sql_bind_i64(q, 1, above);
     sql_bind_i64(q, 2, up_to);
     sql_bind_i64(q, 3, before_us);
+    sql_bind_i64(q, 4, archives);
     if (!sql_run(q, err))
         return false;
     *n += sql_changes(s->db);
     return true;
 }
 
-bool store_sql_forget_hints(struct store_session *store, int64_t before_us, int64_t *n, struct pixl_error *err)
+bool store_sql_forget_hints(struct store_session *store, unsigned archives, int64_t before_us, int64_t *n,
+                            struct pixl_error *err)
 {
     enum { NUMBERS_AT_ONCE = 20000 };
     struct store_sql *s = store_sql_of(store);
@@ -170,7 +174,8 @@ bool store_sql_forget_hints(struct store_session *store, int64_t before_us, int6
         return false;
     for (int64_t above = 0; above < highest; above += NUMBERS_AT_ONCE) {
         bool ok = store_sql_begin(s, STORE_LOCK_ROWS, err) &&
-                  forget_some(s, above, above + NUMBERS_AT_ONCE, before_us, &forgotten, err) && sql_commit(s->db, err);
+                  forget_some(s, archives, above, above + NUMBERS_AT_ONCE, before_us, &forgotten, err) &&
+                  sql_commit(s->db, err);
         if (!ok) {
             store_sql_rollback(s);
             return false;

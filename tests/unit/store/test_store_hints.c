@@ -189,15 +189,15 @@ static void test_hinted__older_ones_are_forgotten(void)
     add(s, (struct ask){ .mrn = "1", .accession = "B" });
     seen = unhinted(s, T0, 10);
     hint_all(s, &seen, T0 + 10);
-    REQUIRE_OK(store_forget_hints(s, T0, &n, &err), err);
+    REQUIRE_OK(store_forget_hints(s, 1, T0, &n, &err), err);
     CHECK_INT(n, 0);
-    REQUIRE_OK(store_forget_hints(s, T0 + 10, &n, &err), err);
+    REQUIRE_OK(store_forget_hints(s, 1, T0 + 10, &n, &err), err);
     CHECK_INT(n, 1);
     seen = unhinted(s, T0, 10);
     REQUIRE(seen.n == 1);
     CHECK_INT(seen.at[0].hint.image, 1);
     (void)claim(s);
-    REQUIRE_OK(store_forget_hints(s, INT64_MAX, &n, &err), err); /* of the other: this one is claimed */
+    REQUIRE_OK(store_forget_hints(s, 3, INT64_MAX, &n, &err), err); /* of the other: this one is claimed */
     CHECK_INT(n, 1);
     store_close(s);
 }
