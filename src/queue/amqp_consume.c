@@ -133,6 +133,26 @@ static void complete(struct amqp *a)
     list->last = r;
 }
 
+/* Anybody may have written the header: what is no reason of ours is none. */
+static void read_burial(struct amqp_record *r, const amqp_basic_properties_t *p)
+{
+    const int64_t max_s = INT64_MAX / 1000000;
+    if (p->_flags & AMQP_BASIC_TIMESTAMP_FLAG && p->timestamp <= (uint64_t)max_s)
+        r->buried_us = (int64_t)p->timestamp * 1000000;
+    for (int i = 0; p->_flags & AMQP_BASIC_HEADERS_FLAG && i < p->headers.num_entries; i++) {
+        const amqp_table_entry_t *e = &p->headers.entries[i];
+        const amqp_bytes_t text = e->value.value.bytes;
+        struct str key = { e->key.bytes, e->key.len };
+        if (e->value.kind != AMQP_FIELD_KIND_UTF8 || !str_eq(key, STR("x-pixl-reason")) || text.len == 0 ||
+            text.len > QUEUE_REASON_MAX)
+            continue;
+        memcpy(r->reason, text.bytes, text.len);
+        r->reason[text.len] = '\0';
+        if (strspn(r->reason, QUEUE_REASON_CHARACTERS) != text.len)
+            r->reason[0] = '\0';
+    }
+}
+
 static void on_header(struct amqp *a, uint64_t size, const amqp_basic_properties_t *p)
 {
     struct amqp_incoming *in = &a->delivered;
@@ -149,6 +169,7 @@ static void on_header(struct amqp *a, uint64_t size, const amqp_basic_properties
         amqp_lose(a, PIXL_E_NOMEM, 0, "no memory for a delivery");
         return;
     }
+    read_burial(r, p);
     in->record = r;
     in->left_bytes = size;
     in->state = CONTENT_BODY;
@@ -353,6 +374,8 @@ bool amqp_take(struct queue *q, const struct queue_wait *w, bool *got, struct qu
                                         .queue = str_of(r->consumer->label->name),
                                         .priority = r->priority,
                                         .redelivered = r->redelivered,
+                                        .reason = r->reason,
+                                        .buried_us = r->buried_us,
                                         .cut = r->cut };
     return true;
 }

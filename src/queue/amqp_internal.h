@@ -54,6 +54,8 @@ struct amqp_record {             /* a delivery that is here */
     bool redelivered, cut;
     enum amqp_dead dead;
     uint64_t dead_seq;           /* of its copy while that is DEAD_SENT */
+    int64_t buried_us;           /* of one that is a dead letter itself; and why: */
+    char reason[QUEUE_REASON_MAX + 1];
     size_t n;
     char body[];
 };

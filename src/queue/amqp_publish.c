@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "amqp_internal.h"
+#include "base/clock.h"
 
 enum { PERSISTENT = 2, SEQ_TEXT_SIZE = 21 };
 
@@ -186,7 +187,9 @@ bool amqp_publish_dead(struct amqp *a, struct amqp_record *r, const char *reason
         { amqp_text("x-pixl-reason"), { AMQP_FIELD_KIND_UTF8, { .bytes = amqp_text(reason) } } },
         { amqp_text("x-pixl-queue"), { AMQP_FIELD_KIND_UTF8, { .bytes = amqp_text(r->consumer->label->name) } } },
     };
-    amqp_basic_properties_t p = { ._flags = AMQP_BASIC_HEADERS_FLAG, .headers = { ARRAY_LEN(headers), headers } };
+    amqp_basic_properties_t p = { ._flags = AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_TIMESTAMP_FLAG,
+                                  .headers = { ARRAY_LEN(headers), headers },
+                                  .timestamp = (uint64_t)(clock_wall_us() / 1000000) };
     if (r->priority > 0) {
         p._flags |= AMQP_BASIC_PRIORITY_FLAG;
         p.priority = (uint8_t)r->priority;

@@ -19,6 +19,8 @@ struct message {
     uint64_t tag;          /* of the delivery, while it is held */
     unsigned priority;
     bool redelivered;
+    int64_t buried_us;
+    char reason[QUEUE_REASON_MAX + 1];
     size_t n;
     char body[];
 };
@@ -149,14 +151,19 @@ static struct stored_queue *find_or_make_locked(struct memory *m, const char *na
     return s;
 }
 
+/* reason: of a dead letter, else NULL. */
 static bool store_locked(struct memory *m, struct stored_queue *s, struct str body, unsigned priority,
-                         struct pixl_error *err)
+                         const char *reason, struct pixl_error *err)
 {
     struct message *x = malloc(sizeof *x + body.n);
     if (x == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "memory: a message of %zu bytes", body.n);
     *x = (struct message){ .priority = priority, .n = body.n };
     memcpy(x->body, body.p, body.n);
+    if (reason != NULL) {
+        (void)snprintf(x->reason, sizeof x->reason, "%s", reason);
+        x->buried_us = clock_wall_us();
+    }
     struct message **end = &s->first;
     while (*end != NULL)
         end = &(*end)->next;
@@ -356,7 +363,7 @@ static bool publish(struct queue *q, const struct queue_message *msg, const stru
     if (m->results_n == 2 * m->window)
         return unlock(m, pixl_fail(err, PIXL_E_LIMIT, 0, "queue: %zu results wait to be taken", m->results_n));
     struct stored_queue *s = find_locked(m, msg->queue);
-    if (s != NULL && !store_locked(m, s, phi_reveal(msg->body), msg->priority, err))
+    if (s != NULL && !store_locked(m, s, phi_reveal(msg->body), msg->priority, NULL, err))
         return unlock(m, false);
     m->results[(m->results_at + m->results_n++) % (2 * m->window)] =
         (struct queue_result){ msg->tag, s ? QUEUE_CONFIRMED : QUEUE_RETURNED };
@@ -485,7 +492,9 @@ static bool take(struct queue *q, const struct queue_wait *w, bool *got, struct 
                                         .body = phi_text((struct str){ x->body, x->n }),
                                         .queue = str_of(from->label),
                                         .priority = x->priority,
-                                        .redelivered = x->redelivered };
+                                        .redelivered = x->redelivered,
+                                        .reason = x->reason,
+                                        .buried_us = x->buried_us };
     }
     return unlock(m, true);
 }
@@ -500,7 +509,8 @@ static struct message **held_locked(struct memory *m, uint64_t tag, struct store
     return NULL;
 }
 
-static bool settle_locked(struct memory *m, uint64_t tag, enum queue_verdict v, struct pixl_error *err)
+static bool settle_locked(struct memory *m, uint64_t tag, enum queue_verdict v, const char *reason,
+                          struct pixl_error *err)
 {
     struct stored_queue *in;
     struct message **at = held_locked(m, tag, &in), *x = at ? *at : NULL;
@@ -513,7 +523,7 @@ static bool settle_locked(struct memory *m, uint64_t tag, enum queue_verdict v, 
         struct stored_queue *dead = find_or_make_locked(m, name, false);
         if (dead == NULL)
             return pixl_fail(err, PIXL_E_NOMEM, 0, "queue %s.dead", s->label);
-        if (!store_locked(m, dead, (struct str){ x->body, x->n }, x->priority, err))
+        if (!store_locked(m, dead, (struct str){ x->body, x->n }, x->priority, reason, err))
             return false;
     }
     s->in_flight--;
@@ -532,12 +542,11 @@ static bool settle(struct queue *q, uint64_t tag, enum queue_verdict v, const ch
                    struct pixl_error *err)
 {
     struct memory *m = memory_of(q);
-    (void)reason;
     (void)w;
     if (!m->connected)
         return fail_lost(err);
     lock(m);
-    return unlock(m, settle_locked(m, tag, v, err));
+    return unlock(m, settle_locked(m, tag, v, reason, err));
 }
 
 static bool pump(struct queue *q, const struct queue_wait *w, struct pixl_error *err)

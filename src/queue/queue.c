@@ -218,7 +218,7 @@ bool queue_settle(struct queue *q, uint64_t tag, enum queue_verdict verdict, con
 {
     size_t n = reason ? strlen(reason) : 0;
     bool ok = n <= QUEUE_REASON_MAX && (verdict == QUEUE_DEAD) == (n > 0) &&
-              strspn(reason ? reason : "", "abcdefghijklmnopqrstuvwxyz0123456789 _.:-") == n;
+              strspn(reason ? reason : "", QUEUE_REASON_CHARACTERS) == n;
     if (!ok)
         return pixl_fail(err, PIXL_E_INVALID, 0, "queue: only a dead letter has a reason, 1 to %d plain characters",
                          QUEUE_REASON_MAX);

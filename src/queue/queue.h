@@ -151,6 +151,8 @@ struct queue_delivery {
     struct str queue;               /* the name that consuming was started with */
     unsigned priority;              /* as published; 0: none */
     bool redelivered;               /* was delivered before, to somebody */
+    const char *reason;             /* of a dead letter, as it was settled; borrowed as body; "": none */
+    int64_t buried_us;              /* of a dead letter: when it was settled, wall; 0: not known */
     bool cut;                       /* the body was longer than QUEUE_BODY_MAX; this is its beginning */
 };
 /* Waits for a delivery.  *got false: none came until the deadline.  Fails: UNAVAILABLE; NOT_FOUND, once, when the
@@ -159,9 +161,9 @@ PIXL_MUST_CHECK bool queue_take(struct queue *q, const struct queue_wait *w, boo
                                 struct pixl_error *err);
 
 enum queue_verdict {
-    QUEUE_ACK,                      /* done with */
-    QUEUE_REQUEUE,                  /* given back; it comes again at once */
-    QUEUE_DEAD,                     /* to NAME.dead, made when absent, with headers x-pixl-reason and x-pixl-queue */
+    QUEUE_ACK,     /* done with */
+    QUEUE_REQUEUE, /* given back; it comes again at once */
+    QUEUE_DEAD,    /* to NAME.dead, made when absent, with headers x-pixl-reason and x-pixl-queue, and the time */
 };
 /* Ends a delivery.  reason: for DEAD, 1..QUEUE_REASON_MAX of a-z 0-9 blank _ . : -; else NULL.
  * DEAD waits until the broker has confirmed the copy and acknowledges only then; after a failure that leaves the

@@ -48,6 +48,9 @@ struct queue {
 
 extern const struct queue_ops queue_amqp, queue_amqps, queue_memory;
 
+/* What a reason may be made of. */
+#define QUEUE_REASON_CHARACTERS "abcdefghijklmnopqrstuvwxyz0123456789 _.:-"
+
 /* A slice of a wait: cancelling is looked at this often. */
 enum { QUEUE_SLICE_US = 50000 };
 /* What is left of the wait, in us; 0: the deadline is there. */

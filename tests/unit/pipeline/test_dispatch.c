@@ -2,6 +2,8 @@
 #include "pipeline/dispatch.h"
 
 #include "hint_rig.h"
+#include "pipeline/dead.h"
+#include "pipeline/purge.h"
 
 static void test_dispatch__every_due_row_is_hinted_once_in_its_order(void)
 {
@@ -374,6 +376,107 @@ static void test_hints__a_lost_connection_gives_the_message_back(void)
     hint_rig_close(&r);
 }
 
+/* --- dead letters, and purging ----------------------------------------------------------------------------------- */
+
+struct shown {
+    struct dead_letter at[4];
+    char reasons[4][32];
+    size_t n;
+};
+
+static void note_letter(void *ctx, const struct dead_letter *l)
+{
+    struct shown *s = ctx;
+    REQUIRE(s->n < ARRAY_LEN(s->at));
+    (void)snprintf(s->reasons[s->n], sizeof s->reasons[0], "%s", l->reason);
+    s->at[s->n++] = *l;
+}
+
+static void test_dead__are_shown_without_their_content_and_read_again(void)
+{
+    struct hint_rig r;
+    struct pixl_error err = { 0 };
+    struct shown shown = { .n = 0 };
+    uint64_t total = 0;
+    struct dead_retried retried;
+    hint_rig_open(&r, "PIXL_SWEEP_S=300");
+    turn(&r);
+    struct queue *q = share(&r);
+    REQUIRE_OK(dead_each(r.site.site, q, &r.route, note_letter, &shown, &total, &err), err);
+    CHECK_INT(total, 0);
+    REQUIRE_OK(fs_remove(test_path("configs/rig.yaml"), &err), err);
+    say(&r, PY_MESSAGE("rig"), 2);
+    say(&r, "not json", 1);
+    CHECK_INT(follow(&r, 1), HINTS_BURIED);
+    CHECK_INT(follow(&r, 1), HINTS_BURIED);
+    const int64_t before = clock_wall_us() - 60000000;
+    for (int i = 0; i < 2; i++) { /* looking changes nothing */
+        shown.n = 0;
+        REQUIRE_OK(dead_each(r.site.site, q, &r.route, note_letter, &shown, &total, &err), err);
+        queue_close(q);
+        q = share(&r);
+        CHECK_INT(total, 2);
+        CHECK_INT(shown.n, 2);
+        CHECK_STR(str_of(shown.at[0].queue), QUEUE);
+        CHECK_STR(str_of(shown.reasons[0]), "unknown-project");
+        CHECK_STR(str_of(shown.reasons[1]), "not-json");
+        CHECK(shown.at[0].buried_us > before && shown.at[0].image == 0);
+    }
+    REQUIRE_OK(dead_retry(r.site.site, q, &r.route, &retried, &err), err);
+    CHECK_INT(retried.again, 0);
+    CHECK_INT(retried.left, 2);
+    queue_close(q);
+    q = share(&r);
+    rig_folders(""); /* the project is configured now */
+    REQUIRE_OK(dead_retry(r.site.site, q, &r.route, &retried, &err), err);
+    CHECK_INT(retried.again, 1);
+    CHECK_INT(retried.left, 1);
+    queue_close(q);
+    CHECK_INT(depth_of(&r, QUEUE ".dead"), 1);
+    CHECK_INT(rig_image(&r.site, 1).state, STUDY_QUEUED);
+    CHECK_INT(rig_image(&r.site, 1).priority, 2);
+    turn(&r);
+    CHECK_INT(follow(&r, 1), HINTS_CLAIMED);
+    hint_rig_close(&r);
+}
+
+static void test_purge__holds_the_rows_and_empties_the_queues(void)
+{
+    struct hint_rig r;
+    struct pixl_error err = { 0 };
+    struct purged p;
+    struct store_counts n;
+    hint_rig_open(&r, "PIXL_SWEEP_S=300");
+    rig_populate(&r.site, THREE_ROWS);
+    turn(&r);
+    CHECK_INT(follow(&r, 1), HINTS_CLAIMED);
+    follow(&r, 0);
+    REQUIRE_OK(purge_queued(site_store(r.site.site), r.look, &r.route, &p, &err), err);
+    CHECK_INT(p.held, 2);
+    CHECK_INT(p.messages, 2);
+    CHECK_INT(p.broker.code, PIXL_OK);
+    CHECK_INT(depth(&r), 0);
+    REQUIRE_OK(store_count(site_store(r.site.site), (struct str){ 0 }, &n, &err), err);
+    CHECK_INT(n.by_state[STUDY_HELD], 2);
+    CHECK_INT(n.by_state[STUDY_RETRIEVING], 1);
+    turn(&r);
+    CHECK_INT(depth(&r), 0); /* held rows are never hinted */
+    say_again(&r);
+    CHECK_INT(follow(&r, 1), HINTS_PASSED);
+    struct queue *q = share(&r);
+    queue_memory_cut(q);
+    rig_populate(&r.site, THREE_ROWS);
+    turn(&r);
+    REQUIRE_OK(purge_queued(site_store(r.site.site), q, &r.route, &p, &err), err);
+    CHECK_INT(p.held, 2);
+    CHECK_INT(p.broker.code, PIXL_E_UNAVAILABLE);
+    CHECK_INT(depth(&r), 2);
+    CHECK_INT(follow(&r, 1), HINTS_PASSED); /* the messages that are left over */
+    CHECK_INT(follow(&r, 1), HINTS_PASSED);
+    queue_close(q);
+    hint_rig_close(&r);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -393,6 +496,8 @@ int main(int argc, char **argv)
         TEST(test_hints__that_mean_nothing_are_buried_with_a_reason),
         TEST(test_hints__are_given_back_when_a_claim_fails),
         TEST(test_hints__a_lost_connection_gives_the_message_back),
+        TEST(test_dead__are_shown_without_their_content_and_read_again),
+        TEST(test_purge__holds_the_rows_and_empties_the_queues),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }
