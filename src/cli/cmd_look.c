@@ -79,6 +79,18 @@ static bool show_adopted(struct site *s, struct arena *a, struct pixl_error *err
     return true;
 }
 
+/* An archive that may not be asked at this hour. */
+static void show_hours(const struct settings *set, int which)
+{
+    const struct windows *w = which == 0 ? &set->primary_windows : &set->secondary_windows;
+    const int64_t now = clock_wall_us();
+    char closed[WORK_CLOSED_SIZE];
+    if ((which == 1 && set->secondary_archive_url == NULL) || windows_open(w, now, NULL))
+        return;
+    work_say_closed(windows_opens_us(w, now), closed);
+    printf("%s archive: %s\n", site_archive_name(which), closed);
+}
+
 static enum cli_exit status(struct cli *c, struct pixl_error *err)
 {
     site_auto *s = NULL;
@@ -101,6 +113,8 @@ static enum cli_exit status(struct cli *c, struct pixl_error *err)
             printf("nothing was asked for yet (state: %s)\n", c->settings.state_dir);
         else if (is_set)
             printf("rate: %g studies/s\n", rate);
+        for (int i = 0; i < STORE_ARCHIVES; i++)
+            show_hours(&c->settings, i);
         ok = show_adopted(s, &a, err);
     }
     json_decref(list);

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -184,6 +185,9 @@ static bool load_settings(struct cli *c, struct pixl_error *err)
             ok = pixl_fail(err, PIXL_E_NOMEM, 0, "options");
         free(overrides[i]);
     }
+    if (ok && c->settings.time_zone != NULL && setenv("TZ", c->settings.time_zone, 1) != 0)
+        ok = pixl_fail(err, PIXL_E_NOMEM, 0, "options");
+    tzset();
     return ok;
 }
 

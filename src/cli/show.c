@@ -99,10 +99,12 @@ static void describe(const struct work_progress *w, char *out, size_t n)
     if (bad > 0 && len > 0 && (size_t)len < n)
         len += snprintf(out + len, n - (size_t)len, "  missing %lld, skipped %lld, failed %lld, withheld %lld", (long long)s[STUDY_MISSING],
                         (long long)s[STUDY_SKIPPED], (long long)s[STUDY_FAILED], (long long)s[STUDY_WITHHELD]);
-    if (left > 0 && per_s > 0 && w->done_here >= 3 && len > 0 && (size_t)len < n)
+    if (w->troubles == 0 && left > 0 && per_s > 0 && w->done_here >= 3 && len > 0 && (size_t)len < n)
         len += snprintf(out + len, n - (size_t)len, "  %s left", show_duration((int64_t)((double)left / per_s * 1e6), time));
     if (w->trouble[0] != '\0' && len > 0 && (size_t)len < n)
-        (void)snprintf(out + len, n - (size_t)len, "  waiting: %s", w->trouble);
+        len += snprintf(out + len, n - (size_t)len, "  waiting: %s", w->trouble);
+    if (w->troubles > 1 && len > 0 && (size_t)len < n)
+        (void)snprintf(out + len, n - (size_t)len, " (and %d more)", w->troubles - 1);
 }
 
 void show_work(void *ctx, const struct work_progress *w)

@@ -27,6 +27,11 @@ struct settings_shown {
 #define INT(n, field, def, lo, hi, u, h) \
     { .name = n, .type = SETTINGS_INT, .offset = offsetof(struct settings, field), .default_text = def, .min = lo, \
       .max = hi, .unit = u, .help = h }
+#define WINDOWS(n, field, def, h)                                                                             \
+    {                                                                                                         \
+        .name = n, .type = SETTINGS_WINDOWS, .offset = offsetof(struct settings, field), .default_text = def, \
+        .unit = "", .help = h                                                                                 \
+    }
 
 /* PIXL_STATE_DIR is first: later values may name it. */
 const struct settings_option settings_options[] = {
@@ -115,6 +120,12 @@ const struct settings_option settings_options[] = {
       .max = 10000,
       .unit = "studies/s",
       .help = "Studies asked of the archive per second; 0: stopped." },
+    WINDOWS("PIXL_PRIMARY_WINDOWS", primary_windows, NULL,
+            "Hours in which the archive may be asked, like mon-fri 20:00-24:00,00:00-08:00 @2.5 (studies/s at most);"
+            " several separated by ';'; not set: always."),
+    WINDOWS("PIXL_SECONDARY_WINDOWS", secondary_windows, "mon-fri 00:00-08:00,20:00:01-24:00",
+            "The same for the secondary archive."),
+    TEXT("TZ", time_zone, NULL, 0, "Time zone of these hours, like Europe/London; not set: the system's."),
     { .name = "LOG_LEVEL",
       .type = SETTINGS_LEVEL,
       .offset = offsetof(struct settings, log_level),
@@ -276,6 +287,16 @@ static bool take_number(struct settings *s, const struct settings_option *o, con
                      problem_show(text).text, kind, o->min, o->max, o->unit[0] ? " " : "", o->unit);
 }
 
+static bool take_windows(struct settings *s, const struct settings_option *o, const char *value, const char *place,
+                         struct pixl_error *err)
+{
+    struct windows *field = (struct windows *)(void *)((char *)s + o->offset);
+    if (!windows_parse(str_trim(str_of(value)), field, err))
+        return pixl_wrap(err, "%s: %s", place, o->name);
+    field->text = arena_cstr(&s->arena_, value);
+    return field->text != NULL || fail_nomem(err);
+}
+
 static bool take_value(struct settings *s, const struct settings_option *o, const char *value, const char *place,
                        struct pixl_error *err)
 {
@@ -289,6 +310,7 @@ static bool take_value(struct settings *s, const struct settings_option *o, cons
         return take_text(s, o, value, place, err);
     case SETTINGS_INT: case SETTINGS_DOUBLE:
         return take_number(s, o, value, place, err);
+    case SETTINGS_WINDOWS: return take_windows(s, o, value, place, err);
     case SETTINGS_LEVEL:
         if (log_level_parse(str_trim(str_of(value)), (enum log_level *)(void *)((char *)s + o->offset)))
             return true;
@@ -377,6 +399,7 @@ static void add_shown(struct buf *b, const struct settings *s, const struct sett
         if (*(const double *)field >= 0)
             (void)buf_addf(b, "%.10g", *(const double *)field);
         break;
+    case SETTINGS_WINDOWS: (void)buf_add_str(b, str_of(((const struct windows *)field)->text)); break;
     case SETTINGS_LEVEL:
         (void)buf_add_cstr(b, levels[*(const enum log_level *)field]);
         break;

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "config/windows.h"
 
 struct settings {
     const char *state_dir;            /* PIXL_STATE_DIR, ./.pixl; made with mode 0700 by whoever needs it */
@@ -49,6 +50,8 @@ struct settings {
     int64_t in_flight;                /* PIXL_MAX_MESSAGES_IN_FLIGHT, 100, 1..1000: studies asked of a remote archive at once */
     int64_t stop_s;                   /* PIXL_STOP_S, 25, 0..3600: what a service may still finish when it is told to stop */
     int64_t max_study_gib;            /* PIXL_MAX_STUDY_GIB, 64: a larger study fails as too-large */
+    struct windows primary_windows, secondary_windows; /* PIXL_PRIMARY_WINDOWS, PIXL_SECONDARY_WINDOWS */
+    const char *time_zone;                             /* TZ; NULL: the system's */
     double rate_per_s;                /* PIXL_RATE; negative: not set */
     enum log_level log_level;         /* LOG_LEVEL, info */
     /* What older variables say; the URLs above are made of them. */
@@ -59,7 +62,7 @@ struct settings {
 };
 
 /* One row per setting: what parses, shows, documents and completes them all. */
-enum settings_type { SETTINGS_TEXT, SETTINGS_INT, SETTINGS_DOUBLE, SETTINGS_LEVEL };
+enum settings_type { SETTINGS_TEXT, SETTINGS_INT, SETTINGS_DOUBLE, SETTINGS_LEVEL, SETTINGS_WINDOWS };
 enum settings_flags { SETTINGS_SECRET = 1u << 0 };
 struct settings_option {
     const char *name;                 /* the environment variable */

@@ -160,6 +160,10 @@ static bool open_archives(struct site *s, struct pixl_error *err)
                          "for example directory:/path/to/dicom");
     bool has_second = set->secondary_archive_url != NULL && set->secondary_archive_url[0] != '\0' &&
                       strcmp(set->secondary_archive_url, set->archive_url) != 0;
+    const char *tz = getenv("TZ");
+    if ((set->primary_windows.n > 0 || has_second) && !windows_is_zone(tz))
+        return pixl_fail(err, PIXL_E_INVALID, 0,
+                         "TZ: this system has no time zone '%s'; by it the hours of an archive are kept", tz);
     return open_archive(s, 0, set->archive_url, err) && (!has_second || open_archive(s, 1, set->secondary_archive_url, err));
 }
 

@@ -27,7 +27,10 @@ static bool change_row(void *ctx, struct store_bucket *row)
                             : bucket_set_rate(&b, c->rate_per_s, c->now_us, &c->err);
         break;
     case CHANGE_RESERVE:
+        if (c->rate_per_s >= 0 && c->rate_per_s < b.rate_per_s)
+            b.rate_per_s = c->rate_per_s;
         c->granted = !row->is_new && bucket_reserve(&b, c->now_us, &c->wait_us);
+        b.rate_per_s = row->rate_per_s;
         break;
     case CHANGE_REFUND:
         bucket_refund(&b, c->now_us);
@@ -86,9 +89,10 @@ bool tokens_list(struct store *s, int64_t now_us, struct arena *a, struct tokens
     return true;
 }
 
-bool tokens_reserve(struct store *s, const char *archive, int64_t now_us, bool *granted, int64_t *wait_us, struct pixl_error *err)
+bool tokens_reserve(struct store *s, const char *archive, double most_per_s, int64_t now_us, bool *granted,
+                    int64_t *wait_us, struct pixl_error *err)
 {
-    struct change c = { .what = CHANGE_RESERVE, .now_us = now_us };
+    struct change c = { .what = CHANGE_RESERVE, .rate_per_s = most_per_s, .now_us = now_us };
     if (!run(s, archive, &c, err))
         return false;
     *granted = c.granted;

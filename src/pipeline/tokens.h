@@ -12,8 +12,6 @@
 PIXL_MUST_CHECK bool tokens_set_rate(struct store *s, const char *archive, double rate_per_s, int64_t now_us, struct pixl_error *err);
 /* *is_set: is there a bucket at all?  *rate_per_s then. */
 PIXL_MUST_CHECK bool tokens_rate(struct store *s, const char *archive, double *rate_per_s, bool *is_set, struct pixl_error *err);
-/* Reserves a token: *granted false when stopped; *wait_us is how long to wait before the archive is asked. */
-PIXL_MUST_CHECK bool tokens_reserve(struct store *s, const char *archive, int64_t now_us, bool *granted, int64_t *wait_us, struct pixl_error *err);
 /* All buckets of the store, by name, in the arena. */
 struct tokens_bucket {
     const char *archive;
@@ -21,6 +19,10 @@ struct tokens_bucket {
 };
 PIXL_MUST_CHECK bool tokens_list(struct store *s, int64_t now_us, struct arena *a, struct tokens_bucket **out, size_t *n,
                                  struct pixl_error *err);
+/* Reserves a token: *granted false when stopped; *wait_us is how long to wait before the archive is asked.
+ * most_per_s: the rate just now, when the bucket's own is higher (negative: none). */
+PIXL_MUST_CHECK bool tokens_reserve(struct store *s, const char *archive, double most_per_s, int64_t now_us,
+                                    bool *granted, int64_t *wait_us, struct pixl_error *err);
 /* Gives an unused reservation back. */
 PIXL_MUST_CHECK bool tokens_refund(struct store *s, const char *archive, int64_t now_us, struct pixl_error *err);
 

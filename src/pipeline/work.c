@@ -318,6 +318,7 @@ static void init(struct work *w)
              pthread_cond_init(&w->changed, &attr);
     for (size_t i = 0; i < ARRAY_LEN(w->lanes); i++) {
         rc |= pthread_cond_init(&w->lanes[i].turn, NULL);
+        rc |= pthread_mutex_init(&w->lanes[i].refreshing, NULL);
         breaker_init(&w->lanes[i].source);
     }
     assert(rc == 0);
@@ -342,6 +343,7 @@ static void done(struct work *w)
     for (size_t i = 0; i < ARRAY_LEN(w->lanes); i++) {
         breaker_done(&w->lanes[i].source);
         (void)pthread_cond_destroy(&w->lanes[i].turn);
+        (void)pthread_mutex_destroy(&w->lanes[i].refreshing);
     }
     (void)pthread_cond_destroy(&w->changed);
     (void)pthread_mutex_destroy(&w->lock);

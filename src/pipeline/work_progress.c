@@ -24,6 +24,14 @@ static void add_breaker(struct work_progress *p, const char *what, struct breake
         add_trouble(p, what, why);
 }
 
+void work_say_closed(int64_t opens_us, char out[WORK_CLOSED_SIZE])
+{
+    char when[WINDOWS_TIME_SIZE] = "";
+    if (opens_us < INT64_MAX / 2)
+        windows_time(opens_us, when);
+    (void)snprintf(out, WORK_CLOSED_SIZE, "%s%s", when[0] ? "closed until " : "closed: its hours never come", when);
+}
+
 static void describe_lane(struct work *w, struct lane *l, struct work_progress *p)
 {
     double rate;
@@ -35,7 +43,13 @@ static void describe_lane(struct work *w, struct lane *l, struct work_progress *
     if (tokens_rate(site_store(w->site), site_archive_name(l->which), &rate, &is_set, &ignored) && is_set &&
         (p->rate_per_s < 0 || l->which == 0))
         p->rate_per_s = rate;
-    if (atomic_load(&l->is_due) && atomic_load(&l->is_stopped))
+    char closed[WORK_CLOSED_SIZE];
+    const int64_t opens_us = atomic_load(&l->opens_us);
+    if (atomic_load(&l->is_due) && opens_us != 0) {
+        work_say_closed(opens_us, closed);
+        add_trouble(p, l->name, closed);
+    }
+    if (atomic_load(&l->is_due) && opens_us == 0 && atomic_load(&l->is_stopped))
         add_trouble(p, l->name, "its rate is 0 (stopped)");
 }
 

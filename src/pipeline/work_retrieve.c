@@ -87,6 +87,33 @@ static bool can_do(struct hand *h, struct extract_result *r)
     return false;
 }
 
+/* A service lives longer than what a folder's index knows: it is looked through again before a study is taken that was asked for since,
+ * and now and then, for those that somebody asks for again. */
+static bool is_index_fresh(struct hand *h, struct extract_result *r)
+{
+    struct lane *l = h->lane;
+    struct archive *a = site_archive(l->work->site, l->which);
+    bool ok = true;
+    if (!l->work->options->stays || !l->is_local)
+        return true;
+    struct pixl_error err = { 0 };
+    pthread_mutex_lock(&l->refreshing);
+    const int64_t now_us = clock_wall_us(), age_us = now_us - l->refreshed_us;
+    if (age_us < 0 || age_us > 600 * SECOND_US || h->image.created_us > l->refreshed_us) {
+        ok = archive_refresh(a, NULL, NULL, &err);
+        if (ok && archive_health(a).instances == 0)
+            ok = pixl_fail(&err, PIXL_E_UNAVAILABLE, 0, "it holds no DICOM file; is the share mounted?");
+        if (ok)
+            l->refreshed_us = now_us;
+    }
+    pthread_mutex_unlock(&l->refreshing);
+    if (!ok)
+        *r = (struct extract_result){
+            .outcome = STUDY_OUT_UNAVAILABLE, .stage = EXTRACT_ARCHIVE, .reason = STUDY_WHY_ARCHIVE_ERROR, .error = err
+        };
+    return ok;
+}
+
 static void retrieve(struct hand *h)
 {
     struct extract_result r;
@@ -94,7 +121,7 @@ static void retrieve(struct hand *h)
         retrieve_suspect(h);
         return;
     }
-    if (can_do(h, &r))
+    if (can_do(h, &r) && is_index_fresh(h, &r))
         extract_study(&h->x, &h->image, &r);
     work_settle(h, &r, report_retrieval(h, &r));
 }
@@ -114,23 +141,30 @@ static void refund(struct lane *l)
         log_event(LOG_DEBUG, "token.not_refunded", "code=%s", pixl_code_name(err.code));
 }
 
+/* A folder that has no rate gets one for as long as the window that is open says one: as high as can be set. */
+static bool make_bucket(struct lane *l, double most_per_s, bool *made, struct pixl_error *err)
+{
+    *made = l->is_local && most_per_s >= 0;
+    return !*made || tokens_set_rate(site_store(l->work->site), bucket_of(l), 10000, clock_wall_us(), err);
+}
+
 /* Waits for a token where the archive has a rate.  *taken: it is ours, to be used or refunded.  *may: the archive may be asked now; it
  * may not when its rate is 0, or it is time to end. */
-static bool wait_for_token(struct lane *l, bool *taken, bool *may, struct pixl_error *err)
+static bool wait_for_token(struct lane *l, double most_per_s, bool *taken, bool *may, struct pixl_error *err)
 {
     struct work *w = l->work;
     struct store *store = site_store(w->site);
     double rate;
     int64_t wait_us;
     *may = *taken = false;
-    if (!tokens_rate(store, bucket_of(l), &rate, may, err))
+    if (!tokens_rate(store, bucket_of(l), &rate, may, err) || (!*may && !make_bucket(l, most_per_s, may, err)))
         return false;
     if (!*may) {                             /* no rate was ever set: a folder is free, a remote archive is not asked */
         *may = l->is_local;
         atomic_store(&l->is_stopped, !*may);
         return true;
     }
-    if (!tokens_reserve(store, bucket_of(l), clock_wall_us(), taken, &wait_us, err))
+    if (!tokens_reserve(store, bucket_of(l), most_per_s, clock_wall_us(), taken, &wait_us, err))
         return false;
     atomic_store(&l->is_stopped, !*taken);
     *may = *taken;
@@ -171,10 +205,11 @@ static bool claim(struct hand *h, struct store_claim *c, bool *got, struct pixl_
 }
 
 /* Both breakers have allowed it. */
-static bool look_allowed(struct hand *h, struct store_claim *c, enum did *did, struct pixl_error *err)
+static bool look_allowed(struct hand *h, struct store_claim *c, double most_per_s, enum did *did,
+                         struct pixl_error *err)
 {
     bool taken, may, got = false;
-    if (!wait_for_token(h->lane, &taken, &may, err))
+    if (!wait_for_token(h->lane, most_per_s, &taken, &may, err))
         return false;
     if (!may)
         return true;
@@ -186,12 +221,26 @@ static bool look_allowed(struct hand *h, struct store_claim *c, enum did *did, s
     return ok;
 }
 
+/* Is it an hour in which the archive may be asked? */
+static bool is_open(struct lane *l, int64_t now_us, double *most_per_s, int64_t *again_us)
+{
+    bool open = windows_open(l->windows, now_us, most_per_s);
+    int64_t opens_us = open ? 0 : atomic_load(&l->opens_us);
+    if (!open && opens_us <= now_us) /* asked once, as it is a long search */
+        opens_us = windows_opens_us(l->windows, now_us);
+    atomic_store(&l->opens_us, opens_us);
+    if (!open && opens_us < INT64_MAX / 2)
+        *again_us = clock_mono_us() + (opens_us - now_us);
+    return open;
+}
+
 static bool look(struct hand *h, enum did *did, int64_t *again_us, struct pixl_error *err)
 {
     struct lane *l = h->lane;
     struct work *w = l->work;
     struct store_claim c;
     int64_t due;
+    double most_per_s;
     if (!lane_claim(h, l, &c, err) || !lane_next_due(w, &c, &due, err))
         return false;
     atomic_store(&l->is_due, due <= c.now_us);
@@ -202,11 +251,12 @@ static bool look(struct hand *h, enum did *did, int64_t *again_us, struct pixl_e
         return true;
     }
     *did = DID_WAIT;
-    if (work_spool_is_full(w) || !pass_take(&l->source, l->name, &h->source))
+    if (!is_open(l, c.now_us, &most_per_s, again_us) || work_spool_is_full(w) ||
+        !pass_take(&l->source, l->name, &h->source))
         return true;
     bool ok = true;
     if (pass_take(&w->spool, "spool", &h->spool)) {
-        ok = look_allowed(h, &c, did, err);
+        ok = look_allowed(h, &c, most_per_s, did, err);
         if (*did != DID_WORK)
             pass_unused(&h->spool);
     }
@@ -225,6 +275,7 @@ void work_retrieves(struct work *w, struct lane *l, int which)
     l->kind = STORE_WORK_RETRIEVE;
     /* Rows that wait for an archive which is no longer set are asked of the one that is. */
     l->archives = site_archive(w->site, 1) == NULL ? 0 : 1u << which;
+    l->windows = which == 0 ? &set->primary_windows : &set->secondary_windows;
     l->is_local = (archive_caps(a) & ARCHIVE_CAP_LOCAL) != 0;
     l->threads_max = l->is_local ? work_cores(set) : (int)set->in_flight;
     l->look = look;

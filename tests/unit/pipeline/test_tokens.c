@@ -23,7 +23,7 @@ static int64_t reserve(struct store *s, int64_t now_us)
     struct pixl_error err = { 0 };
     bool granted = false;
     int64_t wait_us = -1;
-    REQUIRE_OK(tokens_reserve(s, "vna", now_us, &granted, &wait_us, &err), err);
+    REQUIRE_OK(tokens_reserve(s, "vna", -1, now_us, &granted, &wait_us, &err), err);
     return granted ? wait_us : -1;
 }
 
