@@ -268,6 +268,7 @@ static void watch(struct work *w, const sigset_t *signals)
         check_state(w);
         take_back(w, &t);
         expire_spool(w, &t);
+        work_hints_serve(w);
         pthread_mutex_lock(&w->lock);
         over = w->running == 0;
         pthread_mutex_unlock(&w->lock);
@@ -353,7 +354,8 @@ bool work_run(struct site *s, const struct work_options *o, enum work_end *end, 
 {
     struct work w = { .site = s, .options = o };
     init(&w);
-    bool ok = begin(&w, err) && run_threads(&w, err);
+    bool ok = begin(&w, err) && work_hints_begin(&w, err) && run_threads(&w, err);
+    work_hints_end(&w);
     if (ok && w.failed) {
         *err = w.fatal;
         ok = false;

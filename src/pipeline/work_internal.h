@@ -85,6 +85,7 @@ struct work {
     struct breaker spool, store;
     struct lease lease;
     struct gate cores;
+    struct work_hints *hints; /* work_hints.c; NULL: rows are looked for in the store */
     struct lane lanes[WORK_LANES];
     size_t n_lanes;
 
@@ -137,6 +138,16 @@ void work_leave_out(struct work *w, struct str slug, const struct pixl_error *wh
 
 void work_retrieves(struct work *w, struct lane *l, int which);
 void work_delivers(struct work *w, struct lane *l);
+
+/* --- hints (work_hints.c) --------------------------------------------------------------------------------------- */
+
+/* Before the threads start, and after they ended; nothing without a route. */
+PIXL_MUST_CHECK bool work_hints_begin(struct work *w, struct pixl_error *err);
+void work_hints_end(struct work *w);
+/* The row that the next hint leads to; waits for one for half a second. */
+PIXL_MUST_CHECK bool work_hints_next(struct hand *h, const struct store_claim *c, bool *got, struct pixl_error *err);
+/* Keeps connections alive that no lane looks at. */
+void work_hints_serve(struct work *w);
 
 /* --- what becomes of a row ---------------------------------------------------------------------------------------- */
 

@@ -56,6 +56,8 @@ bool lane_next_row(struct hand *h, const struct store_claim *c, bool *got, struc
 {
     struct work *w = h->lane->work;
     h->x.epoch = atomic_load(&w->lease.epoch);
+    if (w->hints != NULL && c->work == STORE_WORK_RETRIEVE && !c->suspects)
+        return work_hints_next(h, c, got, err);
     return store_claim_next(site_store(w->site), c, &h->arena, got, &h->image, err);
 }
 

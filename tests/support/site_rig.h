@@ -107,8 +107,9 @@ static inline void rig_save(const struct rig_file *f)
     dcm_done(&d);
 }
 
-/* Opens everything anew: what is in the archive now is known then.  more: one further setting, or NULL. */
-static inline void rig_open(struct site_rig *r, const char *more)
+/* Opens everything anew: what is in the archive now is known then.  more: one further setting, or NULL; how: SITE_WORKS
+ * or SITE_SERVES. */
+static inline void rig_open_as(struct site_rig *r, const char *more, unsigned how)
 {
     struct pixl_error err = { 0 };
     static const char *const names[] = { "PIXL_STATE_DIR=%s/state", "PROJECT_CONFIGS_DIR=%s/configs", "HOST_EXPORT_ROOT_DIR=%s/exports",
@@ -124,10 +125,15 @@ static inline void rig_open(struct site_rig *r, const char *more)
     memset(r, 0, sizeof *r);
     log_setup(LOG_OFF, STDERR_FILENO);
     REQUIRE_OK(settings_load(env, NULL, NULL, &r->settings, &err), err);
-    REQUIRE_OK(site_open(&r->settings, SITE_WORKS | SITE_ARCHIVE | SITE_SECRETS | SITE_STORE, &r->site, &err), err);
+    REQUIRE_OK(site_open(&r->settings, how | SITE_ARCHIVE | SITE_SECRETS | SITE_STORE, &r->site, &err), err);
     REQUIRE_OK(archive_refresh(site_archive(r->site, 0), NULL, NULL, &err), err);
     extract_init(&r->x, r->site, &r->cancel);
     arena_init(&r->arena, 1 << 24);
+}
+
+static inline void rig_open(struct site_rig *r, const char *more)
+{
+    rig_open_as(r, more, SITE_WORKS);
 }
 
 /* All but the settings. */

@@ -8,6 +8,7 @@
 
 #include "../../unit/store/store_helper.h"
 #include "hint_rig.h"
+#include "pipeline/work.h"
 #include "rabbit.h"
 #include "tcp_proxy.h"
 
@@ -372,6 +373,103 @@ static void test_servers__messages_of_python_from_a_quorum_queue(void)
     python_messages("quorum");
 }
 
+/* --- whole work, by three processes ------------------------------------------------------------------------------ */
+
+enum { STUDIES = 60, WORKERS = 3 };
+
+static void open_worker(struct site_rig *r, unsigned how)
+{
+    char setting[1300];
+    (void)snprintf(setting, sizeof setting, "PIXL_STORE_URL=%s", store_url(true));
+    rig_open_as(r, setting, how);
+    r->settings.lease_s = 10;
+}
+
+static pid_t work_in_process(void)
+{
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child > 0)
+        return child;
+    struct site_rig r;
+    struct pixl_error err = { 0 };
+    enum work_end end;
+    const struct work_options o = { .stays = true, .route = &route, .patience_us = 600000000 };
+    open_worker(&r, SITE_SERVES);
+    bool ok = work_run(r.site, &o, &end, &err);
+    if (!ok)
+        (void)fprintf(stderr, "    worker: %s\n", err.msg);
+    rig_close(&r);
+    _exit(ok ? 0 : 1);
+}
+
+static void make_cohort(void)
+{
+    struct site_rig r;
+    buf_auto rows;
+    buf_init(&rows, 65536);
+    rig_folders("");
+    for (int i = 0; i < STUDIES; i++) {
+        char name[16], study[32], series[32], sop[32], accession[16];
+        (void)snprintf(name, sizeof name, "f%d", i);
+        (void)snprintf(study, sizeof study, "1.2.3.%d", i + 1);
+        (void)snprintf(series, sizeof series, "1.2.3.%d.1", i + 1);
+        (void)snprintf(sop, sizeof sop, "1.2.3.%d.1.1", i + 1);
+        (void)snprintf(accession, sizeof accession, "ACC%d", i);
+        rig_save(&(struct rig_file){
+            .name = name, .study = study, .series = series, .sop = sop, .accession = accession, .pixels = 200000 });
+        (void)buf_addf(&rows, "%d,MRN5501,%s,rig,2024-01-01T00:00:00Z,2024-01-01,,,\n", i, accession);
+    }
+    open_worker(&r, SITE_WORKS);
+    rig_populate(&r, buf_cstr(&rows));
+    rig_close(&r);
+}
+
+static int64_t delivered(struct store *s)
+{
+    struct store_counts n = count_of(s);
+    return n.by_state[STUDY_EXPORTED];
+}
+
+static void test_servers__one_worker_of_three_is_killed(void)
+{
+    set_route("");
+    struct store *s = open_store();
+    make_cohort();
+    pid_t workers[WORKERS];
+    for (int i = 0; i < WORKERS; i++) {
+        workers[i] = work_in_process();
+        usleep(300000);
+    }
+    while (delivered(s) == 0)
+        usleep(2000);
+    kill_process(workers[0]); /* it leads, and has studies in hand */
+    while (delivered(s) < STUDIES)
+        usleep(100000);
+    for (int i = 1; i < WORKERS; i++) {
+        int status = -1;
+        CHECK(kill(workers[i], SIGTERM) == 0 && waitpid(workers[i], &status, 0) == workers[i]);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    CHECK_INT(images_in(s), STUDIES);
+    CHECK_INT(delivered(s), STUDIES);
+    size_t hidden, n = rig_count("haven", &hidden);
+    if (n == 1) { /* a folder of the project */
+        DIR *d = opendir(test_path("haven"));
+        for (const struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
+            if (e->d_name[0] != '.') {
+                char below[300];
+                (void)snprintf(below, sizeof below, "haven/%s", e->d_name);
+                n = rig_count(below, &hidden);
+            }
+        (void)closedir(d);
+    }
+    CHECK_INT(n, STUDIES);
+    CHECK_INT(hidden, 0);
+    CHECK_INT(without_hint(s), 0);
+    store_close(s);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -385,8 +483,9 @@ int main(int argc, char **argv)
         TEST(test_servers__another_takes_over_when_the_leader_is_killed),
         TEST(test_servers__messages_of_python_from_a_classic_queue),
         TEST(test_servers__messages_of_python_from_a_quorum_queue),
+        TEST(test_servers__one_worker_of_three_is_killed),
     };
-    test_timeout_s = 300;
+    test_timeout_s = 300; /* none waits for so long but one that failed */
     rabbit_start();
     int rc = test_main(argc, argv, tests, ARRAY_LEN(tests));
     rabbit_stop();

@@ -135,7 +135,7 @@ static void test_unhinted__only_rows_that_are_due(void)
     m = claim(s); /* 3: a suspect */
     REQUIRE(m.id == 3);
     int64_t n;
-    REQUIRE_OK(store_recover_claims(s, "other", "", T0, &n, &err), err);
+    REQUIRE_OK(store_recover_claims(s, "other", NULL, T0 + LEASE + 1, &n, &err), err);
     CHECK_INT(n, 1);
     struct seen seen = unhinted(s, T0, 10);
     CHECK_INT(seen.n, 2);
