@@ -105,3 +105,23 @@ bool tokens_refund(struct store *s, const char *archive, int64_t now_us, struct 
     struct change c = { .what = CHANGE_REFUND, .now_us = now_us };
     return run(s, archive, &c, err);
 }
+
+bool tokens_set_rates(struct store *s, struct str archive, double rate_per_s, int64_t now_us, struct pixl_error *err)
+{
+    struct arena a;
+    struct str *names;
+    size_t n = 0, set = 0;
+    arena_init(&a, 1 << 20);
+    bool ok = store_bucket_names(s, &a, &names, &n, err);
+    for (size_t i = 0; ok && i < n; i++) {
+        if (archive.n > 0 && !str_eq(archive, names[i]))
+            continue;
+        ok = tokens_set_rate(s, names[i].p, rate_per_s, now_us, err);
+        set++;
+    }
+    if (ok && set == 0)
+        ok = archive.n > 0 ? pixl_fail(err, PIXL_E_NOT_FOUND, 0, "no archive of that name has a rate")
+                           : pixl_fail(err, PIXL_E_NOT_FOUND, 0, "no archive has a rate yet");
+    arena_done(&a);
+    return ok;
+}

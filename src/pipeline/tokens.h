@@ -10,6 +10,9 @@
 /* Sets the rate of an archive (studies/s; 0 stops it), settling what has passed at the old one; a new bucket is full.
  * Fails: INVALID on a rate that is none. */
 PIXL_MUST_CHECK bool tokens_set_rate(struct store *s, const char *archive, double rate_per_s, int64_t now_us, struct pixl_error *err);
+/* The same for one archive that has a bucket, or (archive empty) for all.  Fails: NOT_FOUND when there is none such. */
+PIXL_MUST_CHECK bool tokens_set_rates(struct store *s, struct str archive, double rate_per_s, int64_t now_us,
+                                      struct pixl_error *err);
 /* *is_set: is there a bucket at all?  *rate_per_s then. */
 PIXL_MUST_CHECK bool tokens_rate(struct store *s, const char *archive, double *rate_per_s, bool *is_set, struct pixl_error *err);
 /* All buckets of the store, by name, in the arena. */
