@@ -3,6 +3,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 import zipfile
@@ -92,7 +93,8 @@ def test_kills_at_random_moments(tmp_path):
 def test_kill_in_each_state(tmp_path, moment):
     """Stops the run when a row shows that state, kills it there, and goes on."""
     h = build(tmp_path / moment)
-    import sqlite3
+    if moment == "deidentified":        # else it is delivered at once
+        h.haven.rename(h.base / "away")
     run = run_once(h, start_new_session=True)
     seen = False
     while run.poll() is None and not seen:
@@ -108,5 +110,7 @@ def test_kill_in_each_state(tmp_path, moment):
     run.wait()
     run.stderr.close()
     assert seen, f"no row was ever seen {moment}"
+    if moment == "deidentified":
+        (h.base / "away").rename(h.haven)
     h.pixl("run", h.csv)
     check_end(h)
