@@ -1,8 +1,10 @@
 #include "archive.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "archive_backend.h"
+#include "base/hash.h"
 
 static const struct archive_ops *const backends[] = { &archive_directory };
 
@@ -14,17 +16,59 @@ static bool kept(bool ok, const struct pixl_error *err)
 }
 
 /* The URL itself is not shown: one of a remote archive holds a password. */
-bool archive_open(const char *url, const char *state_dir, struct archive **out, struct pixl_error *err)
+static const struct archive_ops *find_backend(const char *url, struct str *rest, struct pixl_error *err)
 {
-    struct str scheme, rest;
-    if (!str_split(str_of(url), ':', &scheme, &rest))
-        return pixl_fail(err, PIXL_E_INVALID, 0, "archive: not a URL; a folder is given as directory:/path");
+    struct str scheme;
+    if (!str_split(str_of(url), ':', &scheme, rest)) {
+        pixl_fail(err, PIXL_E_INVALID, 0, "archive: not a URL; a folder is given as directory:/path");
+        return NULL;
+    }
     for (size_t i = 0; i < ARRAY_LEN(backends); i++)
         if (str_eq(scheme, str_of(backends[i]->scheme)))
-            return kept(backends[i]->open(rest.p, state_dir, out, err), err);
+            return backends[i];
     if (str_is_prefix(scheme, STR("orthanc")) || str_is_prefix(scheme, STR("dicomweb")))
-        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "archive: only directory:/path is available in this version");
-    return pixl_fail(err, PIXL_E_INVALID, 0, "archive: the URL begins with no known scheme; directory:/path is one");
+        pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "archive: only directory:/path is available in this version");
+    else
+        pixl_fail(err, PIXL_E_INVALID, 0, "archive: the URL begins with no known scheme; directory:/path is one");
+    return NULL;
+}
+
+bool archive_open(const char *url, const char *state_dir, struct archive **out, struct pixl_error *err)
+{
+    struct str rest;
+    const struct archive_ops *ops = find_backend(url, &rest, err);
+    return ops != NULL && kept(ops->open(rest.p, state_dir, out, err), err);
+}
+
+bool archive_try(const char *url, const char *state_dir, enum archive_trial *out, struct pixl_error *err)
+{
+    struct str rest;
+    archive_auto *a = NULL;
+    const struct archive_ops *ops = find_backend(url, &rest, err);
+    if (ops == NULL)
+        return false;
+    if (ops->try_it != NULL)
+        return kept(ops->try_it(rest.p, out, err), err);
+    return kept(ops->open(rest.p, state_dir, &a, err), err) && archive_ask(a, out, err);
+}
+
+bool archive_ask(struct archive *a, enum archive_trial *out, struct pixl_error *err)
+{
+    uint64_t random;
+    char uid[32];
+    struct arena arena;
+    struct phi_text *uids;
+    size_t n;
+    if (!archive_refresh(a, NULL, NULL, err) || !hash_random(&random, sizeof random, err))
+        return false;
+    (void)snprintf(uid, sizeof uid, "2.25.%llu", (unsigned long long)random | 1);     /* nobody made it: PS3.5 B.2 */
+    const struct archive_query q = { .study_uid = phi_text(str_of(uid)) };
+    arena_init(&arena, (size_t)16 << 20);
+    bool ok = archive_find(a, &q, &arena, &uids, &n, err);
+    arena_done(&arena);
+    if (ok)
+        *out = n == 0 ? ARCHIVE_ANSWERS : ARCHIVE_ANSWERS_ALL;
+    return ok;
 }
 
 void archive_close(struct archive *a)

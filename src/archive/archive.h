@@ -26,6 +26,17 @@ PIXL_MUST_CHECK bool archive_open(const char *url, const char *state_dir, struct
 void archive_close(struct archive *a);
 PIXL_DEFINE_CLEANUP(archive, archive_close)
 #define archive_auto PIXL_CLEANUP(archive_freep) struct archive
+
+/* Before work: does it answer?  A folder is looked through until there is a first DICOM file; another archive is asked for a
+ * study that cannot exist. */
+enum archive_trial {
+    ARCHIVE_ANSWERS,
+    ARCHIVE_HOLDS_NOTHING,       /* a folder without any DICOM file */
+    ARCHIVE_ANSWERS_ALL,         /* it finds what cannot be there: it does not compare what it is asked for */
+};
+/* A folder's index is neither made nor changed.  Fails: as archive_open(), archive_refresh(), archive_find(). */
+PIXL_MUST_CHECK bool archive_try(const char *url, const char *state_dir, enum archive_trial *out,
+                                 struct pixl_error *err);
 unsigned archive_caps(const struct archive *a);
 const char *archive_name(const struct archive *a);       /* "directory": for logs, buckets, breakers; no path or password */
 

@@ -1,4 +1,4 @@
-/* archive_backend.h - what an archive must provide; for this room and its tests only.  All slots required. */
+/* archive_backend.h - what an archive must provide; for this room and its tests only.  All slots required but one. */
 #ifndef PIXL_ARCHIVE_ARCHIVE_BACKEND_H
 #define PIXL_ARCHIVE_ARCHIVE_BACKEND_H
 
@@ -8,6 +8,7 @@ struct archive_ops {
     const char *scheme;
     unsigned caps;
     bool (*open)(const char *rest, const char *state_dir, struct archive **out, struct pixl_error *err);   /* rest: behind "scheme:" */
+    bool (*try_it)(const char *rest, enum archive_trial *out, struct pixl_error *err); /* NULL: open, then archive_ask() */
     bool (*refresh)(struct archive *a, bool (*say)(void *, uint64_t, uint64_t), void *ctx, struct pixl_error *err);
     struct archive_health (*health)(struct archive *a);
     bool (*find)(struct archive *a, const struct archive_query *q, struct arena *arena, struct phi_text **uids, size_t *n, struct pixl_error *err);
@@ -18,6 +19,11 @@ struct archive_ops {
 struct archive { const struct archive_ops *ops; };       /* first member of every backend */
 
 extern const struct archive_ops archive_directory;
+
+/* Refreshes, and looks for a study that cannot exist. */
+PIXL_MUST_CHECK bool archive_ask(struct archive *a, enum archive_trial *out, struct pixl_error *err);
+/* archive_try() of a folder. */
+PIXL_MUST_CHECK bool archive_directory_try(const char *root, enum archive_trial *out, struct pixl_error *err);
 
 /* What the last refresh of a directory archive met. */
 struct archive_directory_counts {

@@ -654,6 +654,7 @@ const struct archive_ops archive_directory = {
     .scheme = "directory",
     .caps = ARCHIVE_CAP_LOCAL,
     .open = directory_open,
+    .try_it = archive_directory_try,
     .refresh = directory_refresh,
     .health = directory_health,
     .find = directory_find,

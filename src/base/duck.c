@@ -133,7 +133,7 @@ static void load_once(void)
     load_state = str_is_prefix(str_of(api.library_version()), STR("v1.4.")) ? LOADED : WRONG_VERSION;
 }
 
-static bool load_library(struct pixl_error *err)
+bool duck_load(struct pixl_error *err)
 {
     if (pthread_once(&load_control, load_once) != 0)
         return pixl_fail(err, PIXL_E_INTERNAL, 0, "load DuckDB");
@@ -297,7 +297,7 @@ static bool set_options(duckdb_config config, const char *temp_dir, int memory_m
 
 bool duck_open(const char *temp_dir, int memory_mib, struct duck **out, struct pixl_error *err)
 {
-    if (!load_library(err))
+    if (!duck_load(err))
         return false;
     duck_auto *d = calloc(1, sizeof *d);
     if (d == NULL)

@@ -547,3 +547,12 @@ bool fs_lock_to_shared(int fd, struct pixl_error *err)
 {
     return take_flock(fd, LOCK_SH, err);
 }
+
+/* Opened for reading only: our number is not written into it. */
+bool fs_lock_look(const char *path, struct pixl_error *err)
+{
+    fd_auto fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return errno == ENOENT || pixl_fail_errno(err, errno, "open a lock file");
+    return take_flock(fd, LOCK_EX, err);
+}

@@ -87,5 +87,8 @@ PIXL_MUST_CHECK bool fs_lock(const char *path, int *fd, struct pixl_error *err);
 PIXL_MUST_CHECK bool fs_lock_shared(const char *path, int *fd, struct pixl_error *err);
 /* Makes the one into the other.  BUSY: somebody else was faster, and the lock is lost. */
 PIXL_MUST_CHECK bool fs_lock_to_shared(int fd, struct pixl_error *err);
+/* Is it held?  Makes no file and writes none; whoever takes the lock in the same instant waits that long.
+ *   BUSY  as fs_lock(); free, or no such file: true */
+PIXL_MUST_CHECK bool fs_lock_look(const char *path, struct pixl_error *err);
 
 #endif

@@ -108,18 +108,17 @@ static bool set_up(struct sqlite_db *db, int busy_ms, struct pixl_error *err)
     return true;
 }
 
-bool sqlite_db_open(const char *path, int busy_ms, struct sqlite_db **out, struct pixl_error *err)
+static bool check_path(const char *path, struct pixl_error *err)
 {
     if (path[0] == '\0' || path[0] == ':')
         return pixl_fail(err, PIXL_E_INVALID, 0, "database: not a file name");
-    if (fs_is_network(path))
-        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0,
-                         "database: it lies on a network file system, whose locks cannot be "
-                         "trusted; choose a local disk");
-    /* mknod() makes the file 0600 without ever opening it: closing a descriptor of ours would drop the locks that
-     * another connection of this process holds on it. */
-    if (mknod(path, S_IFREG | 0600, 0) != 0 && errno != EEXIST)
-        return pixl_fail_errno(err, errno, "database: make the file");
+    return !fs_is_network(path) || pixl_fail(err, PIXL_E_UNSUPPORTED, 0,
+                                             "database: it lies on a network file system, whose locks cannot be "
+                                             "trusted; choose a local disk");
+}
+
+static bool connect_to(const char *path, struct sqlite_db **out, struct pixl_error *err)
+{
     sqlite_db_auto *db = calloc(1, sizeof *db);
     if (db == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "database");
@@ -128,8 +127,35 @@ bool sqlite_db_open(const char *path, int busy_ms, struct sqlite_db **out, struc
         sqlite3_open_v2(path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (rc != SQLITE_OK)
         return fail(db, rc, "open", err);
-    if (!set_up(db, busy_ms, err))
+    *out = PIXL_STEAL(&db);
+    return true;
+}
+
+bool sqlite_db_open(const char *path, int busy_ms, struct sqlite_db **out, struct pixl_error *err)
+{
+    sqlite_db_auto *db = NULL;
+    if (!check_path(path, err))
         return false;
+    /* mknod() makes the file 0600 without ever opening it: closing a descriptor of ours would drop the locks that
+     * another connection of this process holds on it. */
+    if (mknod(path, S_IFREG | 0600, 0) != 0 && errno != EEXIST)
+        return pixl_fail_errno(err, errno, "database: make the file");
+    if (!connect_to(path, &db, err) || !set_up(db, busy_ms, err))
+        return false;
+    *out = PIXL_STEAL(&db);
+    return true;
+}
+
+bool sqlite_db_open_to_look(const char *path, int busy_ms, struct sqlite_db **out, struct pixl_error *err)
+{
+    sqlite_db_auto *db = NULL;
+    if (!check_path(path, err) || !connect_to(path, &db, err))
+        return false;
+    int rc = sqlite3_busy_timeout(db->conn, busy_ms);
+    if (rc == SQLITE_OK)
+        rc = run_pragma(db->conn, "PRAGMA query_only=ON", NULL, NULL);
+    if (rc != SQLITE_OK)
+        return fail(db, rc, "open", err);
     *out = PIXL_STEAL(&db);
     return true;
 }

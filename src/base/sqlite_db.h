@@ -18,6 +18,10 @@ struct sqlite_stmt;
 /* Opens or makes the database file at path (mode 0600, folder must exist), WAL, synchronous FULL, foreign keys on, busy
  * timeout busy_ms.  Fails: UNSUPPORTED on a network file system; CORRUPT; BUSY; NO_SPACE; DENIED. */
 PIXL_MUST_CHECK bool sqlite_db_open(const char *path, int busy_ms, struct sqlite_db **out, struct pixl_error *err);
+/* Opens one that is there to read in it: makes no file, changes no mode of it, refuses to write.  Fails: NOT_FOUND, and
+ * as sqlite_db_open(). */
+PIXL_MUST_CHECK bool sqlite_db_open_to_look(const char *path, int busy_ms, struct sqlite_db **out,
+                                            struct pixl_error *err);
 void sqlite_db_close(struct sqlite_db *db);
 PIXL_DEFINE_CLEANUP(sqlite_db, sqlite_db_close)
 #define sqlite_db_auto PIXL_CLEANUP(sqlite_db_freep) struct sqlite_db

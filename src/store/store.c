@@ -126,16 +126,36 @@ static bool open_backend(const struct store_ops *ops, const char *rest, struct s
     return true;
 }
 
-bool store_open(const char *url, struct store **out, struct pixl_error *err)
+static const struct store_ops *find_backend(const char *url, const char **rest, struct pixl_error *err)
 {
-    assert(err->code == PIXL_OK);
     for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
         size_t n = strlen(backends[i]->scheme);
-        if (strncmp(url, backends[i]->scheme, n) == 0 && url[n] == ':')
-            return open_backend(backends[i], url + n + 1, out, err);
+        if (strncmp(url, backends[i]->scheme, n) == 0 && url[n] == ':') {
+            *rest = url + n + 1;
+            return backends[i];
+        }
     }
     /* The address itself is not told: one for a server holds a password. */
-    return pixl_fail(err, PIXL_E_INVALID, 0, "store: the address must begin with \"sqlite:\" or \"postgresql:\"");
+    (void)pixl_fail(err, PIXL_E_INVALID, 0, "store: the address must begin with \"sqlite:\" or \"postgresql:\"");
+    return NULL;
+}
+
+bool store_open(const char *url, struct store **out, struct pixl_error *err)
+{
+    const char *rest;
+    assert(err->code == PIXL_OK);
+    const struct store_ops *ops = find_backend(url, &rest, err);
+    return ops != NULL && open_backend(ops, rest, out, err);
+}
+
+bool store_look(const char *url, struct store_look *out, struct pixl_error *err)
+{
+    const char *rest;
+    assert(err->code == PIXL_OK);
+    const struct store_ops *ops = find_backend(url, &rest, err);
+    bool ok = ops != NULL && ops->look(rest, out, err);
+    assert(ok == (err->code == PIXL_OK));
+    return ok;
 }
 
 void store_close(struct store *s)

@@ -14,6 +14,7 @@ struct store_ops {
     const char *scheme;
     size_t sessions; /* so many threads can work at once, each in a session of its own */
     bool (*open)(const char *rest, struct store_session **out, struct pixl_error *err); /* rest: behind "scheme:" */
+    bool (*look)(const char *rest, struct store_look *out, struct pixl_error *err);
     void (*close)(struct store_session *s);
 
     bool (*populate_begin)(struct store_session *s, bool dry, struct store_populate **out, struct pixl_error *err);

@@ -29,15 +29,40 @@ static void postgres_close(struct store_session *s)
     free(me);
 }
 
-static bool open_url(const char *url, struct store_session **out, struct pixl_error *err)
+/* The database behind "postgresql:". */
+static bool connect_to(const char *rest, struct pg_db **out, struct pixl_error *err)
 {
+    size_t n = sizeof "postgresql:" + strlen(rest);
+    char *url = malloc(n);
+    if (url == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "store");
+    (void)snprintf(url, n, "postgresql:%s", rest);
     const struct pg_options o = { .url = url,
                                   .setup = "SET search_path = pixl_pipeline; SET jit = off",
                                   .connect_ms = CONNECT_MS,
                                   .statement_ms = STATEMENT_MS,
                                   .lock_ms = LOCK_MS };
+    bool ok = pg_db_open(&o, out, err);
+    explicit_bzero(url, n); /* it may hold a password */
+    free(url);
+    return ok;
+}
+
+static bool postgres_look(const char *rest, struct store_look *out, struct pixl_error *err)
+{
     pg_db_auto *db = NULL;
-    if (!pg_db_open(&o, &db, err) || !store_postgres_migrate(pg_db_sql(db), err))
+    struct store_look l = { 0 };
+    if (!connect_to(rest, &db, err) ||
+        !store_postgres_version(pg_db_sql(db), &l.version, &l.newest, &l.server_us, err))
+        return pixl_wrap(err, "store");
+    *out = l;
+    return true;
+}
+
+static bool postgres_open(const char *rest, struct store_session **out, struct pixl_error *err)
+{
+    pg_db_auto *db = NULL;
+    if (!connect_to(rest, &db, err) || !store_postgres_migrate(pg_db_sql(db), err))
         return pixl_wrap(err, "store");
     struct store_postgres *s = calloc(1, sizeof *s);
     if (s == NULL)
@@ -48,19 +73,6 @@ static bool open_url(const char *url, struct store_session **out, struct pixl_er
     };
     *out = &s->sql.base;
     return true;
-}
-
-static bool postgres_open(const char *rest, struct store_session **out, struct pixl_error *err)
-{
-    size_t n = sizeof "postgresql:" + strlen(rest);
-    char *url = malloc(n);
-    if (url == NULL)
-        return pixl_fail(err, PIXL_E_NOMEM, 0, "store");
-    (void)snprintf(url, n, "postgresql:%s", rest);
-    bool ok = open_url(url, out, err);
-    explicit_bzero(url, n); /* it may hold a password */
-    free(url);
-    return ok;
 }
 
 /* The server shall notice within a minute when the machine of the lock's holder is gone. */
@@ -99,6 +111,7 @@ static bool postgres_dispatch_lock(struct store_session *s, bool *got, struct pi
 const struct store_ops store_postgres_ops = { .scheme = "postgresql",
                                               .sessions = SESSIONS,
                                               .open = postgres_open,
+                                              .look = postgres_look,
                                               .close = postgres_close,
                                               .dispatch_lock = postgres_dispatch_lock,
                                               .dispatch_holds = postgres_dispatch_holds,

@@ -334,6 +334,13 @@ static bool migrate_once(struct sql *db, int64_t *version, struct pixl_error *er
     return true;
 }
 
+static bool check_known(int64_t version, struct pixl_error *err)
+{
+    return version <= NEWEST ||
+           pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "store: made by a newer pixl (version %d; this one knows %d)",
+                     (int)version, (int)NEWEST);
+}
+
 bool store_postgres_migrate(struct sql *db, struct pixl_error *err)
 {
     int64_t version;
@@ -345,7 +352,28 @@ bool store_postgres_migrate(struct sql *db, struct pixl_error *err)
             return false;
         }
     }
-    return version == NEWEST ||
-           pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "store: made by a newer pixl (version %d; this one knows %d)",
-                     (int)version, (int)NEWEST);
+    return check_known(version, err);
+}
+
+/* Before the first migration: may this user make what it makes? */
+static bool check_rights(struct sql *db, struct pixl_error *err)
+{
+    int64_t may;
+    if (!read_number(db,
+                     SQL("SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'pixl_pipeline')"
+                         " THEN has_schema_privilege('pixl_pipeline', 'CREATE')"
+                         " ELSE has_database_privilege(current_database(), 'CREATE') END"),
+                     &may, err))
+        return false;
+    return may || pixl_fail(err, PIXL_E_DENIED, 0, "store: its user may not make the schema pixl_pipeline, or tables in it");
+}
+
+bool store_postgres_version(struct sql *db, int64_t *version, int64_t *newest, int64_t *server_us,
+                            struct pixl_error *err)
+{
+    if (!read_version(db, version, err) || !check_known(*version, err) ||
+        !read_number(db, SQL("SELECT " NOW_US), server_us, err))
+        return false;
+    *newest = NEWEST;
+    return *version > 0 || check_rights(db, err);
 }

@@ -76,6 +76,16 @@ static bool sqlite_open(const char *path, struct store_session **out, struct pix
     return true;
 }
 
+static bool sqlite_look(const char *path, struct store_look *out, struct pixl_error *err)
+{
+    sqlite_db_auto *db = NULL;
+    struct store_look l = { 0 };
+    if (!sqlite_db_open_to_look(path, BUSY_MS, &db, err) || !store_sqlite_version(db, &l.version, &l.newest, err))
+        return false;
+    *out = l;
+    return true;
+}
+
 static bool sqlite_dispatch_lock(struct store_session *s, bool *got, struct pixl_error *err)
 {
     struct store_sqlite *me = (struct store_sqlite *)s;
@@ -95,6 +105,7 @@ static bool sqlite_dispatch_holds(struct store_session *s, bool *holds, struct p
 const struct store_ops store_sqlite_ops = { .scheme = "sqlite",
                                             .sessions = 1,
                                             .open = sqlite_open,
+                                            .look = sqlite_look,
                                             .close = sqlite_close,
                                             .dispatch_lock = sqlite_dispatch_lock,
                                             .dispatch_holds = sqlite_dispatch_holds,

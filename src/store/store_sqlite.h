@@ -6,5 +6,8 @@
 
 /* Brings the database to the newest version; several processes may do so at once. */
 PIXL_MUST_CHECK bool store_sqlite_migrate(struct sqlite_db *db, struct pixl_error *err);
+/* Changes nothing.  Fails: CORRUPT (another program's), UNSUPPORTED (made by a newer pixl). */
+PIXL_MUST_CHECK bool store_sqlite_version(struct sqlite_db *db, int64_t *version, int64_t *newest,
+                                          struct pixl_error *err);
 
 #endif

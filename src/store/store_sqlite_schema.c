@@ -248,3 +248,11 @@ bool store_sqlite_migrate(struct sqlite_db *db, struct pixl_error *err)
         sqlite_db_rollback(db);
     return ok;
 }
+
+bool store_sqlite_version(struct sqlite_db *db, int64_t *version, int64_t *newest, struct pixl_error *err)
+{
+    if (!check_version(db, version, err))
+        return false;
+    *newest = NEWEST;
+    return true;
+}

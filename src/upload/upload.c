@@ -73,14 +73,28 @@ bool upload_check(struct upload *u, struct pixl_error *err)
     return kept(u->ops->check(u, err), err);
 }
 
-bool upload_check_key(struct upload *u, struct str check_value, struct pixl_error *err)
+static bool is_word(struct str check_value, struct pixl_error *err)
 {
     if (check_value.n == 0)
         return pixl_fail(err, PIXL_E_INVALID, 0, "the check value of the hashing key is empty");
     for (size_t i = 0; i < check_value.n; i++)
         if (check_value.p[i] <= ' ' || check_value.p[i] >= 0x7F)
             return pixl_fail(err, PIXL_E_INVALID, 0, "the check value of the hashing key is not one printable word");
-    return kept(u->ops->check_key(u, check_value, err), err);
+    return true;
+}
+
+bool upload_check_key(struct upload *u, struct str check_value, struct pixl_error *err)
+{
+    return is_word(check_value, err) && kept(u->ops->check_key(u, check_value, err), err);
+}
+
+bool upload_look_at_key(struct upload *u, struct str check_value, bool *is_marked, struct pixl_error *err)
+{
+    if (!is_word(check_value, err))
+        return false;
+    if (u->ops->look_at_key == NULL)
+        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "the marker there can only be compared by a run");
+    return kept(u->ops->look_at_key(u, check_value, is_marked, err), err);
 }
 
 bool upload_study(struct upload *u, const struct upload_study *z, struct pixl_error *err)

@@ -46,6 +46,11 @@ PIXL_MUST_CHECK bool upload_check(struct upload *u, struct pixl_error *err);
  * Fails: EXISTS when the marker there differs: pseudonyms would not agree with what was delivered before. */
 PIXL_MUST_CHECK bool upload_check_key(struct upload *u, struct str check_value, struct pixl_error *err);
 
+/* Compares as upload_check_key() does, and leaves no marker: *is_marked says whether there is one.
+ * Fails: EXISTS; UNSUPPORTED where this destination cannot be asked without writing. */
+PIXL_MUST_CHECK bool upload_look_at_key(struct upload *u, struct str check_value, bool *is_marked,
+                                        struct pixl_error *err);
+
 struct upload_study {
     const char *zip_path;            /* in the spool */
     const char *pseudo_study_uid;

@@ -213,7 +213,11 @@ static bool directory_check(struct upload *u, struct pixl_error *err)
     const char *path = fs_path(&a, d->folder, name);
     if (path == NULL)
         return fail_memory(err);
-    return ensure_folder(d, &a, err) && write_probe(path, err);
+    bool was_there = fs_is_dir(d->folder);
+    bool ok = ensure_folder(d, &a, err) && write_probe(path, err);
+    if (!was_there)
+        (void)rmdir(d->folder);          /* only while nobody has put anything there */
+    return ok;
 }
 
 /* What this store left under construction when it was killed.  Best effort: a part that stays hurts nobody. */
@@ -262,6 +266,15 @@ static bool write_marker(const char *path, const char *suffix, struct str check_
         return *lost || fs_new_file_commit(&f, err) || blame(err);
     }
     return true;
+}
+
+static bool directory_look_at_key(struct upload *u, struct str check_value, bool *is_marked, struct pixl_error *err)
+{
+    struct directory *d = directory_of(u);
+    arena_auto a;
+    arena_init(&a, PATHS_MAX_BYTES);
+    const char *path = fs_path(&a, d->folder, ".pixl-key");
+    return path != NULL ? read_marker(path, &a, check_value, is_marked, err) : fail_memory(err);
 }
 
 static bool directory_check_key(struct upload *u, struct str check_value, struct pixl_error *err)
@@ -524,6 +537,7 @@ const struct upload_ops upload_directory = {
     .place = directory_place,
     .check = directory_check,
     .check_key = directory_check_key,
+    .look_at_key = directory_look_at_key,
     .study = directory_study,
     .table = directory_table,
     .withdraw_table = directory_withdraw_table,

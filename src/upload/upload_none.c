@@ -34,6 +34,13 @@ static bool none_check_key(struct upload *u, struct str check_value, struct pixl
     return none_check(u, err);
 }
 
+static bool none_look_at_key(struct upload *u, struct str check_value, bool *is_marked, struct pixl_error *err)
+{
+    (void)check_value;
+    *is_marked = false;
+    return none_check(u, err);
+}
+
 static bool none_study(struct upload *u, const struct upload_study *z, struct pixl_error *err)
 {
     (void)z;
@@ -70,6 +77,7 @@ const struct upload_ops upload_none = {
     .place = none_place,
     .check = none_check,
     .check_key = none_check_key,
+    .look_at_key = none_look_at_key,
     .study = none_study,
     .table = none_table,
     .withdraw_table = none_withdraw_table,

@@ -282,12 +282,20 @@ static void test_fs__a_lock_keeps_others_out_and_says_who_has_it(void)
     CHECK_STR(str_of(err.msg), want);
     pixl_error_clear(&err);
     CHECK_INT(other, -1);
+    CHECK(!fs_lock_look(test_path("lock"), &err));
+    CHECK_STR(str_of(err.msg), want);
+    pixl_error_clear(&err);
     (void)close(fd);
+    CHECK_OK(fs_lock_look(test_path("lock"), &err), err);
+    CHECK_OK(fs_lock_look(test_path("no-lock"), &err), err);
+    CHECK(!fs_exists(test_path("no-lock")));
     CHECK_OK(fs_lock(test_path("lock"), &other, &err), err);
     (void)close(other);
     CHECK_FAILS(fs_lock(test_path("no/lock"), &other, &err), err, PIXL_E_NOT_FOUND);
     REQUIRE(symlink("lock", test_path("link")) == 0);
     CHECK(!fs_lock(test_path("link"), &other, &err));
+    pixl_error_clear(&err);
+    CHECK(!fs_lock_look(test_path("link"), &err));
 }
 
 static void test_fs__a_shared_lock_is_held_by_many_but_not_beside_an_exclusive_one(void)

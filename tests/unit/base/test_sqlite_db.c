@@ -281,6 +281,24 @@ static void test_sqlite_db__processes_that_make_it_at_once_all_succeed(void)
     CHECK_INT(number(db, "SELECT count(*) FROM t"), N);
 }
 
+static void test_sqlite_db__looking_makes_and_changes_nothing(void)
+{
+    struct pixl_error err = { 0 };
+    sqlite_db_auto *db = NULL, *look = NULL;
+    CHECK_FAILS(sqlite_db_open_to_look(test_path("t.db"), 100, &look, &err), err, PIXL_E_NOT_FOUND);
+    CHECK_FAILS(sqlite_db_open_to_look("", 100, &look, &err), err, PIXL_E_INVALID);
+    CHECK(!fs_exists(test_path("t.db")));
+    open_db(&db);
+    run(db, "CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (7)");
+    sqlite_db_close(PIXL_STEAL(&db));
+    REQUIRE_OK(sqlite_db_open_to_look(test_path("t.db"), 100, &look, &err), err);
+    CHECK_INT(number(look, "SELECT n FROM t"), 7);
+    CHECK(!sqlite_db_exec(look, "INSERT INTO t VALUES (8)", &err));
+    CHECK_INT(err.code, PIXL_E_DENIED);
+    sqlite_db_close(PIXL_STEAL(&look));
+    CHECK(!fs_exists(test_path("t.db-wal")) && !fs_exists(test_path("t.db-shm")));
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -295,6 +313,7 @@ int main(int argc, char **argv)
         TEST(test_sqlite_db__what_cannot_be_a_database_is_refused),
         TEST(test_sqlite_db__a_damaged_page_is_corrupt),
         TEST(test_sqlite_db__a_full_database_is_no_space),
+        TEST(test_sqlite_db__looking_makes_and_changes_nothing),
         TEST(test_sqlite_db__processes_that_make_it_at_once_all_succeed),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));

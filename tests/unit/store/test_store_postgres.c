@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "store_helper.h"
 
@@ -555,6 +556,33 @@ static void *retry(void *arg)
 }
 
 /* A populate does not keep others from working, none waits for another in a circle, and nothing is lost. */
+static void test_look__makes_nothing(void)
+{
+    struct pixl_error err = { 0 };
+    struct store_look look = { .version = -1 };
+    char url[1400];
+    (void)store_url(false);
+    CHECK_OK(store_look(store_url(true), &look, &err), err);
+    CHECK(look.version == 0 && look.newest > 0);
+    int64_t apart = look.server_us - clock_wall_us();
+    CHECK(apart > -60000000 && apart < 60000000);
+    CHECK_STR(raw_text("SELECT nspname FROM pg_namespace WHERE nspname = 'pixl_pipeline'"), "");
+    raw("DROP ROLE IF EXISTS looker; CREATE ROLE looker LOGIN");
+    (void)snprintf(url, sizeof url, "%s", store_url(true));
+    REQUIRE(strstr(url, "user=pixl") != NULL);
+    (void)snprintf(strstr(url, "user=pixl"), 16, "user=looker");
+    CHECK_FAILS(store_look(url, &look, &err), err, PIXL_E_DENIED);
+    store_close(open_store());
+    CHECK_OK(store_look(store_url(true), &look, &err), err);
+    CHECK_INT(look.version, look.newest);
+    raw("UPDATE pixl_version SET version = 999");
+    CHECK_FAILS(store_look(store_url(true), &look, &err), err, PIXL_E_UNSUPPORTED);
+    CHECK_STR(raw_text("SELECT version FROM pixl_version"), "999\n");
+    CHECK_FAILS(store_look("postgresql:///none?host=/no/such/folder&password=CANARY", &look, &err), err,
+                PIXL_E_UNAVAILABLE);
+    raw("DROP ROLE looker");
+}
+
 static void test_sessions__everybody_at_once(void)
 {
     struct pixl_error err = { 0 };
@@ -599,6 +627,7 @@ int main(int argc, char **argv)
         TEST(test_lost__in_the_middle_of_work),
         TEST(test_lost__the_address_is_never_told),
         TEST(test_log__of_statements_holds_no_identity),
+        TEST(test_look__makes_nothing),
         TEST(test_sessions__everybody_at_once),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));

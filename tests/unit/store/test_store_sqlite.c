@@ -92,6 +92,8 @@ static void test_open__refuses_what_it_does_not_know(void)
         }
         CHECK_FAILS(store_open(store_url(true), &s, &err), err, rows[i].want);
         CHECK(s == NULL);
+        struct store_look look;
+        CHECK_FAILS(store_look(store_url(true), &look, &err), err, rows[i].want);
     }
     test_row("no folder");
     struct pixl_error err = { 0 };
@@ -99,6 +101,29 @@ static void test_open__refuses_what_it_does_not_know(void)
     char url[1300];
     (void)snprintf(url, sizeof url, "sqlite:%s/no/such/folder.db", test_dir());
     CHECK_FAILS(store_open(url, &s, &err), err, PIXL_E_NOT_FOUND);
+}
+
+static void test_look__tells_of_migrations_and_runs_none(void)
+{
+    struct pixl_error err = { 0 };
+    struct store_look look = { .version = -1 };
+    (void)store_url(false);
+    CHECK_FAILS(store_look(store_url(true), &look, &err), err, PIXL_E_NOT_FOUND);
+    CHECK(look.version == -1 && !fs_exists(db_path()));
+    CHECK_FAILS(store_look("mysql:x", &look, &err), err, PIXL_E_INVALID);
+    store_close(open_store());
+    CHECK_OK(store_look(store_url(true), &look, &err), err);
+    CHECK(look.version == look.newest && look.newest > 0 && look.server_us == 0);
+    raw("PRAGMA user_version = 1");
+    CHECK_OK(store_look(store_url(true), &look, &err), err);
+    CHECK_INT(look.version, 1);
+    CHECK_STR(raw_text("SELECT '' || user_version FROM pragma_user_version"), "1");
+    (void)store_url(false);
+    REQUIRE_OK(fs_write_whole(db_path(), (struct str){ 0 }, 0644, &err), err);
+    CHECK_OK(store_look(store_url(true), &look, &err), err);
+    CHECK_INT(look.version, 0);
+    struct stat st;
+    CHECK(stat(db_path(), &st) == 0 && st.st_size == 0 && (st.st_mode & 0777) == 0644);
 }
 
 static void test_open__keeps_what_was_there(void)
@@ -389,6 +414,7 @@ int main(int argc, char **argv)
         TEST(test_open__its_files_are_for_their_owner_only),
         TEST(test_open__refuses_what_it_does_not_know),
         TEST(test_open__keeps_what_was_there),
+        TEST(test_look__tells_of_migrations_and_runs_none),
         TEST(test_open__brings_an_older_store_up_to_date),
         TEST(test_open__brings_an_older_store_to_the_newest_version),
         TEST(test_schema__refuses_rows_that_make_no_sense),

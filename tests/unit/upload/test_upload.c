@@ -161,7 +161,7 @@ static void test_open__folder_from_the_project_or_a_secret(void)
     }
 }
 
-static void test_check__makes_the_projects_folder_only(void)
+static void test_check__leaves_nothing(void)
 {
     upload_auto *u = open_it();
     CHECK_FAILS(upload_check(u, &err), err, PIXL_E_UNAVAILABLE);
@@ -179,10 +179,32 @@ static void test_check__makes_the_projects_folder_only(void)
     CHECK_FAILS(upload_check(u, &err), err, PIXL_E_UNAVAILABLE);
     REQUIRE(unlink(test_path("dest/my-project")) == 0);
     CHECK_OK(upload_check(u, &err), err);
-    CHECK_OK(upload_check(u, &err), err);
+    CHECK(!fs_exists(test_path("dest/my-project")) && count_files("dest") == 0);
+    CHECK_OK(upload_check_key(u, STR("key"), &err), err);
     struct stat st;
     CHECK(stat(test_path("dest/my-project"), &st) == 0 && (st.st_mode & 07777) == 0750);
-    CHECK_INT(count_files("dest/my-project"), 0);
+    CHECK_OK(upload_check(u, &err), err);
+    CHECK_INT(count_files("dest/my-project"), 1);        /* the marker */
+}
+
+static void test_look_at_key__compares_and_writes_nothing(void)
+{
+    upload_auto *u = open_it();
+    bool is_marked = true;
+    CHECK_OK(upload_look_at_key(u, STR("key"), &is_marked, &err), err);
+    CHECK(!is_marked && !fs_exists(test_path("dest")));
+    make("dest");
+    make("dest/my-project");
+    CHECK_OK(upload_look_at_key(u, STR("key"), &is_marked, &err), err);
+    CHECK(!is_marked && count_files("dest/my-project") == 0);
+    CHECK_OK(upload_check_key(u, STR("key"), &err), err);
+    CHECK_OK(upload_look_at_key(u, STR("key"), &is_marked, &err), err);
+    CHECK(is_marked);
+    CHECK_FAILS(upload_look_at_key(u, STR("yek"), &is_marked, &err), err, PIXL_E_EXISTS);
+    CHECK_FAILS(upload_look_at_key(u, STR("two words"), &is_marked, &err), err, PIXL_E_INVALID);
+    CHECK_FAILS(upload_look_at_key(u, STR(""), &is_marked, &err), err, PIXL_E_INVALID);
+    REQUIRE(unlink(test_path("dest/my-project/.pixl-key")) == 0 && mkdir(test_path("dest/my-project/.pixl-key"), 0700) == 0);
+    CHECK(!upload_look_at_key(u, STR("key"), &is_marked, &err));
 }
 
 static void test_check__told_to_keep_out(void)
@@ -502,7 +524,7 @@ int main(int argc, char **argv)
         TEST(test_open__destination_words),
         TEST(test_open__images_and_tables_may_go_apart),
         TEST(test_open__folder_from_the_project_or_a_secret),
-        TEST(test_check__makes_the_projects_folder_only),
+        TEST(test_check__leaves_nothing), TEST(test_look_at_key__compares_and_writes_nothing),
         TEST(test_check__told_to_keep_out),
         TEST(test_upload__full_and_read_only_destination),
         TEST(test_study__is_delivered_once),
