@@ -16,7 +16,7 @@
 extern char **environ;
 
 const struct cli_command *const cli_commands[] = {
-    &cli_demo,      &cli_run,       &cli_worker,     &cli_populate, &cli_status, &cli_failed,
+    &cli_demo,      &cli_run,       &cli_worker,     &cli_check,    &cli_populate, &cli_status, &cli_failed,
     &cli_retry,     &cli_trace,     &cli_reports,    &cli_export,   &cli_deid,   &cli_config,
     &cli_check_env, &cli_reference, &cli_completion, &cli_work_one,
 };

@@ -22,7 +22,7 @@ struct site {
     struct metrics *metrics;
     struct secret key;                   /* the hashing key, once site_keys_ready() has seen it */
     int lock_fd;
-    bool made_key, is_alone;
+    bool made_key, is_alone, only_checks;
     char owner[65], owners_here[33], spool[17], store_id[17];
     pthread_mutex_t lock;                /* guards projects and store_id */
     struct site_project *projects;
@@ -179,7 +179,7 @@ static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
                       set->state_dir);
             goto out;
         }
-    } else if (!fs_make_dirs(set->state_dir, 0700, err)) {
+    } else if (!s->only_checks && !fs_make_dirs(set->state_dir, 0700, err)) {
         pixl_wrap(err, "state directory %s", set->state_dir);
         goto out;
     }
@@ -221,6 +221,7 @@ bool site_open(const struct settings *settings, unsigned flags, struct site **ou
         return pixl_fail(err, PIXL_E_NOMEM, 0, "site");
     s->settings = settings;
     s->lock_fd = -1;
+    s->only_checks = (flags & SITE_CHECKS) != 0;
     int rc = pthread_mutex_init(&s->lock, NULL);
     assert(rc == 0);
     if (!metrics_new(&s->metrics, err) || !open_parts(s, flags, err)) {
@@ -283,7 +284,22 @@ static bool has_images(struct site *s, struct str project, bool *out, struct pix
     return true;
 }
 
-/* Gets a secret, or makes it from random bytes when nothing can depend on an older one.  made: of the hashing key only. */
+/* May a secret that is not there be made anew?  Only when nothing can depend on an older one. */
+static bool may_make(struct site *s, struct str name, struct str project, const char *what, struct pixl_error *err)
+{
+    bool used;
+    if (!has_images(s, project, &used, err))
+        return false;
+    if (used)
+        return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "%s '%.*s' is not in %s, but studies were pseudonymised with it: restore it from "
+                         "your backup; a new one would give other pseudonyms", what, STR_ARG(name), secrets_place(s->secrets));
+    if (!(secrets_caps(s->secrets) & (project.n == 0 ? SECRETS_CAP_CREATE_KEY : SECRETS_CAP_CREATE)))
+        return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "%s '%.*s' is not in %s and must be put there first", what, STR_ARG(name),
+                         secrets_place(s->secrets));
+    return true;
+}
+
+/* Gets a secret, or makes it from random bytes.  made: of the hashing key only. */
 static bool get_or_make(struct site *s, struct str name, struct str project, size_t random_bytes, const char *what,
                         struct secret *out, bool *made, struct pixl_error *err)
 {
@@ -292,15 +308,10 @@ static bool get_or_make(struct site *s, struct str name, struct str project, siz
     if (err->code != PIXL_E_NOT_FOUND)
         return pixl_wrap(err, "%s", what);
     pixl_error_clear(err);
-    bool used;
-    if (!has_images(s, project, &used, err))
+    if (!may_make(s, name, project, what, err))
         return false;
-    if (used)
-        return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "%s '%.*s' is not in %s, but studies were pseudonymised with it: restore it from "
-                         "your backup; a new one would give other pseudonyms", what, STR_ARG(name), secrets_place(s->secrets));
-    if (!(secrets_caps(s->secrets) & (made != NULL ? SECRETS_CAP_CREATE_KEY : SECRETS_CAP_CREATE)))
-        return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "%s '%.*s' is not in %s and must be put there first", what, STR_ARG(name),
-                         secrets_place(s->secrets));
+    if (s->only_checks)
+        return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "%s '%.*s' is not made yet", what, STR_ARG(name));
     uint8_t random[32];
     char hex[65];
     assert(random_bytes <= sizeof random);
@@ -327,12 +338,32 @@ static bool same_as_before(struct site *s, const char *meta_key, const struct se
     struct arena a;
     arena_init(&a, 64 * 1024);
     struct str known;
-    bool ok = store_meta_put_if_absent(s->store, meta_key, str_of(check), &a, &known, err);
-    if (ok && !str_eq(known, str_of(check)))
+    bool got = true;
+    bool ok = s->only_checks ? store_meta_get(s->store, meta_key, &a, &known, &got, err)
+                             : store_meta_put_if_absent(s->store, meta_key, str_of(check), &a, &known, err);
+    if (ok && got && !str_eq(known, str_of(check)))
         ok = pixl_fail(err, PIXL_E_EXISTS, 0, "%s in %s is not the one that this store was used with: pseudonyms would not agree; "
                        "restore the old one", what, secrets_place(s->secrets));
     arena_done(&a);
     return ok;
+}
+
+bool site_look_at_key(struct site *s, struct str project, bool *is_there, struct pixl_error *err)
+{
+    secret_auto value = { 0 };
+    char meta[300] = "hash-key-check";
+    const char *what = project.n > 0 ? "the project's salt" : "the hashing key";
+    struct str name = project.n > 0 ? project : str_of(s->settings->hash_key_name);
+    if (project.n > 0)
+        (void)snprintf(meta, sizeof meta, "salt-check/%.*s", STR_ARG(project));
+    bool got = secrets_get(s->secrets, name, &value, err);
+    if (!got && err->code != PIXL_E_NOT_FOUND)
+        return pixl_wrap(err, "%s", what);
+    pixl_error_clear(err);
+    if (got ? !same_as_before(s, meta, &value, what, err) : !may_make(s, name, project, what, err))
+        return false;
+    *is_there = got;
+    return true;
 }
 
 bool site_keys_ready(struct site *s, const struct str *projects, size_t n, struct pixl_error *err)

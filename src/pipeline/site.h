@@ -28,6 +28,7 @@ enum site_flags {
     SITE_STORE   = 1u << 3,      /* opens the store (made when it is not there, unless SITE_LOOKS) */
     SITE_LOOKS   = 1u << 4,      /* makes nothing: NOT_FOUND when there is no state yet */
     SITE_STORE_IF_THERE = 1u << 5,   /* opens the store when there is one */
+    SITE_CHECKS  = 1u << 7,      /* makes and writes nothing: no folder, no key, no check value */
 };
 
 /* One project, ready for work.  Immutable but for the breaker, and what its lock guards. */
@@ -72,6 +73,10 @@ bool site_made_key(const struct site *s);            /* a new hashing key was ma
  * With no store opened (`pixl deid` where there is none): made when it is not there.
  * Fails: NOT_FOUND (must be restored from backup), EXISTS (not the key that was used before), and what secrets_create() fails with. */
 PIXL_MUST_CHECK bool site_keys_ready(struct site *s, const struct str *projects, size_t n, struct pixl_error *err);
+
+/* Would site_keys_ready() find the hashing key (project empty) or a project's salt?  *is_there false: a first run makes it.
+ * Fails: as site_keys_ready(). */
+PIXL_MUST_CHECK bool site_look_at_key(struct site *s, struct str project, bool *is_there, struct pixl_error *err);
 
 /* The project, loaded at its first use: configuration, policy, pseudonyms, destinations.  Borrowed.
  * with_uploads: opens its destinations too.  Fails: as project_load(), deid_policy_new(), upload_open(). */

@@ -1,4 +1,5 @@
 """pixl with its store on a PostgreSQL server, beside psycopg2 as the client that the Python system uses."""
+import json
 import os
 import pathlib
 
@@ -65,6 +66,26 @@ def test_a_whole_extraction(database, hospital):
     assert {p: v for p, v in h.snapshot().items() if p.suffix == ".zip"} == {
         p: v for p, v in before.items() if p.suffix == ".zip"}
     assert not (h.state / "pixl.db").exists()
+
+
+def test_a_check_makes_nothing_in_the_database(database, hospital):
+    h = hospital
+    h.add_study(1)
+    h.write_csv()
+
+    def store(**env):
+        told = json.loads(h.pixl("check", "--json", **{"ok": (0, 1, 75), "PIXL_STORE_URL": URL, **env}).stdout)
+        return next((line["result"], line["text"]) for line in told["lines"] if line["check"] == "store")
+
+    assert store() == ("ok", "no tables yet: the first run or populate makes them")
+    database.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'pixl_pipeline'")
+    assert database.fetchone() == (0,)
+    h.pixl("run", h.csv, PIXL_STORE_URL=URL)
+    assert store() == ("ok", "opens; 0 studies wait")
+    database.execute("UPDATE pixl_pipeline.pixl_version SET version = 999")
+    assert store()[0] == "BAD"
+    result, text = store(PIXL_STORE_URL=f"postgresql:///none?host={SERVER}/no-sock&user=pixl&password={MARK}")
+    assert result == "away" and MARK not in text
 
 
 def test_what_python_began_is_gone_on_with(database, hospital):
