@@ -11,7 +11,11 @@ build    = cmake --build build/$(1) $(2) $(if $(MAKE_TERMOUT),,-- --quiet >build
 # ThreadSanitizer cannot place its shadow memory where the kernel randomises addresses too far.
 NO_ASLR  = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
-.PHONY: all demo test check check-all check-asan check-tsan check-fault fuzz bench lint format docs install dist clean help
+INSTALLED = bin/pixl lib/pixl/libduckdb.so share/man/man1/pixl.1 share/bash-completion/completions/pixl \
+    $(addprefix share/doc/pixl/,README.md env.sample LICENSE.duckdb) \
+    $(addprefix lib/systemd/system/,$(notdir $(wildcard packaging/systemd/*)))
+
+.PHONY: all demo test check check-all check-asan check-tsan check-fault fuzz bench lint format docs install uninstall dist clean help
 .PHONY: setup-build setup-test release asan tsan clang fuzzers
 .NOTPARALLEL:
 
@@ -58,8 +62,13 @@ docs: release           ## the reference pages and .env.sample, from the program
 	@build/release/pixl reference settings >docs/reference/settings.md
 	@build/release/pixl reference env >.env.sample
 
-install: release        ## bin/pixl and lib/libduckdb.so under PREFIX=/usr/local (DESTDIR is honoured)
-	@cmake --install build/release --prefix $(PREFIX)
+install: release        ## the program and what belongs to it, under PREFIX=/usr/local (DESTDIR is honoured)
+	@DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX) >build/install.log || { cat build/install.log; exit 1; }
+	@echo $(DESTDIR)$(PREFIX)/bin/pixl
+
+uninstall:              ## what install has put there; state and configurations stay
+	@cd $(DESTDIR)$(PREFIX) && rm -f $(INSTALLED)
+	@cd $(DESTDIR)$(PREFIX) && rmdir --ignore-fail-on-non-empty lib/pixl share/doc/pixl
 
 dist:                   ## build/pixl-VERSION.tar.gz of the last commit
 	@mkdir -p build

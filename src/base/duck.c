@@ -83,7 +83,7 @@ struct duck_appender {
 
 static void *open_beside_program(void)
 {
-    static const char *const places[] = { "../lib", "../third/duckdb", "../../third/duckdb", "../../../third/duckdb" };
+    static const char *const places[] = { "../lib/pixl", "../third/duckdb", "../../third/duckdb", "../../../third/duckdb" };
     char program[PATH_BYTES], path[PATH_BYTES + 64];
     ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
     if (n <= 0 || (size_t)n >= sizeof program - 1)

@@ -17,7 +17,7 @@ struct duck_rows;
 
 /* Is the library there, and of the right version?  Fails: UNSUPPORTED. */
 PIXL_MUST_CHECK bool duck_load(struct pixl_error *err);
-/* Looks for libduckdb.so in $PIXL_DUCKDB_LIB, beside the program (../lib, ../third/duckdb), then in the system's paths.
+/* Looks for libduckdb.so in $PIXL_DUCKDB_LIB, beside the program (../lib/pixl, ../third/duckdb), then in the system's paths.
  * temp_dir: where DuckDB may spill (made when missing, 0700), in a folder of its own: two that share one overwrite each other's
  * pages.  What a killed process left there is removed.  memory_mib: its ceiling.
  * Fails: UNSUPPORTED when the library is not there or has another version than 1.4. */

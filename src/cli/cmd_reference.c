@@ -1,6 +1,7 @@
-/* cmd_reference.c - `pixl reference`: the pages on commands and settings, and the sample of a .env file, from the tables
+/* cmd_reference.c - `pixl reference`: the pages on commands and settings, the manual page, and the sample of a .env file, from the tables
  * that the program itself reads; and `pixl check-env`, which looks whether what a sample lists is set. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -98,8 +99,108 @@ static void print_env(void)
     }
 }
 
+/* --- the manual page ------------------------------------------------------------------------------------------ */
+
+/* Text in roff (man(7)): a backslash, and a dot or quote that begins a line, would be taken for commands; a bare '-' for
+ * a hyphen that cannot be copied. */
+static void print_roff(const char *text)
+{
+    for (bool begins = true; *text != '\0'; begins = *text == '\n', text++) {
+        if (begins && (*text == '.' || *text == '\''))
+            printf("\\&");
+        if (*text == '\\')
+            printf("\\e");
+        else if (*text == '-')
+            printf("\\-");
+        else
+            (void)putchar(*text);
+    }
+}
+
+static void print_man_options(const struct cli_option *options, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        printf(".TP\n\\fB");
+        print_roff(options[i].name);
+        printf("\\fR");
+        if (options[i].value != NULL) {
+            printf(" \\fI");
+            print_roff(options[i].value);
+            printf("\\fR");
+        }
+        printf("\n");
+        print_roff(options[i].help);
+        printf("\n");
+    }
+}
+
+/* What a command's help() writes, as it stands. */
+static void print_man_help(void (*help)(FILE *to))
+{
+    char *text = NULL;
+    size_t n;
+    FILE *to = open_memstream(&text, &n);
+    if (to != NULL) {
+        help(to);
+        if (fclose(to) == 0 && text != NULL) {
+            printf(".PP\n.nf\n");
+            print_roff(text[0] == '\n' ? text + 1 : text);
+            printf(".fi\n");
+        }
+    }
+    free(text);
+}
+
+static void print_man_command(const struct cli_command *c)
+{
+    printf(".SS pixl ");
+    print_roff(c->name);
+    printf(" ");
+    print_roff(c->usage);
+    printf("\n");
+    print_roff(c->text);
+    printf("\n");
+    print_man_options(c->options, c->n_options);
+    if (c->help != NULL)
+        print_man_help(c->help);
+}
+
+static void print_man_settings(void)
+{
+    printf(".SH ENVIRONMENT\nThe same names may stand in the file .env of the working folder. An empty value counts as not set.\n");
+    for (size_t i = 0; i < settings_options_count; i++) {
+        const struct settings_option *o = &settings_options[i];
+        printf(".TP\n\\fB%s\\fR", o->name);
+        if (o->default_text != NULL && o->default_text[0] != '\0') {
+            printf(" (default ");
+            print_roff(o->default_text);
+            printf(")");
+        }
+        printf("\n");
+        print_roff(o->help);
+        printf("\n");
+    }
+}
+
+static void print_man(void)
+{
+    printf(".TH PIXL 1 \"\" \"pixl %s\" \"pixl\"\n.ad l\n.SH NAME\npixl \\- imaging studies of a research cohort, without identity\n", PIXL_VERSION);
+    printf(".SH SYNOPSIS\n.B pixl\n.I COMMAND\n[\\fIOPTIONS\\fR] ...\n.SH DESCRIPTION\n"
+           "Takes imaging studies of a research cohort from a hospital archive, removes identity from them, and delivers images\n"
+           "and tables to a research environment, with a record of what became of each study.\n"
+           "Results go to stdout, talk to stderr.\n.SH COMMANDS\n");
+    for (size_t i = 0; i < cli_commands_count; i++)
+        if (!cli_commands[i]->is_hidden)
+            print_man_command(cli_commands[i]);
+    printf(".SH \"COMMON OPTIONS\"\n");
+    print_man_options(cli_common_options, cli_common_options_count);
+    print_man_settings();
+    printf(".SH \"EXIT STATUS\"\n.TP\n0\nall is done and nothing failed\n.TP\n1\nsome failed\n"
+           ".TP\n2\nwrong usage, settings or configuration\n.TP\n75\nwork is left, or something is away just now: run again\n");
+}
+
 static const struct { const char *name; void (*print)(void); } pages[] = {
-    { "commands", print_commands }, { "settings", print_settings }, { "env", print_env },
+    { "commands", print_commands }, { "settings", print_settings }, { "env", print_env }, { "man", print_man },
 };
 
 static enum cli_exit reference(struct cli *c, struct pixl_error *err)
@@ -109,13 +210,14 @@ static enum cli_exit reference(struct cli *c, struct pixl_error *err)
             pages[i].print();
             return CLI_DONE;
         }
-    pixl_fail(err, PIXL_E_INVALID, 0, "the pages are `commands`, `settings` and `env`");
+    pixl_fail(err, PIXL_E_INVALID, 0, "the pages are `commands`, `settings`, `env` and `man`");
     return CLI_FAILED;
 }
 
 const struct cli_command cli_reference = {
-    .name = "reference", .summary = "the reference pages, and a sample of a .env file", .usage = "commands | settings | env",
-    .text = "Prints a page on all commands, or on all settings (Markdown), or a .env file with every setting and its default.",
+    .name = "reference", .summary = "the reference pages, and a sample of a .env file", .usage = "commands | settings | env | man",
+    .text = "Prints a page on all commands, or on all settings (Markdown), a .env file with every setting and its default, or\n"
+            "the manual page pixl(1).",
     .min_args = 1, .max_args = 1, .run = reference,
 };
 

@@ -181,7 +181,7 @@ static void check_tables(struct check *k)
     if (duck_load(&e))
         say(k, "duckdb", ALL, CHECK_GOOD, NULL, "its library is there");
     else
-        say_error(k, "duckdb", ALL, &e, "`make install` puts it into ../lib beside the program; PIXL_DUCKDB_LIB names another place");
+        say_error(k, "duckdb", ALL, &e, "`make install` puts it into ../lib/pixl beside the program; PIXL_DUCKDB_LIB names another place");
     check_folder(k, "exports", k->set->export_root_dir, "make HOST_EXPORT_ROOT_DIR a folder that pixl's user may write to");
 }
 
