@@ -60,6 +60,7 @@ docs: release           ## the reference pages and .env.sample, from the program
 	@mkdir -p docs/reference
 	@build/release/pixl reference commands >docs/reference/commands.md
 	@build/release/pixl reference settings >docs/reference/settings.md
+	@build/release/pixl reference outcomes >docs/reference/outcomes.md
 	@build/release/pixl reference env >.env.sample
 
 install: release        ## the program and what belongs to it, under PREFIX=/usr/local (DESTDIR is honoured)

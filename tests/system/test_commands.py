@@ -19,7 +19,7 @@ def pixl(*args, cwd, ok=(0,), **env):
 
 
 @pytest.mark.parametrize("page, path", [("commands", "docs/reference/commands.md"), ("settings", "docs/reference/settings.md"),
-                                        ("env", ".env.sample")])
+                                        ("outcomes", "docs/reference/outcomes.md"), ("env", ".env.sample")])
 def test_a_committed_page_is_what_the_program_says(page, path, tmp_path):
     said = pixl("reference", page, cwd=tmp_path).stdout
     assert (ROOT / path).read_text() == said, f"{path} is out of date: `make docs` writes it"
@@ -42,6 +42,17 @@ def test_every_command_and_option_has_its_help(tmp_path):
             assert f"`{option}" in page, (name, option)
     empty = [row for row in page.splitlines() if re.match(r"\| `--[^|]*\| *\|", row)]
     assert not empty
+
+
+def test_every_state_and_reason_is_explained(tmp_path):
+    """The words of the source, each with its meaning and what to do about it."""
+    source = (ROOT / "src/study/state.h").read_text()
+    words = {re.search(r'"([a-z-]*)"', x)[1] for x in re.findall(r"^    X\((?:[^()]|\([^()]*\))*?[OEFS]\)", source, re.M)} - {""}
+    page = pixl("reference", "outcomes", cwd=tmp_path).stdout
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    assert len(words) > 35 and {name.strip("`") for name, _, _ in rows} == words
+    for name, meaning, advice in rows:
+        assert len(meaning) > 10 and len(advice) >= 8 and advice.endswith((".", "?")), name
 
 
 def test_every_setting_has_its_help(tmp_path):
