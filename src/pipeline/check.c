@@ -197,10 +197,10 @@ static void check_server_clock(struct check *k, int64_t server_us)
 }
 
 /* Studies that are not at an end. */
-static bool count_open(struct store *s, struct str project, int64_t *open, struct pixl_error *err)
+static bool count_open(struct store *s, int64_t *open, struct pixl_error *err)
 {
     struct store_counts n;
-    if (!store_count(s, project, &n, err))
+    if (!store_count(s, ALL, &n, err))
         return false;
     *open = 0;
     for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
@@ -263,7 +263,7 @@ static void check_store(struct check *k)
     look_at_store(k, &is_current);
     if (!site_open(k->set, SITE_SECRETS | SITE_CHECKS | (is_current ? SITE_STORE : 0), &k->site, &e))
         say_error(k, "secrets", ALL, &e, "PIXL_SECRETS_URL must name a file of mode 0600, or env:");
-    else if (is_current && !count_open(site_store(k->site), ALL, &open, &e))
+    else if (is_current && !count_open(site_store(k->site), &open, &e))
         say_error(k, "store", ALL, &e, store_remedy(&e));
     else if (is_current)
         say(k, "store", ALL, CHECK_GOOD, NULL, "opens; %lld studies wait", (long long)open);
@@ -356,8 +356,8 @@ static bool add_files(struct check *k, struct pixl_error *err)
     return ok;
 }
 
-/* Those with studies that wait: a run leaves them alone when their file is gone. */
-static bool add_waiting(struct check *k, struct pixl_error *err)
+/* Those of the store: a run that cannot load one leaves its studies and its tables where they are. */
+static bool add_stored(struct check *k, struct pixl_error *err)
 {
     struct str *all;
     size_t n;
@@ -369,15 +369,9 @@ static bool add_waiting(struct check *k, struct pixl_error *err)
         say_error(k, "projects", ALL, &e, store_remedy(&e));
         return true;
     }
-    for (size_t i = 0; i < n; i++) {
-        int64_t open = 0;
-        if (!count_open(s, all[i], &open, &e)) {
-            say_error(k, "projects", all[i], &e, store_remedy(&e));
-            return true;
-        }
-        if (open > 0 && !add_slug(k, all[i], err))
+    for (size_t i = 0; i < n; i++)
+        if (!add_slug(k, all[i], err))
             return false;
-    }
     return true;
 }
 
@@ -458,7 +452,7 @@ static void check_project(struct check *k, struct str slug)
 
 static bool check_projects(struct check *k, struct pixl_error *err)
 {
-    bool ok = k->o->project.n > 0 ? add_slug(k, k->o->project, err) : add_files(k, err) && add_waiting(k, err);
+    bool ok = k->o->project.n > 0 ? add_slug(k, k->o->project, err) : add_files(k, err) && add_stored(k, err);
     if (!ok)
         return false;
     if (k->n_slugs == 0)

@@ -28,7 +28,7 @@ struct check_line {
 };
 
 struct check_options {
-    struct str project;          /* only this one; empty: all that have a file, or studies that wait */
+    struct str project;          /* only this one; empty: all that have a file, or are in the store */
     int64_t now_us;              /* wall */
     int64_t built_us;            /* when this program was built */
     void (*line)(void *ctx, const struct check_line *l);     /* borrowed until it returns */

@@ -228,7 +228,7 @@ static const struct {
     { "archive gone", lose_archive, NULL, "archive", "", CHECK_AWAY, "mounted" },
     { "archive of no known kind", nothing, "PIXL_ARCHIVE_URL=tape:CANARY", "archive", "", CHECK_BAD, "scheme" },
     { "project file wrong", break_project, NULL, "project", "rig", CHECK_BAD, "rig.yaml:1:" },
-    { "project file gone, studies wait", lose_project, NULL, "project", "rig", CHECK_BAD, "rig" },
+    { "project file gone, the store knows it", lose_project, NULL, "project", "rig", CHECK_BAD, "rig" },
     { "configs folder gone", lose_configs, NULL, "projects", "", CHECK_BAD, "No such file" },
     { "exports are a file", block_exports, NULL, "exports", "", CHECK_BAD, "no folder" },
     { "a run is on", hold_lock, NULL, "lock", "", CHECK_AWAY, "held by process" },

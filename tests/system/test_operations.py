@@ -1,0 +1,138 @@
+"""docs/operations.md: its commands do what it says, and its tables name what the program says."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import psycopg2
+import pytest
+from hospital import PIXL, Hospital
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs/operations.md").read_text()
+BLOCKS = dict(re.findall(r"<!-- tried: (.*?) -->\n```sh\n(.*?)```\n", PAGE, re.S))
+
+
+def run_block(h, name, **variables):
+    env = {**h.environment, **{k: str(v) for k, v in variables.items()}}
+    env["PATH"] = f"{pathlib.Path(PIXL).resolve().parent}:{env['PATH']}"
+    r = subprocess.run(["bash", "-euc", BLOCKS[name]], env=env, cwd=h.base, capture_output=True, text=True)
+    assert r.returncode == 0, (name, r.stdout, r.stderr)
+    return r.stdout
+
+
+@pytest.fixture
+def hospital(tmp_path):
+    h = Hospital(tmp_path)
+    for study in (1, 2, 3):
+        h.add_study(study)
+    h.write_csv()
+    for folder in ("key-backup", "store-backup"):
+        (h.base / folder).mkdir()
+    return h
+
+
+def backups(h):
+    return dict(KEY_BACKUP=h.base / "key-backup", STORE_BACKUP=h.base / "store-backup")
+
+
+def zips(h):
+    return {p.name: v for p, v in h.snapshot().items() if p.suffix == ".zip"}
+
+
+def test_what_was_backed_up_is_restored(hospital):
+    h = hospital
+    h.pixl("run", h.csv)
+    run_block(h, "back up the key", **backups(h))
+    run_block(h, "back up the store", **backups(h))
+    assert {p.stat().st_mode & 0o777 for p in [*(h.base / "key-backup").iterdir(), *(h.base / "store-backup").iterdir()]} == {0o600}
+    # One more is delivered after the backup, and then the machine burns.
+    h.add_study(4)
+    h.write_csv()
+    h.pixl("run", h.csv)
+    before = zips(h)
+    assert len(before) == 4
+    shutil.rmtree(h.state)
+    said = run_block(h, "restore", **backups(h))
+    assert said.startswith("ok\n") and "agrees with the store" in said and "its key is ours" in said
+    h.pixl("run", h.csv)
+    assert zips(h) == before, "nothing is delivered twice, and nothing otherwise"
+    states = json.loads(h.pixl("status", "--json").stdout)["projects"][0]["states"]
+    assert states["exported"] == 4
+
+
+def test_without_the_store_the_key_is_enough(hospital):
+    h = hospital
+    h.pixl("run", h.csv)
+    run_block(h, "back up the key", **backups(h))
+    before = zips(h)
+    shutil.rmtree(h.state)
+    h.state.mkdir(mode=0o700)
+    shutil.copy2(h.base / "key-backup/secrets.env", h.state)
+    h.pixl("run", h.csv)
+    assert zips(h) == before
+
+
+def test_the_state_moves(hospital):
+    h = hospital
+    h.pixl("run", h.csv)
+    said = run_block(h, "move the state", NEW_STATE_DIR=h.base / "new-state")
+    assert "agrees with the store" in said and not h.state.exists()
+    h.state = h.base / "new-state"
+    before = zips(h)
+    h.pixl("run", h.csv)
+    assert zips(h) == before
+
+
+def test_a_project_ends_with_its_state(hospital):
+    h = hospital
+    h.pixl("run", h.csv)
+    run_block(h, "end a project")
+    assert not h.state.exists()
+
+
+def test_a_database_is_backed_up_and_restored(hospital):
+    h = hospital
+    socket = f"{os.environ['TEST_POSTGRES']}/sock"
+    url = f"postgresql:///postgres?host={socket}&user=pixl"
+    database = psycopg2.connect(f"host={socket} user=pixl dbname=postgres")
+    database.autocommit = True
+    with database.cursor() as c:
+        c.execute("DROP SCHEMA IF EXISTS pixl_pipeline CASCADE")
+        h.pixl("run", h.csv, PIXL_STORE_URL=url)
+        before = h.pixl("status", "--json", PIXL_STORE_URL=url).stdout
+        run_block(h, "back up PostgreSQL", PIXL_STORE_URL=url, **backups(h))
+        c.execute("DROP SCHEMA pixl_pipeline CASCADE")
+        run_block(h, "restore PostgreSQL", PIXL_STORE_URL=url, **backups(h))
+        assert h.pixl("status", "--json", PIXL_STORE_URL=url).stdout == before
+        h.pixl("run", h.csv, PIXL_STORE_URL=url)
+    database.close()
+
+
+def test_every_block_is_tried():
+    source = pathlib.Path(__file__).read_text()
+    assert len(BLOCKS) == 7 and all(f'"{name}"' in source for name in BLOCKS)
+
+
+def rows(heading):
+    part = PAGE.split(f"### {heading}\n")[1].split("\n#")[0]
+    return [[c.strip() for c in line.split("|")[1:-1]] for line in part.splitlines() if line.startswith("|")][2:]
+
+
+def test_every_event_is_explained():
+    logged = set()
+    for path in (ROOT / "src").rglob("*.c"):
+        if path.name != "log.c":
+            for call in re.findall(r"log_event\((.*?);", path.read_text(), re.S):
+                logged |= set(re.findall(r'"([a-z]+\.[a-z_]+)"', call))
+    told = rows("Events")
+    assert len(logged) > 15 and {name.strip("`") for name, _, _ in told} == logged
+    assert all(means and then for _, means, then in told)
+
+
+def test_every_exit_code_is_explained():
+    source = (ROOT / "src/cli/cli.h").read_text()
+    codes = re.findall(r"^    CLI_\w+ += (\d+),", source, re.M)
+    assert [code for code, _, _ in rows("Exit codes")] == codes
