@@ -12,7 +12,7 @@ build    = cmake --build build/$(1) $(2) $(if $(MAKE_TERMOUT),,-- --quiet >build
 NO_ASLR  = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 INSTALLED = bin/pixl lib/pixl/libduckdb.so share/man/man1/pixl.1 share/bash-completion/completions/pixl \
-    $(addprefix share/doc/pixl/,README.md operations.md env.sample LICENSE.duckdb) \
+    $(addprefix share/doc/pixl/,README.md SECURITY.md operations.md env.sample LICENSE.duckdb) \
     $(addprefix lib/systemd/system/,$(notdir $(wildcard packaging/systemd/*)))
 
 .PHONY: all demo test check check-all check-asan check-tsan check-fault fuzz bench lint format docs install uninstall dist clean help

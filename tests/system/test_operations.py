@@ -1,4 +1,4 @@
-"""docs/operations.md: its commands do what it says, and its tables name what the program says."""
+"""docs/operations.md: its commands do what it says, and its tables name what the program says; SECURITY.md names what there is."""
 import json
 import os
 import pathlib
@@ -136,3 +136,14 @@ def test_every_exit_code_is_explained():
     source = (ROOT / "src/cli/cli.h").read_text()
     codes = re.findall(r"^    CLI_\w+ += (\d+),", source, re.M)
     assert [code for code, _, _ in rows("Exit codes")] == codes
+
+
+def test_what_security_names_is_there():
+    page = (ROOT / "SECURITY.md").read_text()
+    named = set(re.findall(r"`([a-zA-Z_./-]+)`", page))
+    paths = {n for n in named if n.startswith(("src/", "tests/", "packaging/"))}
+    assert len(paths) >= 15 and not [p for p in paths if not (ROOT / p).exists()]
+    tests = {n for n in named if n.startswith("test_")}
+    source = "".join(p.read_text() for p in (ROOT / "tests").rglob("test_*") if p.suffix in (".c", ".py"))
+    defined = set(re.findall(r"(?:void|def) (test_\w+)\(", source))
+    assert len(tests) >= 15 and tests <= defined, tests - defined
