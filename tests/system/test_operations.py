@@ -147,3 +147,14 @@ def test_what_security_names_is_there():
     source = "".join(p.read_text() for p in (ROOT / "tests").rglob("test_*") if p.suffix in (".c", ".py"))
     defined = set(re.findall(r"(?:void|def) (test_\w+)\(", source))
     assert len(tests) >= 15 and tests <= defined, tests - defined
+
+
+def test_every_decision_is_listed_and_names_what_is_there():
+    folder = ROOT / "docs/decisions"
+    listed = re.findall(r"\]\((\d{4}-[a-z-]+\.md)\)", (folder / "README.md").read_text())
+    assert listed == sorted(p.name for p in folder.glob("[0-9]*.md")) and len(listed) >= 10
+    for name in listed:
+        text = (folder / name).read_text()
+        assert all(f"**{part}.**" in text for part in ("Context", "Decision", "Rejected", "Price")), name
+        for path in re.findall(r"`(src/[a-z0-9_/.]+)`", text):
+            assert (ROOT / path).exists(), (name, path)
