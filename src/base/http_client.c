@@ -375,17 +375,24 @@ static size_t on_body(char *p, size_t size, size_t count, void *arg)
     return take;
 }
 
+/* Seconds since 1970; -1: no date. */
+static int64_t date_of(struct str value)
+{
+    char date[64];
+    if (value.n >= sizeof date)
+        return -1;
+    memcpy(date, value.p, value.n);
+    date[value.n] = '\0';
+    return (int64_t)curl_getdate(date, NULL);
+}
+
 static void take_retry_after(struct http_answer *a, struct str value)
 {
     uint64_t seconds;
-    char date[64];
     if (str_to_u64(value, &seconds)) {
         a->retry_after_s = seconds <= INT32_MAX ? (int64_t)seconds : -1;
-    } else if (value.n < sizeof date) {
-        memcpy(date, value.p, value.n);
-        date[value.n] = '\0';
-        time_t at = curl_getdate(date, NULL);
-        int64_t left = (int64_t)at - clock_wall_us() / 1000000;
+    } else {
+        int64_t at = date_of(value), left = at - clock_wall_us() / 1000000;
         a->retry_after_s = at == -1 ? -1 : left > 0 ? left : 0;
     }
 }
@@ -400,7 +407,7 @@ static void take_text(char *out, size_t size, struct str value)
 
 static void forget_headers(struct http_answer *a)
 {
-    a->retry_after_s = -1;
+    a->retry_after_s = a->date_s = -1;
     a->challenge[0] = a->content_type[0] = '\0';
 }
 
@@ -421,6 +428,8 @@ static size_t on_header(char *p, size_t size, size_t count, void *arg)
         return n;
     if (str_eq_nocase(name, STR("Retry-After")))
         take_retry_after(f->answer, value);
+    else if (str_eq_nocase(name, STR("Date")))
+        f->answer->date_s = date_of(value);
     else if (str_eq_nocase(name, STR("WWW-Authenticate")))
         take_text(f->answer->challenge, sizeof f->answer->challenge, value);
     else if (str_eq_nocase(name, STR("Content-Type")))

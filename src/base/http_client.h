@@ -71,6 +71,7 @@ struct http_answer {
     uint64_t body_bytes; /* read */
     int64_t
         retry_after_s; /* header Retry-After, in seconds or as a date; never negative but -1: none, or not understood */
+    int64_t date_s; /* header Date, since 1970: the server's clock; -1: none, or not understood */
     char challenge[HTTP_CHALLENGE_SIZE]; /* the first header WWW-Authenticate; "" none, or too long */
     char content_type[HTTP_TYPE_SIZE];   /* the same */
 };

@@ -15,9 +15,10 @@
 #include "base/clock.h"
 #include "base/duck.h"
 #include "base/fs.h"
+#include "base/http_client.h"
 #include "pipeline/site.h"
 
-enum { TEXTS_BYTES_MAX = 16 << 20 };
+enum { TEXTS_BYTES_MAX = 16 << 20, HTTP_MS = 10 * 1000, ANSWER_MAX = 1 << 20 };
 static const uint64_t gib = UINT64_C(1) << 30, mib = UINT64_C(1) << 20;
 static const int64_t apart_max_us = INT64_C(300) * 1000000;      /* of two clocks */
 
@@ -187,13 +188,30 @@ static void check_tables(struct check *k)
 
 /* --- store and keys ------------------------------------------------------------------------------------------------ */
 
-static void check_server_clock(struct check *k, int64_t server_us)
+/* Says nothing where they agree. */
+static void compare_clock(struct check *k, const char *whose, int64_t server_us)
 {
     int64_t apart = server_us - k->o->now_us;
-    if (server_us != 0 && (apart > apart_max_us || apart < -apart_max_us))
-        say(k, "clock", ALL, CHECK_BAD, "set the clock of this machine or of the store's server",
-            "the store's server is %lld s %s of this machine", (long long)(apart < 0 ? -apart : apart) / 1000000,
-            apart < 0 ? "behind" : "ahead");
+    if (apart > apart_max_us || apart < -apart_max_us)
+        say(k, "clock", ALL, CHECK_BAD, "set the clock of this machine, or have that of the server set", "%s is %lld s %s this machine", whose,
+            (long long)(apart < 0 ? -apart : apart) / 1000000, apart < 0 ? "behind" : "ahead of");
+}
+
+/* Who gives tokens for a vault refuses, or gives ones that are over, when the clocks differ.  What it answers does not matter. */
+static void compare_token_clock(struct check *k)
+{
+    struct pixl_error e = { 0 };
+    http_client_auto *c = NULL;
+    struct http_answer answer = { 0 };
+    const struct http_client_options o = { .url = k->set->azure_authority_host, .ca_file = k->set->azure_ca_file, .connect_ms = HTTP_MS };
+    struct http_request r = HTTP_REQUEST_NONE;
+    r.path = "/";
+    r.deadline_us = clock_mono_us() + 2 * HTTP_MS * 1000;
+    r.answer_max = ANSWER_MAX;
+    buf_init(&answer.body, ANSWER_MAX);
+    if (http_client_open(&o, &c, &e) && http_client_do(c, &r, &answer, &e) && answer.date_s >= 0)
+        compare_clock(k, "the server that gives tokens (AZURE_AUTHORITY_HOST)", answer.date_s * 1000000);
+    buf_done(&answer.body);              /* that it cannot be reached is told by the key's line */
 }
 
 /* Studies that are not at an end. */
@@ -245,7 +263,8 @@ static void look_at_store(struct check *k, bool *is_current)
         }
         look = (struct store_look){ 0 };
     }
-    check_server_clock(k, look.server_us);
+    if (look.server_us != 0)
+        compare_clock(k, "the store's server", look.server_us);
     *is_current = look.version > 0 && look.version == look.newest;
     k->store_unknown = look.version > 0 && look.version < look.newest;
     if (look.version == 0)
@@ -262,7 +281,7 @@ static void check_store(struct check *k)
     bool is_current;
     look_at_store(k, &is_current);
     if (!site_open(k->set, SITE_SECRETS | SITE_CHECKS | (is_current ? SITE_STORE : 0), &k->site, &e))
-        say_error(k, "secrets", ALL, &e, "PIXL_SECRETS_URL must name a file of mode 0600, or env:");
+        say_error(k, "secrets", ALL, &e, "PIXL_SECRETS_URL must name a file of mode 0600, env:, or azure: with its settings");
     else if (is_current && !count_open(site_store(k->site), &open, &e))
         say_error(k, "store", ALL, &e, store_remedy(&e));
     else if (is_current)
@@ -271,8 +290,9 @@ static void check_store(struct check *k)
 
 static const char *key_remedy(const struct pixl_error *e)
 {
-    return e->code == PIXL_E_NOT_FOUND || e->code == PIXL_E_EXISTS ? "restore secrets.env from its backup (docs/operations.md); make no new one"
-                                                                   : "PIXL_SECRETS_URL must name a file of mode 0600, or env:";
+    return e->code == PIXL_E_NOT_FOUND || e->code == PIXL_E_EXISTS ? "restore it where PIXL_SECRETS_URL says, from its backup (docs/operations.md); make no new one"
+           : e->code == PIXL_E_UNAVAILABLE ? "is the network there, is the vault's name right?"
+                                           : "PIXL_SECRETS_URL must name a file of mode 0600, env:, or a vault that pixl may read";
 }
 
 /* The hashing key, or with a project its salt. */
@@ -473,6 +493,8 @@ bool check_site(const struct settings *set, const struct check_options *o, enum 
     check_clock(&k);
     check_tables(&k);
     check_store(&k);
+    if (strncmp(set->secrets_url, "azure:", 6) == 0)
+        compare_token_clock(&k);
     k.key_is_there = check_key(&k, "key", ALL);
     check_archive(&k);
     say(&k, "queue", ALL, CHECK_SKIPPED, NULL, "no command of this version uses one");

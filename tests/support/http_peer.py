@@ -9,6 +9,7 @@ What a path does (a query is ignored but where it is named):
     /count              how many connections there were so far, this one included
     /seen/NAME          how many requests for /drop/NAME, /close/NAME and /idle/NAME there were
     /status/N?H=V&...   status N with headers H: V (percent-encoded) and a body that names a patient
+    /dated/N/           404 with a header Date of N seconds from now
     /bytes/N            N bytes, with a length;  /chunked/N in chunks;  /to-the-end/N until the connection closes
     /cut/N              as /bytes/N, but the connection closes after half of it;  /cut-chunk/N in chunks
     /never              no answer;  /drip a byte now and then, for ever
@@ -16,6 +17,7 @@ What a path does (a query is ignored but where it is named):
     /idle/NAME          an answer, and then closes the connection when the next request was read
     /garbage            no HTTP;  /headers/N a header of N bytes, again and again;  /interim 103 before the answer
 """
+import email.utils
 import pathlib
 import shutil
 import signal
@@ -82,6 +84,9 @@ def serve(sock, send):
                 send(answer(str(seen.get(arg, 0)).encode()))
             elif what == "status":
                 send(answer(b"Patient Doe^Jane", int(arg), urllib.parse.parse_qsl(query)))
+            elif what == "dated":
+                then = email.utils.formatdate(time.time() + int(arg.strip("/")), usegmt=True)
+                send(answer(b"Patient Doe^Jane", 404, [("Date", then)]))
             elif what == "bytes":
                 send(answer(pattern(int(arg))))
             elif what == "chunked":

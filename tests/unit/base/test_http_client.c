@@ -454,6 +454,20 @@ static void test_http__retry_after_in_both_forms(void)
         CHECK(a->retry_after_s >= rows[i].least && a->retry_after_s <= rows[i].most);
         CHECK_STR(str_of(a->challenge), "Bearer authorization=x");
     }
+    test_row("the server's clock");
+    static const struct {
+        const char *path;
+        long long date_s;
+    } dates[] = { { "/status/404?date=Thu,%2001%20Jan%202015%2000:00:00%20GMT", 1420070400 },
+                  { "/status/200?date=yesterday-or-so", -1 },
+                  { "/status/200", -1 } };
+    for (size_t i = 0; i < ARRAY_LEN(dates); i++) {
+        struct pixl_error e = { 0 };
+        struct http_request dated = get(dates[i].path);
+        struct http_answer *answer = new_answer();
+        CHECK_OK(http_client_do(c, &dated, answer, &e), e);
+        CHECK_INT(answer->date_s, dates[i].date_s);
+    }
     test_row("interim answer");
     struct pixl_error err = { 0 };
     struct http_request r = get("/interim");

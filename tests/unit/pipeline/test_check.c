@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/sqlite_db.h"
+#include "http_peer.h"
 #include "site_rig.h"
 
 enum { LINES_MAX = 64 };
@@ -34,23 +35,26 @@ static void note(void *ctx, const struct check_line *l)
     CHECK(strstr(l->text, "CANARY") == NULL && (l->remedy == NULL || strstr(l->remedy, "CANARY") == NULL));
 }
 
-/* more: one further setting; NULL. */
-static struct seen look_at(const char *more, const char *project, int64_t now_us)
+enum { MORE_MAX = 4 };
+
+/* more: further settings, which go before the usual ones; ended by NULL. */
+static struct seen look_with(const char *const *more, const char *project, int64_t now_us)
 {
     static const char *const names[] = { "PIXL_STATE_DIR=%s/state", "PROJECT_CONFIGS_DIR=%s/configs", "HOST_EXPORT_ROOT_DIR=%s/exports",
                                          "PIXL_ARCHIVE_URL=directory:%s/archive" };
     char text[ARRAY_LEN(names)][700];
-    const char *env[ARRAY_LEN(names) + 2] = { NULL };
+    const char *env[ARRAY_LEN(names) + MORE_MAX + 1] = { NULL };
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const char *at = strchr(names[i], '%');
-        if (more != NULL && strncmp(more, names[i], (size_t)(strchr(names[i], '=') - names[i]) + 1) == 0)
+        if (more[0] != NULL && strncmp(more[0], names[i], (size_t)(strchr(names[i], '=') - names[i]) + 1) == 0)
             continue;
         (void)snprintf(text[n], sizeof text[n], "%.*s%s%s", (int)(at - names[i]), names[i], test_dir(), at + 2);
         env[n] = text[n];
         n++;
     }
-    env[n] = more;
+    for (size_t i = 0; i < MORE_MAX && more[i] != NULL; i++)
+        env[n++] = more[i];
     struct settings set = { 0 };
     struct seen s = { .worst = CHECK_BAD };
     const struct check_options o = { .project = str_of(project), .now_us = now_us, .built_us = BUILT, .line = note, .ctx = &s };
@@ -58,6 +62,11 @@ static struct seen look_at(const char *more, const char *project, int64_t now_us
     CHECK_OK(check_site(&set, &o, &s.worst, &err), err);
     settings_done(&set);
     return s;
+}
+
+static struct seen look_at(const char *more, const char *project, int64_t now_us)
+{
+    return look_with((const char *[]){ more, NULL }, project, now_us);
 }
 
 /* The line of that name and project, which must be there once. */
@@ -276,6 +285,28 @@ static void test_check__a_clock_that_is_behind(void)
     check_line(&s, "clock", "", CHECK_BAD, "before this pixl was built");
 }
 
+/* The token server of a vault; there is no vault behind it. */
+static void test_check__clocks_of_servers_are_compared(void)
+{
+    static const struct { int ahead_s; bool is_told; } rows[] = { { 0, false }, { -250, false }, { -3600, true }, { 3600, true } };
+    char host[200], ca[600];
+    make_site();
+    (void)snprintf(ca, sizeof ca, "PIXL_AZURE_CA_FILE=%s/ca.pem", http_peer.certs);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%d s", rows[i].ahead_s);
+        (void)snprintf(host, sizeof host, "AZURE_AUTHORITY_HOST=https://localhost:%d/dated/%d", http_peer.tls_port, rows[i].ahead_s);
+        char name[64];
+        (void)snprintf(name, sizeof name, "PIXL_SECRETS_URL=azure:https://localhost:%d", http_peer.tls_port);
+        const char *env[] = { name, host, ca, NULL };
+        struct seen s = look_with(env, NULL, clock_wall_us());
+        size_t clocks = 0;
+        for (size_t n = 0; n < s.n; n++)
+            clocks += strcmp(s.lines[n].what, "clock") == 0;
+        CHECK_INT(clocks, rows[i].is_told ? 2 : 1);
+        CHECK(s.worst == CHECK_BAD);             /* the vault is none */
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -284,6 +315,10 @@ int main(int argc, char **argv)
         TEST(test_check__each_thing_that_is_wrong_is_told),
         TEST(test_check__only_one_project),
         TEST(test_check__a_clock_that_is_behind),
+        TEST(test_check__clocks_of_servers_are_compared),
     };
-    return test_main(argc, argv, tests, ARRAY_LEN(tests));
+    http_peer_start();
+    int rc = test_main(argc, argv, tests, ARRAY_LEN(tests));
+    http_peer_stop();
+    return rc;
 }
