@@ -250,7 +250,7 @@ static void add_destination(struct buf *b, const struct maker *m)
 {
     const char *word = m->p->directory != NULL ? "directory" : "none";
     (void)buf_addf(b,
-                   "\n# Where images and tables go: directory, or none (they stay with pixl).\n"
+                   "\n# Where images and tables go: directory, ftps, or none (they stay with pixl).\n"
                    "destination:\n  dicom: %s\n  parquet: %s\n",
                    word, word);
     if (m->p->directory != NULL) {
@@ -260,6 +260,12 @@ static void add_destination(struct buf *b, const struct maker *m)
     } else {
         (void)buf_add_cstr(b, "  # directory: /mnt/safe-haven\n");
     }
+    (void)buf_addf(
+        b,
+        "  # An FTPS server: address and login are the secrets %.*s--ftp--host, --port, --username, --password.\n"
+        "  # ftps:\n  #   tls: implicit          # or explicit\n"
+        "  #   ca_file: safe-haven.pem  # in certificates/, when the server's CA is not one of this system\n",
+        STR_ARG(m->slug));
     (void)buf_add_cstr(
         b, "\n# An image that cannot be read fails its study; one that cannot be judged is left out.  "
            "fail: both fail it.\n"

@@ -26,18 +26,6 @@ struct project_pattern {
     struct pattern *pattern;
 };
 
-static const struct { const char *word; bool dicom, parquet; } destinations[PROJECT_DESTINATION_COUNT] = {
-#define X(symbol, name, dicom, parquet) [PROJECT_TO_##symbol] = { name, dicom, parquet },
-    PROJECT_DESTINATIONS(X)
-#undef X
-};
-
-const char *project_destination_name(enum project_destination d)
-{
-    assert(d < PROJECT_DESTINATION_COUNT);
-    return destinations[d].word;
-}
-
 /* ---- helpers of both halves ---- */
 
 const char *project_keep(struct project_loader *l, struct str s)
@@ -66,8 +54,8 @@ struct pattern *project_compile(struct project_loader *l, const struct yaml_node
     return link->pattern;
 }
 
-static const struct yaml_node *require(struct project_loader *l, const struct yaml_node *map, const char *what,
-                                       const char *key)
+const struct yaml_node *project_require(struct project_loader *l, const struct yaml_node *map, const char *what,
+                                        const char *key)
 {
     const struct yaml_node *node = yaml_find(map, key);
     if (node == NULL)
@@ -182,8 +170,8 @@ static bool take_project(struct project_loader *l, const struct yaml_node *secti
     bool ok = yaml_check_map(section, "project", keys, ARRAY_LEN(keys), l->ps);
     if (section->kind != YAML_MAP)
         return false;
-    const struct yaml_node *name = require(l, section, "project", "name"),
-                           *modalities = require(l, section, "project", "modalities"),
+    const struct yaml_node *name = project_require(l, section, "project", "name"),
+                           *modalities = project_require(l, section, "project", "modalities"),
                            *alias = yaml_find(section, "azure_kv_alias");
     struct str text;
     if (name != NULL && yaml_take_text(name, "project.name", &text, l->ps)) {
@@ -253,7 +241,7 @@ static bool take_manufacturer(struct project_loader *l, const struct yaml_node *
     bool ok = yaml_check_map(item, "allowed_manufacturers", keys, ARRAY_LEN(keys), l->ps);
     if (item->kind != YAML_MAP)
         return false;
-    const struct yaml_node *regex = require(l, item, "allowed_manufacturers", "regex"),
+    const struct yaml_node *regex = project_require(l, item, "allowed_manufacturers", "regex"),
                            *numbers = yaml_find(item, "exclude_series_numbers");
     struct str text;
     if (regex == NULL || !yaml_take_text(regex, "allowed_manufacturers.regex", &text, l->ps))
@@ -307,7 +295,7 @@ static bool take_image_operations(struct project_loader *l, const struct yaml_no
     bool ok = yaml_check_map(section, "image_operation_files", keys, ARRAY_LEN(keys), l->ps);
     if (section->kind != YAML_MAP)
         return false;
-    const struct yaml_node *list = require(l, section, "image_operation_files", "deid_recipes");
+    const struct yaml_node *list = project_require(l, section, "image_operation_files", "deid_recipes");
     if (list == NULL)
         return false;
     if (yaml_is_null(list))
@@ -323,67 +311,6 @@ static bool take_image_operations(struct project_loader *l, const struct yaml_no
     p->deid_recipes = paths;
     p->n_deid_recipes = n;
     return ok;
-}
-
-/* ---- destination ---- */
-
-static bool take_destination_word(struct project_loader *l, const struct yaml_node *node, const char *what,
-                                  bool is_parquet, enum project_destination *out)
-{
-    struct str word;
-    if (yaml_is_null(node))
-        return problem_at(l->ps, node->at, "%s: null is no destination; write none", what);
-    if (!yaml_take_text(node, what, &word, l->ps))
-        return false;
-    if (str_eq(word, STR("xnat")) || str_eq(word, STR("tre")))
-        return problem_at(l->ps, node->at, "%s: %.*s is not available yet", what, STR_ARG(word));
-    struct nearest near = nearest_to(word);
-    for (unsigned d = 0; d < PROJECT_DESTINATION_COUNT; d++) {
-        nearest_offer(&near, destinations[d].word);
-        if (!str_eq(word, str_of(destinations[d].word)))
-            continue;
-        if (!(is_parquet ? destinations[d].parquet : destinations[d].dicom))
-            return problem_at(l->ps, node->at, "%s destination cannot be %s", is_parquet ? "Parquet" : "DICOM",
-                              destinations[d].word);
-        *out = (enum project_destination)d;
-        return true;
-    }
-    return problem_at(l->ps, node->at, "%s: unknown destination '%s'%s", what, problem_show(word).text,
-                      nearest_hint(&near).text);
-}
-
-static bool take_directory(struct project_loader *l, const struct yaml_node *node)
-{
-    struct project *p = &l->in->pub;
-    struct str path;
-    if (!yaml_take_path(node, "destination.directory", &path, l->ps))
-        return false;
-    if (path.p[0] != '/')
-        return problem_at(l->ps, node->at, "destination.directory: '%s' is not absolute; write a path from / on",
-                          problem_show(path).text);
-    if (p->dicom_destination != PROJECT_TO_DIRECTORY && p->parquet_destination != PROJECT_TO_DIRECTORY)
-        return problem_at(l->ps, node->at, "destination.directory: neither dicom nor parquet goes to a directory");
-    p->destination_directory = project_keep(l, path);
-    return p->destination_directory != NULL;
-}
-
-static bool take_destination(struct project_loader *l, const struct yaml_node *section)
-{
-    static const char *const keys[] = { "dicom", "parquet", "directory" };
-    struct project *p = &l->in->pub;
-    bool ok = yaml_check_map(section, "destination", keys, ARRAY_LEN(keys), l->ps);
-    if (section->kind != YAML_MAP)
-        return false;
-    const struct yaml_node *dicom = require(l, section, "destination", "dicom"),
-                           *parquet = require(l, section, "destination", "parquet"),
-                           *directory = yaml_find(section, "directory");
-    if (dicom == NULL || parquet == NULL)
-        return false;
-    bool known = take_destination_word(l, dicom, "destination.dicom", false, &p->dicom_destination);
-    known = take_destination_word(l, parquet, "destination.parquet", true, &p->parquet_destination) && known;
-    if (known && directory != NULL && !yaml_is_null(directory))
-        ok = take_directory(l, directory) && ok;
-    return known && ok;
 }
 
 static bool take_on_error(struct project_loader *l, const struct yaml_node *node)
@@ -426,7 +353,7 @@ static const struct section sections[] = {
     { "allowed_manufacturers", false, take_manufacturers },
     { "tag_operation_files", true, tag_files_read },
     { "image_operation_files", false, take_image_operations },
-    { "destination", true, take_destination },
+    { "destination", true, destination_read },
     { "on_instance_error", false, take_on_error },
     { "burned_in_annotation", false, take_burned_in },
 };

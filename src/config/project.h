@@ -74,6 +74,15 @@ enum project_destination {
 };
 const char *project_destination_name(enum project_destination d);
 
+/* destination.ftps; the login is in the secrets <prefix>--ftp--host, --port, --username, --password. */
+struct project_ftps {
+    bool is_explicit;    /* tls: explicit (AUTH TLS on the control port); else implicit: TLS from the first byte */
+    bool allows_tls13;   /* tls_max: tls1.3; else tls1.2, with which a server's wish for one session is met */
+    bool trusts_replies; /* verify: reply, for a drop box that shows nothing; else size: looked at before the rename */
+    const char *ca_file; /* PEM; only these CAs are trusted; NULL: those of the system */
+    int64_t max_connections; /* connections, 4, 1..64 */
+};
+
 enum project_on_instance_error {
     PROJECT_ON_ERROR_DEFAULT,         /* unreadable: the study fails; filtered or undecided: delivered without */
     PROJECT_ON_ERROR_FAIL,            /* any skipped instance but a filtered one fails the study */
@@ -96,6 +105,7 @@ struct project {
     const char *const *deid_recipes;  size_t n_deid_recipes;      /* paths of image operation files: only pixels of ultrasound regions stay */
     enum project_destination dicom_destination, parquet_destination;
     const char *destination_directory;   /* destination.directory: absolute path; NULL: the secret <prefix>--directory--path */
+    struct project_ftps ftps;            /* of use where one of the destinations is ftps */
     enum project_on_instance_error on_instance_error;
     bool passes_burned_in; /* burned_in_annotation: deliver; else an image that says YES itself is left out */
     struct project_internal *internal_;

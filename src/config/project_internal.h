@@ -1,6 +1,6 @@
 /* project_internal.h - what the parts of the project loader share; for them, their tests and the fuzzer only.
  *
- * project.c reads <slug>.yaml, tag_file.c and recipe.c the tag and image operation files that it names.
+ * project.c and destination.c read <slug>.yaml, tag_file.c and recipe.c the tag and image operation files that it names.
  * Owns: nothing.  Threads: a loader belongs to one thread. */
 #ifndef PIXL_CONFIG_PROJECT_INTERNAL_H
 #define PIXL_CONFIG_PROJECT_INTERNAL_H
@@ -44,6 +44,10 @@ struct pattern *project_compile(struct project_loader *l, const struct yaml_node
 /* A copy that stays as long as the project; NULL: told. */
 const char *project_keep(struct project_loader *l, struct str s);
 
+/* The value of key in map, which what names in messages; NULL: told. */
+const struct yaml_node *project_require(struct project_loader *l, const struct yaml_node *map, const char *what,
+                                        const char *key);
+
 /* A file named in the project file: *shown is its name in messages, *path where it may be. */
 struct project_file {
     struct place named_at;
@@ -57,7 +61,8 @@ bool project_locate(struct project_loader *l, const struct yaml_node *node, cons
 bool project_read_named(struct project_loader *l, struct project_file *file, const struct project_file *alternative,
                         struct arena *a, struct str *out);
 
-/* tag_operation_files of the project file. */
+/* The sections destination (destination.c) and tag_operation_files (tag_file.c) of the project file. */
+bool destination_read(struct project_loader *l, const struct yaml_node *section);
 bool tag_files_read(struct project_loader *l, const struct yaml_node *section);
 
 /* Does the text of an image operation file ask for what can be done (recipe.c), and for nothing else?  file: its name

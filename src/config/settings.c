@@ -99,6 +99,8 @@ const struct settings_option settings_options[] = {
     INT("PIXL_STOP_S", stop_s, "25", 0, 3600, "s",
         "A service that is told to stop may finish what it has in hand for so long; then it gives it back."),
     INT("PIXL_MAX_STUDY_GIB", max_study_gib, "64", 1, 65536, "GiB", "A larger study fails as too large."),
+    INT("PIXL_FTPS_TIMEOUT_S", ftps_timeout_s, "60", 1, 3600, "s",
+        "A server of an ftps destination that does nothing for so long is away."),
     TEXT("RABBITMQ_HOST", rabbit_host, NULL, 0,
          "Older way to name the broker: stands for PIXL_QUEUE_URL where that is not set."),
     INT("RABBITMQ_PORT", rabbit_port, "5672", 1, 65535, "", "Port of that server."),

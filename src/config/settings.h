@@ -50,6 +50,7 @@ struct settings {
     int64_t in_flight;                /* PIXL_MAX_MESSAGES_IN_FLIGHT, 100, 1..1000: studies asked of a remote archive at once */
     int64_t stop_s;                   /* PIXL_STOP_S, 25, 0..3600: what a service may still finish when it is told to stop */
     int64_t max_study_gib;            /* PIXL_MAX_STUDY_GIB, 64: a larger study fails as too-large */
+    int64_t ftps_timeout_s; /* PIXL_FTPS_TIMEOUT_S, 60, 1..3600: silence after which an ftps server counts as away */
     struct windows primary_windows, secondary_windows; /* PIXL_PRIMARY_WINDOWS, PIXL_SECONDARY_WINDOWS */
     const char *time_zone;                             /* TZ; NULL: the system's */
     double rate_per_s;                /* PIXL_RATE; negative: not set */

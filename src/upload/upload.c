@@ -8,7 +8,7 @@
 #include "upload_backend.h"
 #include "upload_common.h"
 
-static const struct upload_ops *const backends[] = { &upload_directory, &upload_none };
+static const struct upload_ops *const backends[] = { &upload_directory, &upload_ftps, &upload_none };
 
 enum { REMOTE_MAX_BYTES = 1024 };
 
@@ -105,12 +105,15 @@ bool upload_study(struct upload *u, const struct upload_study *z, struct pixl_er
     return kept(u->ops->study(u, z, err), err);
 }
 
-/* Relative, and staying below where it begins. */
+/* Relative, staying below where it begins, and of one line: it may become part of a command. */
 static bool is_remote(const char *remote)
 {
     struct str rest = str_of(remote), part;
     if (rest.n > REMOTE_MAX_BYTES)
         return false;
+    for (size_t i = 0; i < rest.n; i++)
+        if ((unsigned char)rest.p[i] < ' ' || rest.p[i] == 0x7F)
+            return false;
     for (;;) {
         bool more = str_split(rest, '/', &part, &rest);
         if (part.n == 0 || part.p[0] == '.')

@@ -1,4 +1,5 @@
-/* upload.h - the research environment's end of the line; backends directory and none (ftps, dicomweb to come) behind upload_backend.h.
+/* upload.h - the research environment's end of the line; backends directory, ftps and none (dicomweb to come) behind
+ * upload_backend.h.
  *
  * Delivery is effectively once: what is at the destination under the final name with the same size and digest is done; else the zip goes
  * to a temporary name that holds the writer and the fence, is checked there, and is renamed.

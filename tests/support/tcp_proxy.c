@@ -18,6 +18,7 @@ struct tcp_proxy {
     int listener, port, target_port;
     atomic_int stalled, cuts;
     atomic_bool stop;
+    atomic_long own_cut, *cut_after; /* bytes to go; 0: none */
     int pair[PAIRS_MAX][2];      /* -1: free */
 };
 
@@ -54,20 +55,25 @@ static void accept_one(struct tcp_proxy *p)
     drop((int[]){ client, server });
 }
 
-/* Passes on what came from one side.  false: one of them is gone. */
-static bool pass(int from, int to)
+/* Passes on what came from one side.  false: one of them is gone, or is to be. */
+static bool pass(struct tcp_proxy *p, int from, int to, bool to_server)
 {
     char block[64 * 1024];
     ssize_t n = recv(from, block, sizeof block, MSG_DONTWAIT);
     if (n <= 0)
         return false;
+    long left = to_server ? atomic_load(p->cut_after) : 0;
+    bool cut = left > 0 && left <= n;
+    if (left > 0)
+        atomic_store(p->cut_after, cut ? 0 : left - n);
+    n = cut ? left : n;
     for (ssize_t done = 0; done < n;) {
         ssize_t sent = send(to, block + done, (size_t)(n - done), MSG_NOSIGNAL);
         if (sent <= 0)
             return false;
         done += sent;
     }
-    return true;
+    return !cut;
 }
 
 static void serve(struct tcp_proxy *p)
@@ -80,7 +86,8 @@ static void serve(struct tcp_proxy *p)
         return;
     for (int i = 0; i < 2 * PAIRS_MAX; i++) {
         int *pair = p->pair[i / 2];
-        if (fd[1 + i].fd >= 0 && pair[0] >= 0 && fd[1 + i].revents && !pass(pair[i % 2], pair[1 - i % 2]))
+        if (fd[1 + i].fd >= 0 && pair[0] >= 0 && fd[1 + i].revents &&
+            !pass(p, pair[i % 2], pair[1 - i % 2], i % 2 == 0))
             drop(pair);
     }
     if (fd[0].revents)
@@ -103,15 +110,23 @@ static void *run(void *arg)
 
 struct tcp_proxy *tcp_proxy_start(const char *listen_at, int target_port)
 {
+    return tcp_proxy_start_at(listen_at, 0, target_port);
+}
+
+struct tcp_proxy *tcp_proxy_start_at(const char *listen_at, int port, int target_port)
+{
     struct tcp_proxy *p = calloc(1, sizeof *p);
-    struct sockaddr_in at = { .sin_family = AF_INET };
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
     socklen_t n = sizeof at;
+    const int on = 1;
     REQUIRE(p != NULL && inet_pton(AF_INET, listen_at, &at.sin_addr) == 1);
     memset(p->pair, -1, sizeof p->pair);
+    p->cut_after = &p->own_cut;
     p->target_port = target_port;
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    REQUIRE(p->listener >= 0 && bind(p->listener, (const struct sockaddr *)&at, sizeof at) == 0 &&
-            listen(p->listener, PAIRS_MAX) == 0 && getsockname(p->listener, (struct sockaddr *)&at, &n) == 0);
+    REQUIRE(p->listener >= 0 && setsockopt(p->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+    REQUIRE(bind(p->listener, (const struct sockaddr *)&at, sizeof at) == 0 && listen(p->listener, PAIRS_MAX) == 0 &&
+            getsockname(p->listener, (struct sockaddr *)&at, &n) == 0);
     p->port = ntohs(at.sin_port);
     REQUIRE(pthread_create(&p->thread, NULL, run, p) == 0);
     return p;
@@ -127,6 +142,16 @@ void tcp_proxy_cut(struct tcp_proxy *p)
     (void)atomic_fetch_add(&p->cuts, 1);
     while (atomic_load(&p->cuts) > 0)
         (void)usleep(1000);
+}
+
+void tcp_proxy_cut_after(struct tcp_proxy *p, long n)
+{
+    atomic_store(p->cut_after, n);
+}
+
+void tcp_proxy_cut_with(struct tcp_proxy *p, struct tcp_proxy *other)
+{
+    p->cut_after = other->cut_after;
 }
 
 void tcp_proxy_stall(struct tcp_proxy *p, int stalled)

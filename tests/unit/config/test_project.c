@@ -183,6 +183,28 @@ static void test_project__a_minimal_configuration_has_defaults(void)
     CHECK(p->base_rules[4].name == NULL);
 }
 
+static void test_project__ftps_is_set_or_has_defaults(void)
+{
+    static const struct {
+        const char *name;
+        bool set;
+        int64_t connections;
+    } rows[] = {
+        { "ok-ftps", true, 2 },
+        { "ok-ftps-by-default", false, 4 },
+        { "ok-minimal", false, 4 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        project_auto *p = load_case(rows[i].name);
+        test_row("%s", rows[i].name);
+        CHECK(p->ftps.is_explicit == rows[i].set && p->ftps.allows_tls13 == rows[i].set &&
+              p->ftps.trusts_replies == rows[i].set);
+        CHECK_INT(p->ftps.max_connections, rows[i].connections);
+        if (CHECK((p->ftps.ca_file != NULL) == rows[i].set) && rows[i].set)
+            CHECK(strstr(p->ftps.ca_file, "/certificates/safe-haven.pem") != NULL);
+    }
+}
+
 static void test_project__a_full_configuration_is_all_there(void)
 {
     project_auto *p = load_case("ok-full");
@@ -479,6 +501,7 @@ int main(int argc, char **argv)
         TEST(test_project__every_case_is_as_expected),
         TEST(test_project__a_configuration_of_the_older_system_loads),
         TEST(test_project__a_minimal_configuration_has_defaults),
+        TEST(test_project__ftps_is_set_or_has_defaults),
         TEST(test_project__a_full_configuration_is_all_there),
         TEST(test_project__a_later_base_file_wins_and_keeps_the_place),
         TEST(test_project__series_filters_are_upper_case_and_never_empty),

@@ -92,10 +92,10 @@ static void give_up_root(void)
 
 static void test_open__destination_words(void)
 {
-    static const struct { enum project_destination d; enum pixl_code want; const char *place; } rows[] = {
+    static const struct { enum project_destination d; enum pixl_code want; const char *place;
+    } rows[] = {
         { PROJECT_TO_NONE, PIXL_OK, "none" },
         { PROJECT_TO_DIRECTORY, PIXL_OK, "directory /some/where/my-project" },
-        { PROJECT_TO_FTPS, PIXL_E_UNSUPPORTED, NULL },
         { PROJECT_TO_DICOMWEB, PIXL_E_UNSUPPORTED, NULL },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
