@@ -95,7 +95,7 @@ static bool get_login(const struct ftps *f, struct secrets *secrets, const char 
 {
     secret_auto whole = { 0 }, ended = { 0 };
     char name[SECRET_NAME_BYTES];
-    struct str s;
+    struct str s = { 0 };
     buf_auto b;
     buf_init(&b, 64 * 1024);
     if (!get_secret(f, secrets, what, name, &whole, &s, err))
@@ -111,7 +111,7 @@ static bool get_root(struct ftps *f, const struct project *p, struct secrets *se
 {
     secret_auto host = { 0 }, port = { 0 };
     char name[SECRET_NAME_BYTES];
-    struct str h, n;
+    struct str h = STR(""), n = STR("");
     uint64_t number;
     if (!get_secret(f, secrets, "host", name, &host, &h, err))
         return false;
@@ -473,7 +473,7 @@ static bool ftps_table(struct upload *u, struct str time_slug, const char *path,
     struct ftps *f = ftps_of(u);
     struct ftps_session *s;
     char folder[FOLDER_BYTES], suffix[UPLOAD_SUFFIX_SIZE];
-    const char *name;
+    const char *name = NULL;
     uint8_t digest[HASH_SHA256_BYTES];
     struct ftps_delivery d = { .suffix = suffix,
                                .digest = digest,

@@ -230,8 +230,8 @@ static bool look(struct sending *x, bool *done, struct pixl_error *err)
     const struct ftps_delivery *d = x->d;
     struct commands c = { .n = 0 };
     struct ftps_reply replies[4];
-    uint64_t size, sent;
-    bool there, part_there = false;
+    uint64_t size = 0, sent = 0;
+    bool there = false, part_there = false;
     *done = false;
     add(&c, "TYPE I"); /* a size in text mode is refused */
     add(&c, "SIZE %s", d->final);
@@ -328,7 +328,7 @@ static bool check_part(struct sending *x, bool *whole, uint64_t *arrived, struct
     struct commands c = { .n = 0 };
     struct ftps_reply replies[2];
     uint8_t digest[HASH_SHA256_BYTES];
-    bool there, known;
+    bool there = false, known = false;
     *whole = true;
     *arrived = d->size_bytes;
     if (d->trusts_replies)
