@@ -113,9 +113,12 @@ static enum cli_exit status(struct cli *c, struct pixl_error *err)
             printf("nothing was asked for yet (state: %s)\n", c->settings.state_dir);
         else if (is_set)
             printf("rate: %g studies/s\n", rate);
+        ok = tokens_rate(site_store(s), site_archive_name(1), &rate, &is_set, err);
+        if (ok && is_set)
+            printf("rate of the secondary archive: %g studies/s\n", rate);
         for (int i = 0; i < STORE_ARCHIVES; i++)
             show_hours(&c->settings, i);
-        ok = show_adopted(s, &a, err);
+        ok = ok && show_adopted(s, &a, err);
     }
     json_decref(list);
     arena_done(&a);

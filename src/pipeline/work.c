@@ -197,7 +197,7 @@ struct watch {
     int64_t began_us, ask_us, recover_us, stop_us, expire_us;
 };
 
-/* Prolongs all claims at a third of their time; when that failed, again at every look. */
+/* Prolongs all claims at a third of their time; when that failed, every second. */
 static void keep_leases(struct work *w, struct watch *t)
 {
     const int64_t lease_us = site_settings(w->site)->lease_s * SECOND_US, now = clock_mono_us();
@@ -214,6 +214,7 @@ static void keep_leases(struct work *w, struct watch *t)
         t->ask_us = now + lease_us / 3;
     } else {
         log_event(LOG_WARN, "claims.not_renewed", "code=%s", pixl_code_name(err.code));
+        t->ask_us = now + SECOND_US;
     }
 }
 

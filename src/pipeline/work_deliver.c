@@ -112,11 +112,26 @@ static bool look(struct hand *h, enum did *did, int64_t *again_us, struct pixl_e
     return ok;
 }
 
+/* A service whose destination cannot be opened here, and not because it is away, leaves it alone until that is mended. */
+static bool can_do(struct hand *h, struct extract_result *r)
+{
+    struct work *w = h->lane->work;
+    struct site_project *ignored;
+    struct pixl_error err = { 0 };
+    if (!w->options->stays || site_project(w->site, h->image.project, true, &ignored, &err) ||
+        study_outcome_of(err.code) == STUDY_OUT_UNAVAILABLE)
+        return true;
+    work_leave_out(w, h->image.project, &err);
+    *r = (struct extract_result){ .outcome = STUDY_OUT_CANCELLED, .reason = STUDY_WHY_CONFIGURATION, .stage = EXTRACT_DELIVER };
+    return false;
+}
+
 static void deliver(struct hand *h)
 {
     struct extract_result r;
     struct breaker *open = NULL;
-    extract_deliver(&h->x, &h->image, &r);
+    if (can_do(h, &r))
+        extract_deliver(&h->x, &h->image, &r);
     bool down = r.outcome == STUDY_OUT_UNAVAILABLE && r.stage == EXTRACT_DELIVER;
     bool touched = down || r.outcome == STUDY_OUT_EXPORTED || (r.stage == EXTRACT_DELIVER && r.error.code != PIXL_OK);
     if (down)

@@ -101,9 +101,10 @@ struct work {
     struct hand *hands;                  /* all that were started, newest first */
     int busy;                            /* threads that may hold a row which nobody sees as due */
     uint64_t began;                      /* how often one of them began */
-    struct work_left_out {               /* projects that cannot be used here */
+    struct work_left_out {               /* projects that cannot be used here; entries stay as long as the work */
         char *name;                      /* its slug; malloc */
         size_t n;
+        int64_t until_us;                /* mono: tried again then */
         struct work_left_out *next;
     } *left_out;
     bool failed;
@@ -133,8 +134,9 @@ PIXL_MUST_CHECK bool lane_claim(struct hand *h, const struct lane *of, struct st
 PIXL_MUST_CHECK bool lane_next_row(struct hand *h, const struct store_claim *c, bool *got, struct pixl_error *err);
 /* When is a row due for c?  Wall time; 0: now; INT64_MAX: none waits. */
 PIXL_MUST_CHECK bool lane_next_due(struct work *w, const struct store_claim *c, int64_t *due_us, struct pixl_error *err);
-/* A project that cannot be used here: its rows are no longer taken. */
+/* A project that cannot be used here: its rows are not taken for some minutes. */
 void work_leave_out(struct work *w, struct str slug, const struct pixl_error *why);
+bool work_is_left_out(struct work *w, struct str slug);
 
 void work_retrieves(struct work *w, struct lane *l, int which);
 void work_delivers(struct work *w, struct lane *l);

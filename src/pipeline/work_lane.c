@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "pipeline/work_internal.h"
 
+#define LEFT_OUT_US (300 * SECOND_US)
+
 /* --- what may be claimed -------------------------------------------------------------------------------------------- */
 
 bool lane_claim(struct hand *h, const struct lane *of, struct store_claim *c, struct pixl_error *err)
@@ -21,7 +23,8 @@ bool lane_claim(struct hand *h, const struct lane *of, struct store_claim *c, st
     for (size_t i = 0; without != NULL && i < o->n_without; i++)
         without[used++] = o->without_projects[i];
     for (const struct work_left_out *l = w->left_out; without != NULL && l != NULL; l = l->next)
-        without[used++] = (struct str){ l->name, l->n };     /* they live as long as the work does */
+        if (clock_mono_us() < l->until_us)
+            without[used++] = (struct str){ l->name, l->n };
     pthread_mutex_unlock(&w->lock);
     if (without == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "list of %zu projects", n);
@@ -36,19 +39,39 @@ bool lane_claim(struct hand *h, const struct lane *of, struct store_claim *c, st
     return true;
 }
 
+static struct work_left_out *find_left_out_locked(struct work *w, struct str slug)
+{
+    struct work_left_out *l = w->left_out;
+    while (l != NULL && !str_eq((struct str){ l->name, l->n }, slug))
+        l = l->next;
+    return l;
+}
+
+bool work_is_left_out(struct work *w, struct str slug)
+{
+    bool out = false;
+    for (size_t i = 0; i < w->options->n_without; i++)
+        out = out || str_eq(w->options->without_projects[i], slug);
+    pthread_mutex_lock(&w->lock);
+    const struct work_left_out *l = find_left_out_locked(w, slug);
+    out = out || (l != NULL && clock_mono_us() < l->until_us);
+    pthread_mutex_unlock(&w->lock);
+    return out;
+}
+
 void work_leave_out(struct work *w, struct str slug, const struct pixl_error *why)
 {
-    struct work_left_out *l = malloc(sizeof *l);
-    char *copy = strndup(slug.p, slug.n);
-    if (l == NULL || copy == NULL) {         /* it is met again, and left out then */
-        free(l);
-        free(copy);
-        return;
-    }
-    log_event(LOG_ERROR, "project.left_alone", "project=%s error=%s", copy, why->msg);
+    log_event(LOG_ERROR, "project.left_alone", "project=%.*s error=%s", STR_ARG(slug), why->msg);
     pthread_mutex_lock(&w->lock);
-    *l = (struct work_left_out){ .name = copy, .n = slug.n, .next = w->left_out };
-    w->left_out = l;
+    struct work_left_out *l = find_left_out_locked(w, slug);
+    if (l == NULL && (l = calloc(1, sizeof *l)) != NULL) {       /* else: it is met again, and left out then */
+        l->name = strndup(slug.p, slug.n);
+        l->n = l->name != NULL ? slug.n : 0;
+        l->next = w->left_out;
+        w->left_out = l;
+    }
+    if (l != NULL)
+        l->until_us = clock_mono_us() + LEFT_OUT_US;
     pthread_mutex_unlock(&w->lock);
 }
 

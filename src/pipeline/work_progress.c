@@ -64,7 +64,7 @@ static void describe_destinations(struct work *w, struct arena *a, struct work_p
     for (size_t i = 0; i < n; i++) {
         struct site_project *sp;
         struct pixl_error e = { 0 };
-        if (site_project(w->site, slugs[i], false, &sp, &e))
+        if (!work_is_left_out(w, slugs[i]) && site_project(w->site, slugs[i], false, &sp, &e))
             add_breaker(p, sp->project->slug.p, &sp->breaker);
     }
 }
