@@ -57,7 +57,7 @@ enum work_end {
 PIXL_MUST_CHECK bool work_run(struct site *s, const struct work_options *o, enum work_end *end, struct pixl_error *err);
 
 /* "closed until Mon 20:00", of an archive that opens at that wall time; INT64_MAX: not soon. */
-enum { WORK_CLOSED_SIZE = 40 };
+enum { WORK_CLOSED_SIZE = 48 };
 void work_say_closed(int64_t opens_us, char out[WORK_CLOSED_SIZE]);
 
 /* One claimed row, in this process (a child of work_run for a suspect): retrieves it and makes the move. */
