@@ -50,9 +50,9 @@ bool work_passes(const struct pixl_error *err)
     return err->code == PIXL_E_NO_SPACE || err->code == PIXL_E_BUSY || err->code == PIXL_E_UNAVAILABLE;
 }
 
-bool pass_take(struct breaker *b, const char *what, struct pass *p)
+bool pass_take(struct work *w, struct breaker *b, const char *what, struct pass *p)
 {
-    *p = (struct pass){ .breaker = b, .what = what };
+    *p = (struct pass){ .work = w, .breaker = b, .what = what };
     return breaker_allows(b, clock_mono_us(), &p->is_probe);
 }
 
@@ -66,6 +66,7 @@ void pass_unused(struct pass *p)
 void pass_report(struct pass *p, bool worked, const struct pixl_error *why)
 {
     if (p->breaker != NULL && breaker_report(p->breaker, p->is_probe, worked, why, clock_mono_us())) {
+        metrics_set_breaker(site_metrics(p->work->site), p->what, !worked);
         if (worked)
             log_event(LOG_INFO, "breaker.closed", "what=%s", p->what);
         else
@@ -139,7 +140,7 @@ void work_settle(struct hand *h, const struct extract_result *r, struct breaker 
                 work_end_badly(w, &err);
             return;
         }
-        pass_report(&(struct pass){ .breaker = &w->store, .what = "store" }, false, &err);
+        pass_report(&(struct pass){ .work = w, .breaker = &w->store, .what = "store" }, false, &err);
         work_wait_until(w, clock_mono_us() + SECOND_US);
     }
 }

@@ -41,7 +41,7 @@ static bool may_deliver(struct work *w, struct str slug, struct choice *into)
         return false;
     struct allowed *next = &into->allowed[into->n_allowed];
     next->project = p;
-    if (!pass_take(&p->breaker, p->project->name, &next->pass))
+    if (!pass_take(w, &p->breaker, p->project->slug.p, &next->pass))
         return false;
     into->n_allowed++;
     return true;

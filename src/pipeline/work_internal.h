@@ -19,13 +19,16 @@
 #define SECOND_US INT64_C(1000000)
 #define WORK_THREADS_ENDED SIGUSR1       /* blocked in every thread; sent from outside it only wakes the watcher */
 
+struct work;
+
 /* A breaker that was asked, and whether this is its probe.  Whoever holds one reports or gives it back. */
 struct pass {
+    struct work *work;
     struct breaker *breaker;             /* NULL: none is held */
     const char *what;
     bool is_probe;
 };
-bool pass_take(struct breaker *b, const char *what, struct pass *p);
+bool pass_take(struct work *w, struct breaker *b, const char *what, struct pass *p);
 void pass_unused(struct pass *p);
 void pass_report(struct pass *p, bool worked, const struct pixl_error *why);
 

@@ -205,7 +205,8 @@ static enum did look(struct hand *h, int64_t *again_us)
     struct pixl_error err = { 0 };
     struct pass store;
     enum did did = DID_WAIT;
-    if (!lease_holds(&w->lease, atomic_load(&w->lease.epoch), clock_mono_us()) || !pass_take(&w->store, "store", &store))
+    if (!lease_holds(&w->lease, atomic_load(&w->lease.epoch), clock_mono_us()) ||
+        !pass_take(w, &w->store, "store", &store))
         return DID_WAIT;
     bool ok = h->lane->look(h, &did, again_us, &err);
     if (!ok && !work_passes(&err))

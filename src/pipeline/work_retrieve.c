@@ -252,10 +252,10 @@ static bool look(struct hand *h, enum did *did, int64_t *again_us, struct pixl_e
     }
     *did = DID_WAIT;
     if (!is_open(l, c.now_us, &most_per_s, again_us) || work_spool_is_full(w) ||
-        !pass_take(&l->source, l->name, &h->source))
+        !pass_take(w, &l->source, l->name, &h->source))
         return true;
     bool ok = true;
-    if (pass_take(&w->spool, "spool", &h->spool)) {
+    if (pass_take(w, &w->spool, "spool", &h->spool)) {
         ok = look_allowed(h, &c, most_per_s, did, err);
         if (*did != DID_WORK)
             pass_unused(&h->spool);
