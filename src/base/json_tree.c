@@ -14,7 +14,7 @@ static bool read_value(struct reader *r, struct json_node *out, struct pixl_erro
 
 static bool corrupt(const struct reader *r, struct pixl_error *err)
 {
-    return pixl_fail(err, PIXL_E_CORRUPT, 0, "not JSON (byte %zu)", (size_t)(r->p - r->start));
+    return pixl_fail(err, PIXL_E_CORRUPT, (int)(r->p - r->start), "not JSON (byte %zu)", (size_t)(r->p - r->start));
 }
 
 static bool fail_memory(struct pixl_error *err)

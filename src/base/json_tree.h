@@ -32,7 +32,7 @@ struct json_node {
 
 /* The whole of s is one value.  max_depth: of lists and objects; at most JSON_TREE_DEPTH_MAX.  max_items: of one list; also the
  * members of one object, which are JSON_TREE_MEMBERS_MAX at most.
- * Fails: CORRUPT (not UTF-8, not JSON, U+0000 or half a pair in a text; with the byte), INVALID (a member twice),
+ * Fails: CORRUPT (not UTF-8, not JSON, U+0000 or half a pair in a text; sys: the byte), INVALID (a member twice),
  * LIMIT (depth, items, digits of a number), NOMEM. */
 PIXL_MUST_CHECK bool json_tree_read(struct arena *a, struct str s, unsigned max_depth, size_t max_items,
                                     const struct json_node **out, struct pixl_error *err);

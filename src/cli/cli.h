@@ -61,9 +61,9 @@ extern const struct cli_option cli_common_options[];
 extern const size_t cli_common_options_count;
 
 /* The commands, one file each. */
-extern const struct cli_command cli_demo, cli_run, cli_worker, cli_check, cli_populate, cli_status, cli_failed,
-    cli_retry, cli_trace, cli_reports, cli_export, cli_deid, cli_config, cli_check_env, cli_reference, cli_completion,
-    cli_work_one;
+extern const struct cli_command cli_demo, cli_run, cli_worker, cli_check, cli_populate, cli_start, cli_update, cli_stop,
+    cli_status, cli_failed, cli_retry, cli_trace, cli_imaging_api, cli_export_api, cli_reports, cli_export, cli_deid,
+    cli_config, cli_check_env, cli_reference, cli_completion, cli_work_one;
 extern const struct cli_command *const cli_commands[];
 extern const size_t cli_commands_count;
 

@@ -1,6 +1,7 @@
 /* cmd_look.c - `pixl status`, `failed`, `retry`, `trace`: what a person asks of the store while a run is on, or after. */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -91,47 +92,89 @@ static void show_hours(const struct settings *set, int which)
     printf("%s archive: %s\n", site_archive_name(which), closed);
 }
 
-static enum cli_exit status(struct cli *c, struct pixl_error *err)
+static bool status_archives(struct site *s, struct arena *a, json_t *list, struct pixl_error *err)
 {
-    site_auto *s = NULL;
+    struct tokens_bucket *buckets;
+    size_t n;
+    if (!tokens_list(site_store(s), clock_wall_us(), a, &buckets, &n, err))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const struct tokens_bucket *b = &buckets[i];
+        if (list != NULL)
+            (void)json_array_append_new(
+                list, json_pack("{s:s, s:f, s:f}", "archive", b->archive, "rate", b->rate_per_s, "tokens", b->tokens));
+        else
+            printf("archive %s: %g studies/s%s\n", b->archive, b->rate_per_s,
+                   b->rate_per_s > 0 ? "" : " (stopped; `pixl start` lets it be asked)");
+    }
+    return true;
+}
+
+static bool status_once(struct cli *c, struct site *s, struct pixl_error *err)
+{
     struct str *projects, wanted = project_of(c);
     size_t n;
-    double rate;
-    bool is_set, ok = open_site(c, &s, err);
     struct arena a;
     arena_init(&a, 16 << 20);
-    json_t *list = c->json ? json_array() : NULL;
-    ok = ok && check_project(s, wanted, err) && store_projects(site_store(s), &a, &projects, &n, err);
+    json_t *list = c->json ? json_array() : NULL, *archives = c->json ? json_array() : NULL;
+    bool ok = check_project(s, wanted, err) && store_projects(site_store(s), &a, &projects, &n, err);
     for (size_t i = 0; ok && i < n; i++)
         if (wanted.n == 0 || str_eq(wanted, projects[i]))
             ok = status_project(s, projects[i], list, err);
-    ok = ok && tokens_rate(site_store(s), site_archive_name(0), &rate, &is_set, err);
-    if (ok && c->json) {
-        show_json(json_pack("{s:s, s:O, s:o}", "state_dir", c->settings.state_dir, "projects", list, "rate", is_set ? json_real(rate) : json_null()));
-    } else if (ok) {
-        if (n == 0)
-            printf("nothing was asked for yet (state: %s)\n", c->settings.state_dir);
-        else if (is_set)
-            printf("rate: %g studies/s\n", rate);
-        ok = tokens_rate(site_store(s), site_archive_name(1), &rate, &is_set, err);
-        if (ok && is_set)
-            printf("rate of the secondary archive: %g studies/s\n", rate);
-        for (int i = 0; i < STORE_ARCHIVES; i++)
-            show_hours(&c->settings, i);
-        ok = ok && show_adopted(s, &a, err);
-    }
+    if (ok && !c->json && n == 0)
+        printf("nothing was asked for yet (state: %s)\n", c->settings.state_dir);
+    ok = ok && status_archives(s, &a, archives, err) && (c->json || wanted.n > 0 || show_adopted(s, &a, err));
+    for (int i = 0; ok && !c->json && i < STORE_ARCHIVES; i++)
+        show_hours(&c->settings, i);
+    if (ok && c->json)
+        show_json(
+            json_pack("{s:s, s:O, s:O}", "state_dir", c->settings.state_dir, "projects", list, "archives", archives));
     json_decref(list);
+    json_decref(archives);
     arena_done(&a);
+    return ok;
+}
+
+enum { WATCH_S = 2 };
+
+/* On a terminal the same place is written again; elsewhere each look is a part of its own. */
+static enum cli_exit status(struct cli *c, struct pixl_error *err)
+{
+    site_auto *s = NULL;
+    const bool watch = cli_value(c, "--watch") != NULL, again = watch && !c->json && isatty(STDOUT_FILENO);
+    bool ok = open_site(c, &s, err);
+    while (ok) {
+        char now[CLOCK_ISO_SIZE];
+        clock_iso(clock_wall_us(), now);
+        if (again)
+            printf("\033[H\033[J");
+        if (watch && !c->json)
+            printf("%.19sZ\n", now);
+        ok = status_once(c, s, err) && fflush(stdout) == 0;
+        if (!watch)
+            break;
+        (void)poll(NULL, 0, WATCH_S * 1000);
+    }
     return ok ? CLI_DONE : CLI_FAILED;
 }
 
-static const struct cli_option project_option[] = {
+static const struct cli_option status_options[] = {
     { "--project", "SLUG", NULL, "only this project" },
+    { "--watch", NULL, NULL, "look again every two seconds, until Ctrl-C" },
 };
 const struct cli_command cli_status = {
-    .name = "status", .summary = "how many studies are in which state, and why", .usage = "[--project SLUG]",
-    .text = "May be asked at any time, also while a run is on.",
-    .options = project_option, .n_options = ARRAY_LEN(project_option), .min_args = 0, .max_args = 0, .needs_settings = true, .run = status,
+    .name = "status",
+    .summary = "how many studies are in which state, and why; the rates of archives",
+    .usage = "[--project SLUG] [--watch]",
+    .text = "Asks the store; may be asked at any time, also while a run is on. What stands in the way of a service "
+            "just now, its\n"
+            "GET /status tells.",
+    .options = status_options,
+    .n_options = ARRAY_LEN(status_options),
+    .min_args = 0,
+    .max_args = 0,
+    .needs_settings = true,
+    .run = status,
 };
 
 /* --- failed ----------------------------------------------------------------------------------------------------- */

@@ -16,9 +16,9 @@
 extern char **environ;
 
 const struct cli_command *const cli_commands[] = {
-    &cli_demo,      &cli_run,       &cli_worker,     &cli_check,    &cli_populate, &cli_status, &cli_failed,
-    &cli_retry,     &cli_trace,     &cli_reports,    &cli_export,   &cli_deid,   &cli_config,
-    &cli_check_env, &cli_reference, &cli_completion, &cli_work_one,
+    &cli_demo,   &cli_run,    &cli_worker,    &cli_check,       &cli_populate,   &cli_start,   &cli_update, &cli_stop,
+    &cli_status, &cli_failed, &cli_retry,     &cli_trace,       &cli_imaging_api, &cli_export_api, &cli_reports,
+    &cli_export, &cli_deid,   &cli_config,    &cli_check_env,   &cli_reference,  &cli_completion, &cli_work_one,
 };
 const size_t cli_commands_count = ARRAY_LEN(cli_commands);
 

@@ -84,6 +84,32 @@ void show_step(void *ctx, enum run_step step, int64_t done, int64_t of)
     p->last_step = (int)step;
 }
 
+void show_rounds(void *ctx, const struct rounds_progress *r)
+{
+    struct show_progress *p = ctx;
+    char line[160];
+    if (r->pause_s >= 0)
+        (void)snprintf(line, sizeof line, "retry %d of %d in %lld s: %lld arrived, %lld failed or missing", r->round,
+                       r->rounds, (long long)r->pause_s, (long long)r->exported, (long long)r->failed);
+    else
+        (void)snprintf(line, sizeof line, "in work: %lld open, %lld arrived, %lld failed or missing",
+                       (long long)r->open, (long long)r->exported, (long long)r->failed);
+    put_line(p, line, false);
+}
+
+void show_rounds_end(enum rounds_end end, const struct rounds_progress *r)
+{
+    static const char *const words[] = {
+        [ROUNDS_DONE] = "nothing is left that another try could change",
+        [ROUNDS_UNCHANGED] = "the last round brought nothing",
+        [ROUNDS_USED_UP] = "no further round was asked for",
+        [ROUNDS_STANDS_STILL] = "archives stand still at rate 0: `pixl start` lets them be asked",
+        [ROUNDS_CANCELLED] = "interrupted; the services go on",
+    };
+    (void)fprintf(stderr, "%lld studies arrived, %lld failed or missing, %lld open: %s\n", (long long)r->exported,
+                  (long long)r->failed, (long long)r->open, words[end]);
+}
+
 static void describe(const struct work_progress *w, char *out, size_t n)
 {
     const int64_t *s = w->by_state;

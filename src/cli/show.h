@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "pipeline/rounds.h"
 #include "pipeline/run.h"
 
 /* "1.4 GB", "3 min 12 s" into a buffer of 32. */
@@ -20,6 +21,8 @@ struct show_progress {
 void show_progress_init(struct show_progress *p);
 void show_step(void *p, enum run_step step, int64_t done, int64_t of);           /* struct show_progress *; fits run_options.step */
 void show_work(void *p, const struct work_progress *w);                          /* fits run_options.progress */
+void show_rounds(void *p, const struct rounds_progress *r);                      /* fits rounds_options.progress */
+void show_rounds_end(enum rounds_end end, const struct rounds_progress *r);
 void show_end_line(struct show_progress *p);                                     /* before anything else is printed */
 
 /* States with their numbers and, below, the reasons of studies that did not arrive and of instances that were left out. */

@@ -115,6 +115,26 @@ const struct settings_option settings_options[] = {
     TEXT("CLI_PIXL_DB_HOST", cli_db_host, NULL, 0,
          "The host as seen from where commands run; goes before PIXL_DB_HOST."),
     INT("CLI_PIXL_DB_PORT", cli_db_port, "5432", 1, 65535, "", "Port that goes with CLI_PIXL_DB_HOST."),
+    TEXT("PIXL_API_LISTEN", api_listen, "127.0.0.1", 0,
+         "Address on which the APIs listen; beyond this machine (0.0.0.0) they want PIXL_API_TOKEN."),
+    TEXT("PIXL_API_TOKEN", api_token, "", SETTINGS_SECRET,
+         "What a client of the APIs says as Authorization: Bearer; 16 characters or more."),
+    INT("PIXL_IMAGING_API_PORT", imaging_api_port, "7007", 1, 65535, "", "Port of the imaging API."),
+    INT("PIXL_EXPORT_API_PORT", export_api_port, "7006", 1, 65535, "", "Port of the export API."),
+    TEXT("PIXL_IMAGING_API_HOST", imaging_api_host, NULL, 0,
+         "Where commands find the imaging API; without it they set rates in the store."),
+    TEXT("PIXL_EXPORT_API_HOST", export_api_host, NULL, 0,
+         "Where commands find the export API; without it they export by themselves."),
+    { .name = "PIXL_IMAGING_API_RATE",
+      .type = SETTINGS_DOUBLE,
+      .offset = offsetof(struct settings, start_rate_per_s),
+      .default_text = "1",
+      .min = 0,
+      .max = 10000,
+      .unit = "studies/s",
+      .help = "Rate that start and populate set when none is given." },
+    INT("CLI_RETRY_SECONDS", retry_pause_s, "300", 0, 86400, "s",
+        "How long populate --num-retries waits before it takes failed studies back to work."),
     { .name = "PIXL_RATE",
       .type = SETTINGS_DOUBLE,
       .offset = offsetof(struct settings, rate_per_s),
@@ -140,8 +160,7 @@ const size_t settings_options_count = ARRAY_LEN(settings_options);
 /* Names that an installation of the older system or another part of pixl sets in the same environment: no
  * business of this table, and no spelling mistake.  One that ends in '_' stands for all that begin with it. */
 static const char *const known_elsewhere[] = {
-    "PIXL_API_TOKEN",    "PIXL_DICOM_TRANSFER_TIMEOUT", "PIXL_DUCKDB_LIB", "PIXL_EXPORT_API_",
-    "PIXL_IMAGING_API_", "PIXL_QUERY_TIMEOUT",          "PIXL_ROOT",       "PIXL_SECRET_",
+    "PIXL_DICOM_TRANSFER_TIMEOUT", "PIXL_DUCKDB_LIB", "PIXL_EXPORT_API_RATE", "PIXL_QUERY_TIMEOUT", "PIXL_ROOT", "PIXL_SECRET_",
 };
 
 static struct str name_of(const char *pair)

@@ -53,6 +53,14 @@ struct settings {
     int64_t ftps_timeout_s; /* PIXL_FTPS_TIMEOUT_S, 60, 1..3600: silence after which an ftps server counts as away */
     struct windows primary_windows, secondary_windows; /* PIXL_PRIMARY_WINDOWS, PIXL_SECONDARY_WINDOWS */
     const char *time_zone;                             /* TZ; NULL: the system's */
+    const char *api_listen;           /* PIXL_API_LISTEN, 127.0.0.1 */
+    const char *api_token;            /* PIXL_API_TOKEN, "": none (secret) */
+    int64_t imaging_api_port;         /* PIXL_IMAGING_API_PORT, 7007 */
+    int64_t export_api_port;          /* PIXL_EXPORT_API_PORT, 7006 */
+    const char *imaging_api_host;     /* PIXL_IMAGING_API_HOST; NULL: commands use the store */
+    const char *export_api_host;      /* PIXL_EXPORT_API_HOST; NULL: commands export by themselves */
+    double start_rate_per_s;          /* PIXL_IMAGING_API_RATE, 1 */
+    int64_t retry_pause_s;            /* CLI_RETRY_SECONDS, 300 */
     double rate_per_s;                /* PIXL_RATE; negative: not set */
     enum log_level log_level;         /* LOG_LEVEL, info */
     /* What older variables say; the URLs above are made of them. */

@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/slug.h"
 #include "cohort/cohort.h"
+#include "study/iso_time.h"
 
 enum { LOCK_WAIT_S = 60, LOCK_POLL_MS = 100 };
 
@@ -153,6 +155,38 @@ static bool enter_folder(struct site *s, const struct cohort *c, struct str want
     return is_there || pixl_fail(err, PIXL_E_NOT_FOUND, 0,
                                  "no study was asked for in the extract of %.*s of project '%.*s': populate it first",
                                  STR_ARG(*extract_time), STR_ARG(*project));
+}
+
+/* The extract time of the store that means the same instant, written the same way: an offset may be written as Z. */
+static bool find_time(struct site *s, struct str project, struct str wanted, struct arena *a, struct str *out,
+                      struct pixl_error *err)
+{
+    struct str *times;
+    size_t n;
+    struct iso_time want, have;
+    if (!iso_time_parse(wanted, &want))
+        return pixl_fail(err, PIXL_E_INVALID, 0, "extract_datetime is no ISO 8601 time");
+    if (!store_extract_times(site_store(s), project, a, &times, &n, err))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (iso_time_parse(times[i], &have) && have.has_offset == want.has_offset &&
+            iso_time_to_us(&have) == iso_time_to_us(&want)) {
+            *out = times[i];
+            return true;
+        }
+    return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "no study was asked for in such an extract of that project");
+}
+
+bool publish_extract_at(struct site *s, struct str project, struct str extract_time, struct arena *a,
+                        struct publish_extract *out, struct pixl_error *err)
+{
+    struct publish_extract e = { .delivered = false };
+    struct str slug, time;
+    if (!slug_make(a, project, &slug, err) || !find_time(s, slug, extract_time, a, &time, err))
+        return false;
+    publish_one(s, slug, time, a, &e);
+    *out = e;
+    return true;
 }
 
 bool publish_public_files(struct site *s, const struct cohort *c, struct pixl_error *err)

@@ -22,6 +22,11 @@ struct publish_extract {
 PIXL_MUST_CHECK bool publish_extracts(struct site *s, const struct str *projects, size_t n, struct arena *a, struct publish_extract **out,
                                       size_t *n_out, struct pixl_error *err);
 
+/* One extract by its project and time ("2023-12-07T14:08:58[+00:00]").
+ * Fails: INVALID (no time), NOT_FOUND when nothing was asked for in it. */
+PIXL_MUST_CHECK bool publish_extract_at(struct site *s, struct str project, struct str extract_time, struct arena *a,
+                                        struct publish_extract *out, struct pixl_error *err);
+
 /* Copies the public files of an OMOP ES extract into the export tree.  Fails: BUSY, as export_copy_public(). */
 PIXL_MUST_CHECK bool publish_public_files(struct site *s, const struct cohort *c, struct pixl_error *err);
 
