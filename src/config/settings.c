@@ -133,6 +133,8 @@ const struct settings_option settings_options[] = {
       .max = 10000,
       .unit = "studies/s",
       .help = "Rate that start and populate set when none is given." },
+    INT("PIXL_REFRESH_S", refresh_s, "60", 1, 86400, "s",
+        "How often the imaging API looks for new files in an archive that is a folder."),
     INT("CLI_RETRY_SECONDS", retry_pause_s, "300", 0, 86400, "s",
         "How long populate --num-retries waits before it takes failed studies back to work."),
     { .name = "PIXL_RATE",

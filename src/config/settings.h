@@ -60,6 +60,7 @@ struct settings {
     const char *imaging_api_host;     /* PIXL_IMAGING_API_HOST; NULL: commands use the store */
     const char *export_api_host;      /* PIXL_EXPORT_API_HOST; NULL: commands export by themselves */
     double start_rate_per_s;          /* PIXL_IMAGING_API_RATE, 1 */
+    int64_t refresh_s;                /* PIXL_REFRESH_S, 60, 1..86400 */
     int64_t retry_pause_s;            /* CLI_RETRY_SECONDS, 300 */
     double rate_per_s;                /* PIXL_RATE; negative: not set */
     enum log_level log_level;         /* LOG_LEVEL, info */

@@ -232,3 +232,166 @@ def test_status_is_watched(hospital):
     finally:
         p.send_signal(signal.SIGINT)
         p.wait(10)
+
+
+def whole_run(h, serve, **env):
+    for study in range(1, 7):
+        h.add_study(study, series=2)
+    h.ask(7)                                                        # in no archive
+    h.write_csv()
+    imaging, export = serve("imaging-api", **env), serve("export-api", **env)
+    h.pixl("populate", h.csv, "--no-start", **env)
+    time.sleep(1)
+    assert states(h, **env) == {"queued": 7}                        # a new store stands still
+    assert imaging.metrics()["pixl_rate_per_second", ("archive", "primary")] == 0
+    h.pixl("start", "--rate", "50", **env)
+    wait_for(h, {"exported": 6, "missing": 1}, **env)
+    assert len(h.zips()) == 6
+    assert all(len(zipfile.ZipFile(z).namelist()) == 4 for z in h.zips())
+    m = imaging.metrics()
+    assert m["pixl_study_moves_total", ("project", "test-project"), ("state", "deidentified")] == 6
+    assert m["pixl_studies", ("project", "test-project"), ("state", "exported")] == 6
+    assert m["pixl_instances_total", ("project", "test-project"), ("result", "delivered")] == 24
+    assert m["pixl_step_seconds_count", ("step", "find")] == 7
+    assert m["pixl_studies_in_flight", ("work", "retrieve")] == 0
+    m = export.metrics()
+    assert m["pixl_study_moves_total", ("project", "test-project"), ("state", "exported")] == 6
+    assert m["pixl_step_seconds_count", ("step", "deliver")] == 6
+    assert m["pixl_bytes_total", ("what", "delivered")] == sum(z.stat().st_size for z in h.zips())
+    s = json.loads(imaging.ask("GET", "/status")[1])
+    assert s["service"] == "imaging-api" and s["trouble"] == "" and s["in_hand"] == 0
+    assert s["archives"][0]["archive"] == "primary" and s["archives"][0]["rate"] == 50.0
+    assert s["projects"][0]["studies"]["exported"] == 6 and s["projects"][0]["studies"]["missing"] == 1
+    # The tables, as the Python commands ask for them.
+    body = {"project_name": "Test Project", "extract_datetime": "2023-12-07T14:08:58+00:00"}
+    assert export.ask("POST", "/export-patient-data", body) == (200, "null")
+    linker = list(h.haven.glob("test-project/*/parquet/radiology/IMAGE_LINKER.parquet"))
+    assert len(linker) == 1
+    assert export.ask("POST", "/export-patient-data", {**body, "output_dir": "/tmp"})[0] == 400
+    assert export.ask("POST", "/export-patient-data", {**body, "project_name": "Elsewhere"})[0] == 404
+    assert export.ask("POST", "/export-patient-data", {**body, "extract_datetime": "2023-12-08T14:08:58"})[0] == 404
+    assert export.ask("POST", "/export-patient-data", {**body, "extract_datetime": "yesterday"})[0] == 400
+    assert export.ask("POST", "/export-patient-data", {"project_name": "Test Project"}) == (
+        422, '{"detail":[{"type":"missing","loc":["body","extract_datetime"],"msg":"Field required",'
+             '"input":{"project_name":"Test Project"}}]}')
+    # Many at once, for one extract: each sees whole tables.
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda _: export.ask("POST", "/export-patient-data", body), range(6))) == [(200, "null")] * 6
+    # The destination goes away: told in the old words, and nothing else of it.
+    h.haven.rename(h.base / "away")
+    assert export.ask("POST", "/export-patient-data", body) == (400, '{"detail":"Destination for parquet files unavailable"}')
+    (h.base / "away").rename(h.haven)
+    assert imaging.stop() == 0 and export.stop() == 0
+    for s in (imaging, export):
+        assert MARK not in s.log.read_text() and ROOT not in s.log.read_text()
+    assert not canaries(h.haven) and not canaries(h.exports)
+
+
+def test_a_whole_service_run(hospital, serve):
+    whole_run(hospital, serve)
+
+
+def test_the_rate_is_kept(hospital, serve):
+    h = hospital
+    for study in range(1, 30):
+        h.add_study(study, instances=1)
+    h.write_csv()
+    s = serve("imaging-api")
+    h.pixl("populate", h.csv, "--rate", "4")
+    began = time.monotonic()
+    until = began + 20
+    while states(h).get("deidentified", 0) < 10 and time.monotonic() < until:
+        time.sleep(0.1)
+    took = time.monotonic() - began
+    assert 5 + 4 * took + 2 >= states(h)["deidentified"] >= 10        # capacity, then the rate
+    h.pixl("stop")
+    time.sleep(1)
+    still = states(h)
+    time.sleep(1.5)
+    assert states(h) == still
+    assert s.stop() == 0
+    s = serve("imaging-api")
+    assert s.curl("/token-bucket-refresh-rate") == (200, '{"rate":0.0}')
+    assert s.ask("POST", "/token-bucket-refresh-rate", {"rate": 100, "archive": "primary"})[0] == 200
+    wait_for(h, {"deidentified": 29})
+
+
+def test_new_files_of_a_folder_are_seen(hospital, serve):
+    h = hospital
+    h.add_study(1)
+    h.ask(2)
+    h.write_csv()
+    serve("imaging-api", PIXL_REFRESH_S="1")
+    h.pixl("populate", h.csv, "--rate", "100")
+    wait_for(h, {"deidentified": 1, "missing": 1})
+    h.add_study(2, ask=False)
+    time.sleep(3)
+    h.pixl("retry", "--state", "missing")
+    wait_for(h, {"deidentified": 2})
+
+
+def test_a_run_does_not_mix_with_services(hospital, serve):
+    hospital.add_study(1)
+    hospital.write_csv()
+    serve("imaging-api")
+    r = hospital.pixl("run", hospital.csv, ok=(75,))
+    assert "another pixl works" in r.stderr
+
+
+@pytest.mark.parametrize("patience", ["25", "0"])
+def test_sigterm_during_a_study(hospital, serve, patience):
+    h = hospital
+    h.add_study(1, instances=300, side=256)
+    h.add_study(2, instances=300, side=256)
+    h.write_csv()
+    s = serve("imaging-api", PIXL_STOP_S=patience, PIXL_DEFLATE_LEVEL="9")
+    h.pixl("populate", h.csv, "--rate", "100")
+    until = time.monotonic() + 30
+    while states(h).get("retrieving", 0) == 0:
+        assert time.monotonic() < until
+    assert s.curl("/heart-beat") == (200, '"OK"')
+    began = time.monotonic()
+    assert s.stop(40) == 0
+    if patience == "0":
+        assert time.monotonic() - began < 15
+    left = states(h)
+    assert "retrieving" not in left and sum(left.values()) == 2, left     # finished, or given back
+    serve("imaging-api")
+    wait_for(h, {"deidentified": 2})
+    assert not [i for i in json.loads(h.pixl("failed", "--json", "--all").stdout)]
+
+
+def test_populate_waits_and_retries(hospital, serve):
+    h = hospital
+    h.add_study(1)
+    h.ask(2)
+    h.write_csv()
+    h.add_study(3, ask=False)
+    h.add_study(4, ask=False)
+    serve("imaging-api")
+    serve("export-api")
+    p = subprocess.Popen(h.command("populate", h.csv, "--rate", "50", "--num-retries", "5"), cwd=h.base, text=True,
+                         env={**h.environment, "CLI_RETRY_SECONDS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = p.communicate(timeout=60)
+    assert p.returncode == 1 and "1 studies arrived, 1 failed or missing, 0 open: the last round brought nothing" in err, err
+    # Interrupted: the services go on.
+    h.ask(3)
+    h.write_csv()
+    h.pixl("stop")
+    p = subprocess.Popen(h.command("populate", h.csv, "--num-retries", "5", "--rate", "0.001"), cwd=h.base, text=True,
+                         env={**h.environment, "CLI_RETRY_SECONDS": "600"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until = time.monotonic() + 30
+    while states(h) != {"exported": 2, "missing": 1}:                  # capacity lets it pass
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=30)
+    assert "interrupted; the services go on" in err and p.returncode == 1, err
+    # At rate 0 waiting would have no end.
+    h.ask(4)
+    h.write_csv()
+    h.pixl("stop")
+    p = subprocess.Popen(h.command("populate", h.csv, "--num-retries", "5"), cwd=h.base, text=True,
+                         env={**h.environment, "PIXL_IMAGING_API_RATE": "0"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = p.communicate(timeout=30)
+    assert p.returncode == 75 and "archives stand still at rate 0" in err, err
