@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json_tree.h"
 #include "cli/cli.h"
 #include "cli/show.h"
+#include "http/api_client.h"
 #include "pipeline/tokens.h"
 
 static bool open_site(struct cli *c, struct site **s, struct pixl_error *err)
@@ -135,7 +137,32 @@ static bool status_once(struct cli *c, struct site *s, struct pixl_error *err)
     return ok;
 }
 
-enum { WATCH_S = 2 };
+enum { WATCH_S = 2, SERVICE_TIMEOUT_S = 5 };
+
+/* What only the imaging API knows: what it has in hand, and what stands in its way. */
+static void status_service(struct cli *c)
+{
+    struct arena a;
+    struct api_answer an = { 0 };
+    const struct json_node *v;
+    struct pixl_error err = { 0 };
+    if (c->json || !api_is_set(&c->settings, API_IMAGING))
+        return;
+    arena_init(&a, 1 << 20);
+    buf_init(&an.body, 1 << 20);
+    if (!api_ask(&c->settings, API_IMAGING, "/status", STR(""), SERVICE_TIMEOUT_S, &an, &err))
+        printf("%s\n", err.msg);
+    else if (an.status != 200 || !json_tree_read(&a, buf_str(&an.body), 16, 10000, &v, &err))
+        printf("the imaging API answers with status %d\n", an.status);
+    else {
+        const struct json_node *hand = json_node_member(v, "in_hand");
+        const struct str trouble = json_node_text(json_node_member(v, "trouble"));
+        printf("imaging-api: %lld in hand%s%.*s\n", hand != NULL ? (long long)hand->integer : 0,
+               trouble.n > 0 ? "; " : "", STR_ARG(trouble));
+    }
+    buf_done(&an.body);
+    arena_done(&a);
+}
 
 /* On a terminal the same place is written again; elsewhere each look is a part of its own. */
 static enum cli_exit status(struct cli *c, struct pixl_error *err)
@@ -150,7 +177,10 @@ static enum cli_exit status(struct cli *c, struct pixl_error *err)
             printf("\033[H\033[J");
         if (watch && !c->json)
             printf("%.19sZ\n", now);
-        ok = status_once(c, s, err) && fflush(stdout) == 0;
+        ok = status_once(c, s, err);
+        if (ok)
+            status_service(c);
+        ok = ok && fflush(stdout) == 0;
         if (!watch)
             break;
         (void)poll(NULL, 0, WATCH_S * 1000);
@@ -166,9 +196,9 @@ const struct cli_command cli_status = {
     .name = "status",
     .summary = "how many studies are in which state, and why; the rates of archives",
     .usage = "[--project SLUG] [--watch]",
-    .text = "Asks the store; may be asked at any time, also while a run is on. What stands in the way of a service "
-            "just now, its\n"
-            "GET /status tells.",
+    .text = "Asks the store; may be asked at any time, also while a run is on.\n"
+            "Where PIXL_IMAGING_API_HOST is set it asks the imaging API too, what it has in hand and what stands in "
+            "its way.",
     .options = status_options,
     .n_options = ARRAY_LEN(status_options),
     .min_args = 0,

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/rate.h"
 #include "cli/show.h"
+#include "http/api_client.h"
 #include "pipeline/tokens.h"
 
 bool rate_set(struct site *s, const char *archive, double rate_per_s, struct pixl_error *err)
@@ -32,7 +33,9 @@ static enum cli_exit set(struct cli *c, double rate, struct pixl_error *err)
 {
     site_auto *s = NULL;
     const char *archive = cli_value(c, "--archive");
-    if (!site_open(&c->settings, SITE_STORE, &s, err) || !rate_set(s, archive, rate, err))
+    if (api_is_set(&c->settings, API_IMAGING)
+            ? !api_set_rate(&c->settings, archive, rate, err)
+            : !site_open(&c->settings, SITE_STORE, &s, err) || !rate_set(s, archive, rate, err))
         return CLI_FAILED;
     if (c->json)
         show_json(json_pack("{s:f}", "rate", rate));
@@ -65,10 +68,11 @@ static enum cli_exit stop(struct cli *c, struct pixl_error *err)
     return set(c, 0, err);
 }
 
-#define RATE_TEXT                                                                                              \
-    "The rate is kept in the store, which this command changes itself: it needs no service to be up, and all " \
-    "services\n"                                                                                               \
-    "and runs on the store follow within a second. (Others may POST it to the imaging API.)\n"
+#define RATE_TEXT                                                                                                      \
+    "The rate is kept in the store, which this command changes itself: it needs no service to be up, and all "         \
+    "services\n"                                                                                                       \
+    "and runs on the store follow within a second. Where PIXL_IMAGING_API_HOST is set it asks the imaging API there\n" \
+    "instead, and needs no store.\n"
 
 static const struct cli_option start_options[] = {
     { "--rate", "R", "PIXL_RATE", "studies per second (start: default PIXL_IMAGING_API_RATE, 1)" },

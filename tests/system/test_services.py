@@ -395,3 +395,41 @@ def test_populate_waits_and_retries(hospital, serve):
                          env={**h.environment, "PIXL_IMAGING_API_RATE": "0"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, err = p.communicate(timeout=30)
     assert p.returncode == 75 and "archives stand still at rate 0" in err, err
+
+
+def test_commands_by_the_apis(hospital, serve, tmp_path_factory):
+    h = hospital
+    h.add_study(1)
+    h.write_csv()
+    imaging, export = serve("imaging-api", PIXL_API_TOKEN=TOKEN), serve("export-api", PIXL_API_TOKEN=TOKEN)
+    h.pixl("populate", h.csv, "--no-start")
+    # From a folder that has no state: nothing but the address and the token.
+    far = {"PIXL_STATE_DIR": str(tmp_path_factory.mktemp("far") / "none"), "PIXL_IMAGING_API_HOST": "127.0.0.1",
+           "PIXL_IMAGING_API_PORT": str(imaging.port), "PIXL_API_TOKEN": TOKEN}
+    h.pixl("start", "--rate", "2.5", **far)
+    assert imaging.ask("GET", "/token-bucket-refresh-rate") == (200, '{"rate":2.5}')
+    h.pixl("update", "--rate", "20", "--archive", "primary", **far)
+    assert "error code 404" in h.pixl("update", "--rate", "20", "--archive", "nowhere", ok=(2,), **far).stderr
+    r = h.pixl("stop", ok=(1,), **{**far, "PIXL_API_TOKEN": "another-token-of-length"})
+    assert "error code 401 Not authenticated" in r.stderr
+    assert not os.path.exists(far["PIXL_STATE_DIR"])
+    wait_for(h, {"exported": 1})
+    near = {"PIXL_IMAGING_API_HOST": "localhost", "PIXL_IMAGING_API_PORT": str(imaging.port), "PIXL_API_TOKEN": TOKEN,
+            "PIXL_EXPORT_API_HOST": "127.0.0.1", "PIXL_EXPORT_API_PORT": str(export.port)}
+    assert "imaging-api: 0 in hand\n" in h.pixl("status", **near).stdout
+    r = h.pixl("export-patient-data", "--project", "test-project", **near)
+    assert "written and delivered by the export API" in r.stdout
+    assert list(h.haven.glob("test-project/*/parquet/radiology/OUTCOMES.parquet"))
+    h.haven.rename(h.base / "away")
+    r = h.pixl("export-patient-data", "--project", "test-project", ok=(1,), **near)
+    assert "Failed to run export-patient-data due to: error code 400 Destination for parquet files unavailable" in r.stderr
+    (h.base / "away").rename(h.haven)
+    h.pixl("stop", **far)
+    assert imaging.ask("GET", "/token-bucket-refresh-rate") == (200, '{"rate":0.0}')
+    imaging.stop()
+    export.stop()
+    for command in (("start",), ("stop",), ("update", "--rate", "1"), ("export-patient-data", "--project", "test-project")):
+        r = h.pixl(*command, ok=(1,), **near)
+        assert "cannot be reached" in r.stderr and TOKEN not in r.stderr, r.stderr
+    assert "cannot be reached" in h.pixl("status", **near).stdout
+    h.pixl("export-patient-data", "--project", "test-project", "--local", **near)
