@@ -1,4 +1,4 @@
-/* Both kinds give a row as texts and a number; what a row must be is checked here, once. */
+/* All kinds give a row as texts and a number; what a row must be is checked here, once. */
 #include "reports.h"
 
 #include <errno.h>
@@ -10,11 +10,12 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/pg_db.h"
 #include "base/slug.h"
 #include "cohort_internal.h"
 #include "config/nearest.h"
 
-enum { ARENA_BYTES = 1 << 20, DUCK_MIB = 512, IDENTIFIER_BYTES_MAX = 255 };
+enum { ARENA_BYTES = 1 << 20, DUCK_MIB = 512, IDENTIFIER_BYTES_MAX = 255, CONNECT_MS = 10000, STATEMENT_MS = 300000 };
 
 enum column { PROCEDURE, TEXT, IDENTIFIER, PROJECT, TIME, COL_COUNT };
 static const char *const names[COL_COUNT] = {
@@ -30,10 +31,13 @@ struct reports {
     const char *name;
     size_t at[COL_COUNT]; /* which cell of a record; SIZE_MAX: not there */
     size_t n_cells;
-    struct csv *csv; /* one of both */
+    struct csv *csv; /* one of the three */
     struct duck *duck;
     struct duck_rows *rows;
     int fd; /* of the parquet */
+    struct pg_db *db;
+    struct sql_stmt *table;
+    struct str project; /* bound to its statement */
     uint64_t row;
     bool failed;
 };
@@ -276,13 +280,32 @@ static bool next_parquet(struct reports *f, bool *got, struct reports_row *row, 
     return true;
 }
 
+static bool next_in_table(struct reports *f, bool *got, struct reports_row *row, struct pixl_error *err)
+{
+    struct str cells[COL_COUNT];
+    if (!sql_step(f->table, got, err))
+        return pixl_wrap(err, "%s", f->name);
+    if (!*got)
+        return true;
+    row->line = ++f->row;
+    for (int i = 0; i < COL_COUNT; i++)
+        cells[i] = sql_col_str(f->table, i);
+    if (!str_to_i64(cohort_trim(cells[PROCEDURE]), &row->procedure_occurrence_id))
+        refuse(row, "procedure_occurrence_id: not a whole number");
+    else
+        check_row(f, cells, row);
+    return true;
+}
+
 bool reports_next(struct reports *f, bool *got, struct reports_row *out, struct pixl_error *err)
 {
     struct reports_row row = { 0 };
     bool more = false;
     if (f->failed)
         return pixl_fail(err, PIXL_E_INVALID, 0, "%s: its reading has failed before", f->name);
-    f->failed = !(f->csv != NULL ? next_csv(f, &more, &row, err) : next_parquet(f, &more, &row, err));
+    f->failed = !(f->csv != NULL  ? next_csv(f, &more, &row, err)
+                  : f->db != NULL ? next_in_table(f, &more, &row, err)
+                                  : next_parquet(f, &more, &row, err));
     if (f->failed)
         return false;
     if (more)
@@ -331,10 +354,74 @@ bool reports_open(const char *path, const char *temp_dir, struct reports **out, 
     return true;
 }
 
+static bool find_table(struct sql *db, bool *there, struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    bool got;
+    if (!sql_prepare(
+            db,
+            SQL("SELECT 1 FROM information_schema.tables WHERE table_schema = 'emap_data' AND table_name = 'ehr_anon'"),
+            &q, err) ||
+        !sql_step(q, &got, err))
+        return false;
+    *there = got;
+    return true;
+}
+
+/* Everything as text: nobody promised types. */
+static bool start_table(struct reports *f, struct str project, struct pixl_error *err)
+{
+    struct sql *db = pg_db_sql(f->db);
+    f->project = arena_str(&f->arena, project);
+    if (f->project.p == NULL)
+        return fail_memory(err);
+    if (!sql_begin(db, SQL_BEGIN_SNAPSHOT, err) ||
+        !sql_prepare(
+            db,
+            SQL_LONG(
+                "SELECT procedure_occurrence_id::text, xray_report::text, image_identifier::text, project_name::text,"
+                " extract_datetime::text FROM emap_data.ehr_anon WHERE project_name = ?1 ORDER BY 1, 5"),
+            &f->table, err))
+        return pixl_wrap(err, "%s", f->name);
+    sql_bind_str(f->table, 1, f->project);
+    for (size_t i = 0; i < COL_COUNT; i++)
+        f->at[i] = i;
+    return true;
+}
+
+bool reports_open_table(const char *url, struct str project, bool *there, struct reports **out, struct pixl_error *err)
+{
+    const struct pg_options o = { .url = url,
+                                  .setup = "SET TIME ZONE 'UTC'; SET datestyle = 'ISO'",
+                                  .connect_ms = CONNECT_MS,
+                                  .statement_ms = STATEMENT_MS,
+                                  .lock_ms = CONNECT_MS };
+    reports_auto *f = calloc(1, sizeof *f);
+    bool is_there;
+    if (f == NULL)
+        return fail_memory(err);
+    f->fd = -1;
+    f->name = "table emap_data.ehr_anon";
+    arena_init(&f->arena, ARENA_BYTES);
+    if (!pg_db_open(&o, &f->db, err) || !find_table(pg_db_sql(f->db), &is_there, err))
+        return pixl_wrap(err, "%s", f->name);
+    if (is_there && !start_table(f, project, err))
+        return false;
+    if (is_there)
+        *out = PIXL_STEAL(&f);
+    *there = is_there;
+    return true;
+}
+
 void reports_close(struct reports *f)
 {
     if (f == NULL)
         return;
+    if (f->table != NULL)
+        sql_reset(f->table);
+    if (f->db != NULL)
+        sql_rollback(pg_db_sql(f->db));
+    pg_db_close(f->db);
     csv_free(f->csv);
     duck_rows_free(f->rows);
     duck_close(f->duck);

@@ -1,4 +1,4 @@
-/* reports.h - reads de-identified reports, a CSV or one parquet file, as a stream.
+/* reports.h - reads de-identified reports, a CSV, one parquet file or a table of a database, as a stream.
  *
  *   procedure_occurrence_id   whole number, required
  *   image_report              text, required; blank: the procedure has none
@@ -23,6 +23,11 @@ struct reports;
 /* path: a file whose name ends in .csv or .parquet (any case).  temp_dir: where DuckDB may spill.
  * Given: reports_close().  Fails: NOT_FOUND, INVALID (neither kind; a column, named), CORRUPT, UNSUPPORTED. */
 PIXL_MUST_CHECK bool reports_open(const char *path, const char *temp_dir, struct reports **out, struct pixl_error *err);
+/* The table emap_data.ehr_anon of a PostgreSQL database, where the EHR system of a hospital leaves them: the columns above,
+ * with xray_report in the place of image_report; the rows of one project, which is named as in the table (a slug).
+ * *there false: the database has no such table.  Fails: as pg_db_open(); INVALID (it lacks a column), DENIED. */
+PIXL_MUST_CHECK bool reports_open_table(const char *url, struct str project, bool *there, struct reports **out,
+                                        struct pixl_error *err);
 void reports_close(struct reports *f);
 PIXL_DEFINE_CLEANUP(reports, reports_close)
 #define reports_auto PIXL_CLEANUP(reports_freep) struct reports
@@ -36,7 +41,7 @@ struct reports_row {
     struct str project, image_identifier, text; /* borrowed until the next call; trimmed but for the text */
     struct iso_time extract_time;               /* when there is the column */
     bool refused;
-    uint64_t line; /* physical line of the CSV where the record starts; row of the parquet, from 1 */
+    uint64_t line; /* physical line of the CSV where the record starts; row of the parquet or table, from 1 */
     char why[160]; /* of a refused row: field and rule, never its content */
 };
 /* *got: false at the end.  After a failure: only reports_close(). */

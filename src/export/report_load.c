@@ -244,10 +244,12 @@ static bool load_rows(struct loading *l, struct reports *f, struct pixl_error *e
 
 static bool load(struct store *s, struct loading *l, struct pixl_error *err)
 {
-    reports_auto *f = NULL;
+    reports_auto *opened = NULL;
     report_check_auto *check = NULL;
-    if (!reports_open(l->o->path, l->o->temp_dir, &f, err) || !report_check_new(&check, err))
+    if ((l->o->path != NULL && !reports_open(l->o->path, l->o->temp_dir, &opened, err)) ||
+        !report_check_new(&check, err))
         return false;
+    struct reports *f = opened != NULL ? opened : l->o->reader;
     l->check = check;
     l->has_project = reports_has_project(f);
     l->has_time = reports_has_time(f);

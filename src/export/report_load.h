@@ -7,8 +7,11 @@
 #include "base/error.h"
 #include "store/store.h"
 
+struct reports;
+
 struct report_load_options {
-    const char *path; /* as reports_open() */
+    const char *path;       /* as reports_open(); NULL: */
+    struct reports *reader; /* one that is open; borrowed */
     const char *temp_dir;
     struct str project;      /* slug; empty: the file's column, else the store's only project */
     struct str extract_time; /* ISO 8601; empty: the file's column, else the project's newest extract */

@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/slug.h"
 #include "cohort/cohort.h"
+#include "cohort/reports.h"
+#include "export/report_load.h"
 #include "study/iso_time.h"
 
 enum { LOCK_WAIT_S = 60, LOCK_POLL_MS = 100 };
@@ -69,12 +71,37 @@ static bool write_and_deliver(struct site *s, struct str project, struct str ext
     return site_destination_ready(s, p, &e->error) && deliver_files(p, set->export_root_dir, e, a, &e->error);
 }
 
+/* Where the hospital's EHR system leaves reports beside the store, they are loaded as by `pixl reports load`. */
+static bool load_ehr_reports(struct site *s, struct str project, struct pixl_error *err)
+{
+    const char *url = site_settings(s)->store_url;
+    reports_auto *table = NULL;
+    struct report_load_counts n;
+    bool there = false;
+    if (!str_is_prefix(str_of(url), STR("postgresql:")))
+        return true;
+    if (!reports_open_table(url, project, &there, &table, err))
+        return false;
+    const struct report_load_options o = { .reader = table,
+                                           .temp_dir = site_settings(s)->temp_dir,
+                                           .now_us = clock_wall_us() };
+    if (!there)
+        return true;
+    if (!report_load(site_store(s), &o, &n, err))
+        return pixl_wrap(err, "reports of the EHR system");
+    log_event(n.refused + n.withheld > 0 ? LOG_WARN : LOG_INFO, "reports.loaded",
+              "project=%.*s rows=%lld new=%lld replaced=%lld withheld=%lld never_asked=%lld refused=%lld",
+              STR_ARG(project), (long long)n.rows, (long long)n.added, (long long)n.replaced, (long long)n.withheld,
+              (long long)n.never_asked, (long long)n.refused);
+    return true;
+}
+
 static void publish_one(struct site *s, struct str project, struct str extract_time, struct arena *a, struct publish_extract *e)
 {
     int lock = -1;
     e->project = project;
     e->delivered = cohort_time_slug(a, extract_time, &e->time_slug, &e->error) && take_lock(s, &lock, &e->error) &&
-                   write_and_deliver(s, project, extract_time, a, e);
+                   load_ehr_reports(s, project, &e->error) && write_and_deliver(s, project, extract_time, a, e);
     if (lock >= 0)
         (void)close(lock);
     if (e->counts.reports_withheld > 0)

@@ -2,6 +2,7 @@
 import os
 
 import psycopg2
+from hospital import canaries
 from test_services import hospital, serve, whole_run  # noqa: F401
 
 SERVER = os.environ["TEST_POSTGRES"]
@@ -18,3 +19,45 @@ def test_a_whole_service_run(hospital, serve):  # noqa: F811
         assert cursor.fetchall() == [("exported", 6), ("missing", 1)]
         cursor.execute("SELECT name, rate_per_s FROM pixl_pipeline.bucket")
         assert cursor.fetchall() == [("primary", 50)]
+
+
+def test_reports_of_the_ehr_system(hospital, serve):  # noqa: F811
+    h = hospital
+    url = f"postgresql:///postgres?host={SERVER}/sock&user=pixl"
+    connection = psycopg2.connect(f"host={SERVER}/sock user=pixl dbname=postgres")
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("DROP SCHEMA IF EXISTS pixl_pipeline CASCADE")
+        cursor.execute("CREATE SCHEMA emap_data")
+        cursor.execute("CREATE TABLE emap_data.ehr_anon (image_identifier text, procedure_occurrence_id integer, xray_report text,"
+                       " project_name text, extract_datetime timestamptz)")
+        cursor.executemany("INSERT INTO emap_data.ehr_anon VALUES (%s, %s, %s, %s, %s)", [
+            ("abc", 1001, "The lungs are clear.", "test-project", "2023-12-07T14:08:58+00:00"),
+            ("abd", 1002, f"As seen for {h.mrn(2)} before.", "test-project", "2023-12-07T14:08:58+00:00"),
+            ("abe", 1003, "Never asked for.", "test-project", "2023-12-07T14:08:58+00:00"),
+            ("abf", 1001, "Of another project.", "other-project", "2023-12-07T14:08:58+00:00")])
+    try:
+        h.add_study(1)
+        h.add_study(2)
+        h.write_csv()
+        h.pixl("run", h.csv, PIXL_STORE_URL=url, ok=(0, 1))
+        tables = sorted(p.name for p in h.haven.glob("test-project/*/parquet/radiology/*"))
+        assert tables == ["IMAGE_LINKER.parquet", "OUTCOMES.parquet", "radiology.parquet"]
+        text = next(h.haven.glob("test-project/*/parquet/radiology/radiology.parquet")).read_bytes()
+        assert b"The lungs are clear." in text and b"another project" not in text and b"As seen for" not in text
+        assert not canaries(h.haven)
+        # What the system takes back goes from the destination too.
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE emap_data.ehr_anon SET xray_report = NULL WHERE procedure_occurrence_id = 1001")
+        export = serve("export-api", PIXL_STORE_URL=url)
+        body = {"project_name": "test-project", "extract_datetime": "2023-12-07T14:08:58Z"}
+        assert export.ask("POST", "/export-patient-data", body) == (200, "null")
+        assert not list(h.haven.glob("test-project/*/parquet/radiology/radiology.parquet"))
+        assert "withheld=1" in export.log.read_text() and "never_asked=1" in export.log.read_text()
+        # A table that cannot be read is told, and nothing is sent without it.
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE emap_data.ehr_anon DROP COLUMN xray_report")
+        assert export.ask("POST", "/export-patient-data", body)[0] in (400, 500)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP SCHEMA emap_data CASCADE")
