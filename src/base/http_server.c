@@ -388,20 +388,20 @@ static bool check_token(const struct http_server_options *o, const struct sockad
 static bool listen_at(const struct http_server_options *o, const struct addrinfo *a, int *out, int *port, struct pixl_error *err)
 {
     const int on = 1;
-    struct sockaddr_storage at;
+    union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; } at = { .v6 = { 0 } };
     socklen_t n = sizeof at;
     int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return pixl_fail_errno(err, errno, "socket");
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0 || getsockname(fd, (struct sockaddr *)&at, &n) != 0) {
+    if (bind(fd, a->ai_addr, a->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0 || getsockname(fd, &at.any, &n) != 0) {
         int e = errno;
         (void)close(fd);
         if (e == EADDRINUSE)
             return pixl_fail(err, PIXL_E_BUSY, e, "port %d is taken by another program", o->port);
         return pixl_fail_errno(err, e, "listening on %s port %d", o->host, o->port);
     }
-    *port = ntohs(at.ss_family == AF_INET ? ((struct sockaddr_in *)(void *)&at)->sin_port : ((struct sockaddr_in6 *)(void *)&at)->sin6_port);
+    *port = ntohs(at.any.sa_family == AF_INET ? at.v4.sin_port : at.v6.sin6_port);
     *out = fd;
     return true;
 }
