@@ -20,6 +20,7 @@ static const char *const on_state[STUDY_STATE_COUNT] = {
 static const char *const on_reason[STUDY_REASON_COUNT] = {
     [STUDY_WHY_NONE] = "",
     [STUDY_WHY_NOT_IN_ARCHIVE] = "Is the number right, is it in another archive, does it come later? Nothing to do at night.",
+    [STUDY_WHY_NOT_IN_PRIMARY] = "Nothing: the secondary archive is asked, in its hours.",
     [STUDY_WHY_IDENTITY_MISMATCH] = "Never overrule it. Tell the archive's people: two patients' images are under one study.",
     [STUDY_WHY_UNREADABLE_INSTANCE] = "Have the file mended or taken out of the study; or `on_instance_error: deliver` in the project.",
     [STUDY_WHY_UNSUPPORTED_SYNTAX] = "Have the archive give it in a standard transfer syntax.",

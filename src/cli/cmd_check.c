@@ -42,8 +42,8 @@ static const struct cli_option check_options[] = {
 const struct cli_command cli_check = {
     .name = "check", .summary = "would a run work? a line for each thing that it needs, and what to do",
     .usage = "[--project SLUG] [--archive URL]",
-    .text = "Looks at the state directory and its disk, the lock, the clock, the store, the hashing key, the archive, and for each\n"
-            "project at its file, its salt and its destinations. Nothing is made or changed, but one small file that is written\n"
+    .text = "Looks at the state directory and its disk, the lock, the clock, the store, the hashing key, the archives, the queue, and\n"
+            "for each project at its file, its salt and its destinations. Nothing is made or changed, but one small file that is written\n"
             "to each destination and removed. May be asked at any time, also while a run is on.\n"
             "Each line begins with ok, skip (not asked, the line says why), away (not there just now) or BAD.\n"
             "Exit codes: 0 all is well, 1 something is bad, 75 something is away, 2 the settings cannot be read.",

@@ -16,9 +16,11 @@
 #include "base/duck.h"
 #include "base/fs.h"
 #include "base/http_client.h"
+#include "pipeline/dispatch.h"
 #include "pipeline/site.h"
+#include "queue/queue.h"
 
-enum { TEXTS_BYTES_MAX = 16 << 20, HTTP_MS = 10 * 1000, ANSWER_MAX = 1 << 20 };
+enum { TEXTS_BYTES_MAX = 16 << 20, HTTP_MS = 10 * 1000, QUEUE_MS = 10 * 1000, ANSWER_MAX = 1 << 20 };
 static const uint64_t gib = UINT64_C(1) << 30, mib = UINT64_C(1) << 20;
 static const int64_t apart_max_us = INT64_C(300) * 1000000;      /* of two clocks */
 
@@ -314,24 +316,53 @@ static bool check_key(struct check *k, const char *what, struct str project)
     return is_there;
 }
 
-/* --- archive -------------------------------------------------------------------------------------------------------- */
+/* --- archive, queue -------------------------------------------------------------------------------------------------------- */
 
-static void check_archive(struct check *k)
+static void check_archive(struct check *k, const char *what, const char *url)
 {
-    static const char remedy[] = "PIXL_ARCHIVE_URL: is it the right one, is the share mounted, is the server up?";
+    static const char remedy[] = "its URL: is it the right one, is the share mounted, is the server up?";
     struct pixl_error e = { 0 };
     enum archive_trial trial;
-    if (k->set->archive_url == NULL)
-        say(k, "archive", ALL, CHECK_SKIPPED, NULL, "PIXL_ARCHIVE_URL is not set: each run must be given --archive");
-    else if (!archive_try(k->set->archive_url, k->set->state_dir, &trial, &e))
-        say_error(k, "archive", ALL, &e, remedy);
+    if (url == NULL)
+        say(k, what, ALL, CHECK_SKIPPED, NULL, "PIXL_ARCHIVE_URL is not set: each run must be given --archive");
+    else if (!archive_try(url, k->set->state_dir, &trial, &e))
+        say_error(k, what, ALL, &e, remedy);
     else if (trial == ARCHIVE_HOLDS_NOTHING)
-        say(k, "archive", ALL, CHECK_AWAY, remedy, "its folder holds no DICOM file");
+        say(k, what, ALL, CHECK_AWAY, remedy, "its folder holds no DICOM file");
     else if (trial == ARCHIVE_ANSWERS_ALL)
-        say(k, "archive", ALL, CHECK_BAD, "have the archive's makers look at it: nothing is safe to ask of it",
+        say(k, what, ALL, CHECK_BAD, "have the archive's makers look at it: nothing is safe to ask of it",
             "it finds a study that cannot exist");
     else
-        say(k, "archive", ALL, CHECK_GOOD, NULL, "answers");
+        say(k, what, ALL, CHECK_GOOD, NULL, "answers");
+}
+
+static bool ask_queue(struct check *k, const struct hint_route *route, struct pixl_error *err)
+{
+    queue_auto *q = NULL;
+    const struct queue_options o = { .queue_per_priority = route->queue_per_priority };
+    struct queue_wait w = queue_wait_ms(QUEUE_MS, NULL);
+    uint64_t ready;
+    if (!queue_open(str_of(route->url), &o, &w, &q, err))
+        return false;
+    if (queue_depth(q, route->queues[0], &w, &ready, err))
+        say(k, "queue", ALL, CHECK_GOOD, NULL, "%s: %llu messages are ready in %s", queue_place(q), (unsigned long long)ready, route->queues[0]);
+    else if (err->code == PIXL_E_NOT_FOUND) {
+        pixl_error_clear(err);
+        say(k, "queue", ALL, CHECK_GOOD, NULL, "%s: no queue %s yet: the first worker makes it", queue_place(q), route->queues[0]);
+    }
+    return err->code == PIXL_OK;
+}
+
+static void check_queue(struct check *k)
+{
+    static const char remedy[] = "PIXL_QUEUE_URL: is the broker up, are user, password and vhost right?";
+    struct pixl_error e = { 0 };
+    struct hint_route route;
+    bool is_set;
+    if (!hint_route_of(k->set, &route, &is_set, &e) || (is_set && !ask_queue(k, &route, &e)))
+        say_error(k, "queue", ALL, &e, remedy);
+    else if (!is_set)
+        say(k, "queue", ALL, CHECK_GOOD, NULL, "none: workers look into the store");
 }
 
 /* --- projects ------------------------------------------------------------------------------------------------------- */
@@ -496,8 +527,10 @@ bool check_site(const struct settings *set, const struct check_options *o, enum 
     if (strncmp(set->secrets_url, "azure:", 6) == 0)
         compare_token_clock(&k);
     k.key_is_there = check_key(&k, "key", ALL);
-    check_archive(&k);
-    say(&k, "queue", ALL, CHECK_SKIPPED, NULL, "no command of this version uses one");
+    check_archive(&k, "archive", set->archive_url);
+    if (set->secondary_archive_url != NULL && set->secondary_archive_url[0] != '\0')
+        check_archive(&k, "secondary archive", set->secondary_archive_url);
+    check_queue(&k);
     bool ok = check_projects(&k, err);
     site_close(k.site);
     arena_done(&k.arena);

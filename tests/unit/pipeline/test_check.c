@@ -93,7 +93,7 @@ static void check_line(const struct seen *s, const char *what, const char *proje
 static void check_all_good(const struct seen *s)
 {
     for (size_t i = 0; i < s->n; i++)
-        if (strcmp(s->lines[i].what, "queue") != 0 && !CHECK(s->lines[i].result == CHECK_GOOD))
+        if (!CHECK(s->lines[i].result == CHECK_GOOD))
             (void)fprintf(stderr, "    %s: %s\n", s->lines[i].what, s->lines[i].text);
 }
 
@@ -132,7 +132,7 @@ static void test_check__a_site_that_works(void)
     make_site();
     uint64_t before = fingerprint();
     struct seen s = look_at(NULL, NULL, NOW);
-    CHECK(s.worst == CHECK_SKIPPED && fingerprint() == before);
+    CHECK(s.worst == CHECK_GOOD && fingerprint() == before);
     check_all_good(&s);
     check_line(&s, "store", "", CHECK_GOOD, "1 studies wait");
     check_line(&s, "key", "", CHECK_GOOD, "agrees");
@@ -147,7 +147,7 @@ static void test_check__before_the_first_run(void)
     REQUIRE(rmdir(test_path("state")) == 0);
     uint64_t before = fingerprint();
     struct seen s = look_at(NULL, NULL, NOW);
-    CHECK(s.worst == CHECK_SKIPPED && fingerprint() == before);
+    CHECK(s.worst == CHECK_GOOD && fingerprint() == before);
     check_all_good(&s);
     check_line(&s, "state", "", CHECK_GOOD, "not there yet");
     check_line(&s, "store", "", CHECK_GOOD, "no tables yet");
@@ -242,6 +242,10 @@ static const struct {
     { "exports are a file", block_exports, NULL, "exports", "", CHECK_BAD, "no folder" },
     { "a run is on", hold_lock, NULL, "lock", "", CHECK_AWAY, "held by process" },
     { "a spool larger than the disk", nothing, "PIXL_SPOOL_MAX=999999999", "space", "", CHECK_BAD, "may still grow" },
+    { "broker beside a store in a file", nothing, "PIXL_QUEUE_URL=amqp://CANARY:CANARY@127.0.0.1:1/", "queue", "", CHECK_BAD, "needs a store" },
+    { "a queue of this process", nothing, "PIXL_QUEUE_URL=memory:", "queue", "", CHECK_GOOD, "no queue imaging yet" },
+    { "secondary archive away", nothing, "PIXL_SECONDARY_ARCHIVE_URL=directory:/no/such/CANARY", "secondary archive", "", CHECK_AWAY,
+      "mounted" },
     { "keys that cannot be made", nothing, "PIXL_SECRETS_URL=env:", "key", "", CHECK_BAD, "restore it" },
 };
 
@@ -273,7 +277,7 @@ static void test_check__only_one_project(void)
     make_site();
     rig_write("configs/other.yaml", "nonsense\n");
     struct seen all = look_at(NULL, NULL, NOW), one = look_at(NULL, "rig", NOW), none = look_at(NULL, "no-such", NOW);
-    CHECK(all.worst == CHECK_BAD && one.worst == CHECK_SKIPPED && none.worst == CHECK_BAD);
+    CHECK(all.worst == CHECK_BAD && one.worst == CHECK_GOOD && none.worst == CHECK_BAD);
     check_line(&all, "project", "other", CHECK_BAD, "other.yaml:1:");
     check_line(&none, "project", "no-such", CHECK_BAD, "no-such");
 }
@@ -283,6 +287,14 @@ static void test_check__a_clock_that_is_behind(void)
     make_site();
     struct seen s = look_at(NULL, NULL, BUILT - 1);
     check_line(&s, "clock", "", CHECK_BAD, "before this pixl was built");
+}
+
+static void test_check__a_broker_that_is_away(void)
+{
+    make_site();
+    struct seen s = look_with((const char *[]){ "PIXL_QUEUE_URL=amqp://CANARY:CANARY@127.0.0.1:1/",
+                                                "PIXL_STORE_URL=postgresql:///x?host=/no/such/folder", NULL }, NULL, NOW);
+    check_line(&s, "queue", "", CHECK_AWAY, "");
 }
 
 /* The token server of a vault; there is no vault behind it. */
@@ -315,6 +327,7 @@ int main(int argc, char **argv)
         TEST(test_check__each_thing_that_is_wrong_is_told),
         TEST(test_check__only_one_project),
         TEST(test_check__a_clock_that_is_behind),
+        TEST(test_check__a_broker_that_is_away),
         TEST(test_check__clocks_of_servers_are_compared),
     };
     http_peer_start();
