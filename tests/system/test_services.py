@@ -104,6 +104,7 @@ def wait_for(h, want, seconds=60, **env):
     while states(h, **env) != want:
         assert time.monotonic() < until, states(h, **env)
         time.sleep(0.2)
+    time.sleep(1.2)                      # what a service tells of itself follows within half a second
 
 
 def test_bodies_byte_for_byte(hospital, serve):
