@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/show.h"
 #include "http/api_client.h"
+#include "pipeline/dead.h"
 #include "pipeline/tokens.h"
 
 static bool open_site(struct cli *c, struct site **s, struct pixl_error *err)
@@ -219,9 +220,57 @@ static bool print_image(void *ctx, const struct store_image *i)
     return true;
 }
 
+/* The broker of the dead letters. */
+static bool open_dead(const struct cli *c, struct hint_route *route, struct queue **q, struct pixl_error *err)
+{
+    bool is_set;
+    return hint_route_of(&c->settings, route, &is_set, err) &&
+           (is_set || pixl_fail(err, PIXL_E_INVALID, 0, "--dead asks a broker, and PIXL_QUEUE_URL names none")) &&
+           dead_connect(route, q, err);
+}
+
+static void print_dead(void *ctx, const struct dead_letter *l)
+{
+    json_t *list = ctx;
+    char iso[CLOCK_ISO_SIZE] = "-";
+    if (l->buried_us > 0)
+        clock_iso(l->buried_us, iso);
+    if (list != NULL) {
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o}", "queue", l->queue, "reason", l->reason,
+                                                    "at", l->buried_us > 0 ? json_string(iso) : json_null(), "image",
+                                                    l->image > 0 ? json_integer((json_int_t)l->image) : json_null()));
+        return;
+    }
+    printf("%-20s %-18s", l->queue, l->reason[0] != '\0' ? l->reason : "-");
+    if (l->buried_us > 0)
+        printf(" %.19sZ", iso);
+    if (l->image > 0)
+        printf(" image %" PRId64, l->image);
+    printf("\n");
+}
+
+static enum cli_exit failed_dead(struct cli *c, struct pixl_error *err)
+{
+    site_auto *s = NULL;
+    queue_auto *q = NULL;
+    struct hint_route route;
+    uint64_t total = 0;
+    json_t *list = c->json ? json_array() : NULL;
+    bool ok = open_dead(c, &route, &q, err) && open_site(c, &s, err) &&
+              dead_each(s, q, &route, print_dead, list, &total, err);
+    if (ok && c->json)
+        show_json(json_pack("{s:I, s:O}", "dead", (json_int_t)total, "letters", list));
+    else if (ok)
+        printf("%" PRIu64 " dead letters\n", total);
+    json_decref(list);
+    return ok ? CLI_DONE : CLI_FAILED;
+}
+
 static enum cli_exit failed(struct cli *c, struct pixl_error *err)
 {
     site_auto *s = NULL;
+    if (cli_value(c, "--dead") != NULL)
+        return failed_dead(c, err);
     const struct store_filter f = {
         .project = project_of(c),
         .states = cli_value(c, "--all") == NULL ? 1u << STUDY_FAILED | 1u << STUDY_WITHHELD
@@ -238,12 +287,22 @@ static enum cli_exit failed(struct cli *c, struct pixl_error *err)
 
 static const struct cli_option failed_options[] = {
     { "--project", "SLUG", NULL, "only this project" },
-    { "--all",     NULL,   NULL, "also those that are missing or were skipped" },
+    { "--all", NULL, NULL, "also those that are missing or were skipped" },
+    { "--dead", NULL, NULL, "list the messages of the broker that meant nothing instead" },
 };
 const struct cli_command cli_failed = {
-    .name = "failed", .summary = "list the studies that failed or were withheld, with the reason", .usage = "[--project SLUG] [--all]",
-    .text = "A line for each study: its number, project, state, reason, and where (a tag path, never a value).",
-    .options = failed_options, .n_options = ARRAY_LEN(failed_options), .min_args = 0, .max_args = 0, .needs_settings = true, .run = failed,
+    .name = "failed",
+    .summary = "list the studies that failed or were withheld, with the reason",
+    .usage = "[--project SLUG] [--all] | --dead",
+    .text = "A line for each study: its number, project, state, reason, and where (a tag path, never a value).\n"
+            "With --dead a line for each dead letter: its queue, the reason, when, and the study that it asks for; "
+            "never what is in it.",
+    .options = failed_options,
+    .n_options = ARRAY_LEN(failed_options),
+    .min_args = 0,
+    .max_args = 0,
+    .needs_settings = true,
+    .run = failed,
 };
 
 /* --- references ---------------------------------------------------------------------------------------------------- */
@@ -299,9 +358,26 @@ static bool parse_states(const char *text, unsigned *out, struct pixl_error *err
     return true;
 }
 
+static enum cli_exit retry_dead(struct cli *c, struct pixl_error *err)
+{
+    site_auto *s = NULL;
+    queue_auto *q = NULL;
+    struct hint_route route;
+    struct dead_retried n = { 0 };
+    bool ok = open_dead(c, &route, &q, err) && site_open(&c->settings, SITE_STORE | SITE_SECRETS, &s, err) &&
+              dead_retry(s, q, &route, &n, err);
+    if (ok && c->json)
+        show_json(json_pack("{s:I, s:I}", "queued_again", (json_int_t)n.again, "left", (json_int_t)n.left));
+    else if (ok)
+        printf("%" PRId64 " messages have led to their studies, %" PRId64 " still mean nothing\n", n.again, n.left);
+    return ok ? CLI_DONE : CLI_FAILED;
+}
+
 static enum cli_exit retry(struct cli *c, struct pixl_error *err)
 {
     site_auto *s = NULL;
+    if (cli_value(c, "--dead") != NULL)
+        return retry_dead(c, err);
     struct store_filter f = { .project = project_of(c), .states = 1u << STUDY_FAILED };
     struct arena a;
     int64_t *ids = NULL, n = 0;
@@ -325,15 +401,26 @@ static enum cli_exit retry(struct cli *c, struct pixl_error *err)
 }
 
 static const struct cli_option retry_options[] = {
-    { "--project", "SLUG",      NULL, "only this project" },
-    { "--state",   "STATE,...", NULL, "which ends to take back (default: failed; withheld, missing, skipped must be named)" },
+    { "--project", "SLUG", NULL, "only this project" },
+    { "--dead", NULL, NULL,
+      "read the messages of the broker that meant nothing again, as when a project is configured now" },
+    { "--state", "STATE,...", NULL,
+      "which ends to take back (default: failed; withheld, missing, skipped must be named)" },
 };
 const struct cli_command cli_retry = {
-    .name = "retry", .summary = "take failed studies back to work", .usage = "[REF] [--project SLUG] [--state STATE,...]",
-    .text = "Without REF every failed study; with REF (number, pseudo study UID, study UID, accession number) that one, whatever\n"
+    .name = "retry",
+    .summary = "take failed studies back to work",
+    .usage = "[REF] [--project SLUG] [--state STATE,...] | --dead",
+    .text = "Without REF every failed study; with REF (number, pseudo study UID, study UID, accession number) that "
+            "one, whatever\n"
             "its end but exported and kept. - for REF reads it from stdin, see `pixl trace`.\n"
             "A study that failed in its delivery is delivered from the spool; the archive is not asked again.",
-    .options = retry_options, .n_options = ARRAY_LEN(retry_options), .min_args = 0, .max_args = 1, .needs_settings = true, .run = retry,
+    .options = retry_options,
+    .n_options = ARRAY_LEN(retry_options),
+    .min_args = 0,
+    .max_args = 1,
+    .needs_settings = true,
+    .run = retry,
 };
 
 /* --- trace ---------------------------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/rate.h"
 #include "cli/show.h"
+#include "pipeline/dispatch.h"
 #include "pipeline/tokens.h"
 
 enum { REFUSED_SHOWN = 50 };
@@ -252,12 +253,30 @@ static void show_populate(const struct cli *c, struct populating *p, const struc
     show_json(sum);
 }
 
+/* With a queue rows are hinted as they come in, by this process unless another leads. */
+static bool populate_hinting(struct cli *c, struct site *s, const struct populate_options *o, struct populate_counts *n,
+                             struct pixl_error *err)
+{
+    struct hint_route route;
+    bool is_set;
+    dispatch_auto *d = NULL;
+    if (!hint_route_of(&c->settings, &route, &is_set, err))
+        return false;
+    if (is_set && !o->dry_run && (!dispatch_new(site_store(s), &route, &d, err) || !dispatch_start(d, err)))
+        return false;
+    if (!populate_cohort(s, o, n, err))
+        return false;
+    if (d != NULL)
+        dispatch_drain(d);
+    return true;
+}
+
 static enum cli_exit populate_site(struct cli *c, struct site *s, struct populate_options *o,
                                    const struct populate_plan *plan, struct pixl_error *err)
 {
     struct populating *p = o->ctx;
     struct populate_counts n;
-    bool ok = populate_cohort(s, o, &n, err);
+    bool ok = populate_hinting(c, s, o, &n, err);
     show_end_line(&p->talk.progress);
     tell_about_key(s, &c->settings);
     if (!ok)

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,10 @@ struct dispatch {
     struct letter letters[BATCH];
     size_t n_letters;
     struct arena bodies;
+    pthread_t thread;
+    bool has_thread;
+    atomic_bool stop;   /* of the thread */
+    atomic_ullong idle; /* looks that found every row hinted */
     atomic_bool leads, is_connected;
     atomic_llong hinted, forgotten;
 };
@@ -449,8 +454,12 @@ static bool hint_rows(struct dispatch *d, bool *did, const atomic_bool *stop)
             return collect(d, false, stop);
         if (!still_leads(d) || !read_batch(d))
             return false;
-        if (d->n_letters == 0)
-            return collect(d, true, stop);
+        if (d->n_letters == 0) {
+            bool ok = collect(d, true, stop);
+            if (ok && d->n_free == WINDOW)
+                atomic_fetch_add(&d->idle, 1);
+            return ok;
+        }
         *did = true;
         if (!publish_batch(d, stop) || !collect(d, false, stop))
             return false;
@@ -521,10 +530,43 @@ bool dispatch_new(struct store *s, const struct hint_route *route, struct dispat
     return true;
 }
 
+static void *run_thread(void *arg)
+{
+    struct dispatch *d = arg;
+    dispatch_run(d, &d->stop);
+    return NULL;
+}
+
+bool dispatch_start(struct dispatch *d, struct pixl_error *err)
+{
+    int rc = pthread_create(&d->thread, NULL, run_thread, d);
+    d->has_thread = rc == 0;
+    return rc == 0 || pixl_fail_errno(err, rc, "starting the dispatcher");
+}
+
+/* The second look that begins from now on has seen all that is due now. */
+void dispatch_drain(struct dispatch *d)
+{
+    enum { PATIENCE_US = 5000000 };
+    const unsigned long long until = atomic_load(&d->idle) + 2;
+    int64_t good_us = clock_mono_us();
+    const int64_t began_us = good_us;
+    while (atomic_load(&d->idle) < until && clock_mono_us() - good_us < PATIENCE_US) {
+        if (atomic_load(&d->is_connected))
+            good_us = clock_mono_us();
+        if (!atomic_load(&d->leads) && clock_mono_us() - began_us > 2 * LOCK_EVERY_MS * 1000)
+            return;
+        (void)poll(NULL, 0, 20);
+    }
+}
+
 void dispatch_free(struct dispatch *d)
 {
     if (d == NULL)
         return;
+    atomic_store(&d->stop, true);
+    if (d->has_thread)
+        (void)pthread_join(d->thread, NULL);
     stop_leading(d);
     arena_done(&d->bodies);
     free(d);

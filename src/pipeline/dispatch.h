@@ -11,7 +11,7 @@
  * Owns: its connection to the broker, the dispatch lock.
  * Never: claims or moves a row; ends because store or broker are away (it warns once, and tries again with pauses that
  *        grow to 30 s); logs an identifier.
- * Threads: one runs it; dispatch_state() may be asked by any. */
+ * Threads: one runs it; what it did, dispatch_state(), may be asked by any. */
 #ifndef PIXL_PIPELINE_DISPATCH_H
 #define PIXL_PIPELINE_DISPATCH_H
 
@@ -42,12 +42,19 @@ PIXL_MUST_CHECK bool dispatch_new(struct store *s, const struct hint_route *rout
 /* What is not confirmed yet will be hinted again. */
 void dispatch_free(struct dispatch *d);
 PIXL_DEFINE_CLEANUP(dispatch, dispatch_free)
+#define dispatch_auto PIXL_CLEANUP(dispatch_freep) struct dispatch
 
 /* One turn: hints what is due, as far as a second allows; waits for at most wait_ms when there is nothing to do.
  * *stop ends every wait. */
 void dispatch_turn(struct dispatch *d, int64_t wait_ms, const atomic_bool *stop);
 /* Turns until *stop; then what was published is confirmed and noted, within 2 s. */
 void dispatch_run(struct dispatch *d, const atomic_bool *stop);
+
+/* Runs it on a thread of its own until dispatch_free(), which ends that as dispatch_run() does. */
+PIXL_MUST_CHECK bool dispatch_start(struct dispatch *d, struct pixl_error *err);
+/* Waits until all that was due at this moment is hinted, while there is progress: not where another process leads, and
+ * for no more than 5 s for a broker or store that is away.  Of one that was started. */
+void dispatch_drain(struct dispatch *d);
 
 struct dispatch_state {
     bool leads, is_connected;

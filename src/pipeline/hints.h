@@ -20,7 +20,6 @@ struct hints;
 PIXL_MUST_CHECK bool hints_new(struct site *s, const struct hint_route *route, struct hints **out,
                                struct pixl_error *err);
 void hints_free(struct hints *h); /* what is in flight is given back */
-PIXL_DEFINE_CLEANUP(hints, hints_free)
 
 /* Claims the row, commits.  *claimed false: it is not due, or may not be taken. */
 typedef bool hints_claim_fn(void *ctx, int64_t image, bool *claimed, struct pixl_error *err);

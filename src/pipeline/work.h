@@ -14,8 +14,6 @@
 
 #include "pipeline/site.h"
 
-struct hint_route;
-
 /* What can be told at any time without asking the store. */
 struct work_progress {
     int64_t total;                       /* rows in all states when work began, and those found since */
@@ -33,11 +31,9 @@ enum work_does { WORK_RETRIEVES = 1u << 0, WORK_DELIVERS = 1u << 1 };
 
 struct work_options {
     unsigned does;                       /* enum work_does; 0: both */
-    bool stays;                          /* a service: it is never done, has no end of patience, works beside others, and when told to stop
-                                            gives back after PIXL_STOP_S what it could not finish */
-    const struct hint_route
-        *route; /* rows to retrieve are those that messages lead to (hint_route_of()), and this process stands by to
-                                            be the dispatcher; NULL: they are looked for in the store */
+    bool stays; /* a service: it is never done, has no end of patience, works beside others, and when told to stop
+                                            gives back after PIXL_STOP_S what it could not finish; where PIXL_QUEUE_URL is set it follows hints,
+                                            and stands by to be the dispatcher */
     int64_t patience_us;                 /* give up when breakers kept everything from moving for so long */
     const struct str *without_projects;  /* rows of these are left alone */
     size_t n_without;

@@ -22,29 +22,16 @@ struct follower {
 };
 
 struct work_hints {
-    const struct hint_route *route;
+    struct hint_route route;
     struct dispatch *dispatch;
-    pthread_t thread;
-    bool has_thread;
-    atomic_bool stop;
     struct follower of[STORE_ARCHIVES];
 };
-
-static void *run_dispatcher(void *arg)
-{
-    struct work_hints *x = arg;
-    dispatch_run(x->dispatch, &x->stop);
-    return NULL;
-}
 
 void work_hints_end(struct work *w)
 {
     struct work_hints *x = w->hints;
     if (x == NULL)
         return;
-    atomic_store(&x->stop, true);
-    if (x->has_thread)
-        (void)pthread_join(x->thread, NULL);
     dispatch_free(x->dispatch);
     for (size_t i = 0; i < STORE_ARCHIVES; i++) {
         hints_free(x->of[i].hints);
@@ -56,13 +43,19 @@ void work_hints_end(struct work *w)
 
 bool work_hints_begin(struct work *w, struct pixl_error *err)
 {
-    if (w->options->route == NULL)
+    struct hint_route route;
+    bool is_set;
+    if (!w->options->stays)
+        return true; /* a run needs nobody to tell it what it populated itself */
+    if (!hint_route_of(site_settings(w->site), &route, &is_set, err))
+        return false;
+    if (!is_set)
         return true;
     struct work_hints *x = calloc(1, sizeof *x);
     if (x == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "hints");
     w->hints = x;
-    x->route = w->options->route;
+    x->route = route;
     for (size_t i = 0; i < STORE_ARCHIVES; i++) {
         int rc = pthread_mutex_init(&x->of[i].lock, NULL);
         assert(rc == 0);
@@ -70,13 +63,8 @@ bool work_hints_begin(struct work *w, struct pixl_error *err)
     bool ok = true;
     for (size_t i = 0; ok && i < w->n_lanes; i++)
         ok = w->lanes[i].kind != STORE_WORK_RETRIEVE ||
-             hints_new(w->site, x->route, &x->of[w->lanes[i].which].hints, err);
-    ok = ok && dispatch_new(site_store(w->site), x->route, &x->dispatch, err);
-    if (ok) {
-        int rc = pthread_create(&x->thread, NULL, run_dispatcher, x);
-        x->has_thread = rc == 0;
-        ok = rc == 0 || pixl_fail_errno(err, rc, "starting the dispatcher");
-    }
+             hints_new(w->site, &x->route, &x->of[w->lanes[i].which].hints, err);
+    ok = ok && dispatch_new(site_store(w->site), &x->route, &x->dispatch, err) && dispatch_start(x->dispatch, err);
     if (!ok)
         work_hints_end(w);
     return ok;
@@ -121,7 +109,7 @@ bool work_hints_next(struct hand *h, const struct store_claim *c, bool *got, str
     const int64_t now = clock_mono_us();
     f->used_us = now;
     f->dry_us = !ok || *got ? 0 : f->dry_us != 0 ? f->dry_us : now;
-    const bool is_dry = f->dry_us != 0 && now - f->dry_us > x->route->sweep_us;
+    const bool is_dry = f->dry_us != 0 && now - f->dry_us > x->route.sweep_us;
     pthread_mutex_unlock(&f->lock);
     return ok && is_dry ? store_claim_next(site_store(w->site), c, &h->arena, got, &h->image, err) : ok;
 }

@@ -146,7 +146,7 @@ void work_delivers(struct work *w, struct lane *l);
 
 /* --- hints (work_hints.c) --------------------------------------------------------------------------------------- */
 
-/* Before the threads start, and after they ended; nothing without a route. */
+/* Before the threads start, and after they ended; nothing but in a service with a queue. */
 PIXL_MUST_CHECK bool work_hints_begin(struct work *w, struct pixl_error *err);
 void work_hints_end(struct work *w);
 /* The row that the next hint leads to; waits for one for half a second. */

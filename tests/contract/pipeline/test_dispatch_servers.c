@@ -383,6 +383,10 @@ static void open_worker(struct site_rig *r, unsigned how)
     (void)snprintf(setting, sizeof setting, "PIXL_STORE_URL=%s", store_url(true));
     rig_open_as(r, setting, how);
     r->settings.lease_s = 10;
+    r->settings.queue_url = route.url;
+    r->settings.queue_name = route.queues[0];
+    r->settings.queue_secondary = route.queues[1];
+    r->settings.sweep_s = 2;
 }
 
 static pid_t work_in_process(void)
@@ -394,7 +398,7 @@ static pid_t work_in_process(void)
     struct site_rig r;
     struct pixl_error err = { 0 };
     enum work_end end;
-    const struct work_options o = { .stays = true, .route = &route, .patience_us = 600000000 };
+    const struct work_options o = { .stays = true, .patience_us = 600000000 };
     open_worker(&r, SITE_SERVES);
     bool ok = work_run(r.site, &o, &end, &err);
     if (!ok)
