@@ -2,7 +2,10 @@
  *
  * Rows go in by transactions of batch_rows; for SQLite the number is large because the hash indexes take each row to
  * another page, and a transaction writes each page that it touched once.  An error rolls back what is not committed and
- * breaks the populate: every later call tells the first error, so that no half-stored row is ever committed. */
+ * breaks the populate: every later call tells the first error, so that no half-stored row is ever committed.
+ *
+ * A question to a server costs as much as many rows that nobody waits for.  So while a project holds nothing but what
+ * this populate brought, it is this populate's memory that is asked (`seen`), not the server. */
 #include "store_sql.h"
 
 #include <assert.h>
@@ -25,6 +28,9 @@ struct populate {
     struct buf series; /* of the request at hand, as a set */
     int64_t *ids;      /* images that the request at hand asks for */
     size_t n_ids, ids_room;
+    bool alone;     /* far: the project holds what is in `seen`, and no row that the archive has shown to be another */
+    uint64_t *seen; /* hashes of its requests and images; open addressing, 0: free */
+    size_t n_seen, seen_room; /* room: a power of two */
 };
 
 static void free_populate(struct populate *p)
@@ -33,7 +39,92 @@ static void free_populate(struct populate *p)
     buf_done(&p->time);
     buf_done(&p->series);
     free(p->ids);
+    free(p->seen);
     free(p);
+}
+
+/* --- what this populate has brought ----------------------------------------------------------------------------- */
+
+static void forget_seen(struct populate *p)
+{
+    free(p->seen);
+    p->seen = NULL;
+    p->n_seen = p->seen_room = 0;
+    p->alone = false;
+}
+
+static size_t seen_slot(const uint64_t *seen, size_t room, uint64_t hash)
+{
+    size_t i = hash & (room - 1); /* it is a hash already */
+    while (seen[i] != 0 && seen[i] != hash)
+        i = (i + 1) & (room - 1);
+    return i;
+}
+
+static bool has_seen(const struct populate *p, uint64_t hash)
+{
+    return hash == 0 || (p->seen_room > 0 && p->seen[seen_slot(p->seen, p->seen_room, hash)] != 0);
+}
+
+/* Without memory the server is asked again. */
+static void add_seen(struct populate *p, uint64_t hash)
+{
+    if (!p->alone || has_seen(p, hash))
+        return;
+    if (2 * (p->n_seen + 1) > p->seen_room) {
+        size_t room = p->seen_room > 0 ? 2 * p->seen_room : 1024;
+        uint64_t *wider = calloc(room, sizeof *wider);
+        if (wider == NULL) {
+            forget_seen(p);
+            return;
+        }
+        for (size_t i = 0; i < p->seen_room; i++)
+            if (p->seen[i] != 0)
+                wider[seen_slot(wider, room, p->seen[i])] = p->seen[i];
+        free(p->seen);
+        p->seen = wider;
+        p->seen_room = room;
+    }
+    p->seen[seen_slot(p->seen, p->seen_room, hash)] = hash;
+    p->n_seen++;
+}
+
+/* Does the project hold no image at all? */
+static bool begin_alone(struct populate *p, struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    bool got;
+    forget_seen(p);
+    if (!p->s->is_far)
+        return true;
+    if (!sql_prepare(p->s->db, SQL_EACH(NULL, "SELECT EXISTS (SELECT FROM image WHERE extract_id = ?1)"), &q, err))
+        return false;
+    sql_bind_i64(q, 1, p->extract_id);
+    if (!sql_step(q, &got, err))
+        return false;
+    assert(got);
+    p->alone = sql_col_i64(q, 0) == 0;
+    return true;
+}
+
+/* Changes when anybody takes a number for a new image, or the archive shows that a row of the project is another study. */
+static bool read_mark(struct populate *p, int64_t *mark, struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    bool got;
+    if (!sql_prepare(p->s->db,
+                     SQL_EACH(NULL,
+                              "SELECT CASE WHEN EXISTS (SELECT FROM image WHERE extract_id = ?1 AND found_uid <> '')"
+                              " THEN -1 ELSE coalesce(pg_sequence_last_value("
+                              "pg_get_serial_sequence('image', 'image_id')::regclass), 0) END"),
+                     &q, err))
+        return false;
+    sql_bind_i64(q, 1, p->extract_id);
+    if (!sql_step(q, &got, err))
+        return false;
+    assert(got);
+    *mark = sql_col_i64(q, 0);
+    return true;
 }
 
 /* A populate is worth much cache and few checkpoints; all other work is not.  Page cache as sizes in KiB, negative. */
@@ -98,7 +189,7 @@ static bool enter_project(struct populate *p, struct str slug, struct pixl_error
     if (!remember(&p->slug, slug))
         return pixl_fail(err, PIXL_E_NOMEM, 0, "store: populate");
     return store_sql_find_extract(p->s, slug, &p->extract_id, err) &&
-           (p->extract_id != 0 || insert_extract(p, slug, err));
+           (p->extract_id != 0 || insert_extract(p, slug, err)) && begin_alone(p, err);
 }
 
 static bool enter_time(struct populate *p, struct str time, struct pixl_error *err)
@@ -381,6 +472,8 @@ static bool look_up(struct populate *p, const struct study_request *r, int64_t *
         struct store_request_key request_key = { p->extract_time_id, r, buf_str(&p->series) };
         *request_hash = store_sql_hash_of_request(&request_key);
         *image_hash = store_sql_hash_of_key(&key);
+        if (p->alone && !has_seen(p, *request_hash) && !has_seen(p, *image_hash))
+            return true;
         if (!meets_nothing(p, r, *request_hash, *image_hash, &yes, err))
             return false;
         if (yes)
@@ -407,6 +500,8 @@ static bool add_row(struct populate *p, const struct study_request *r, int64_t n
     bool is_new = p->n_ids == 0;
     if (!(is_new ? insert_image(p, r, image_hash, now_us, err) : meet_images(p, r, now_us, &m, err)))
         return false;
+    if (is_new)
+        add_seen(p, image_hash);
     *met = (struct store_met){ m.differs, !is_new && m.n_delivered == p->n_ids };
     *what = is_new         ? STORE_ADDED_IMAGE
             : m.too_many   ? STORE_TOO_MANY_SERIES
@@ -418,6 +513,7 @@ static bool add_row(struct populate *p, const struct study_request *r, int64_t n
         return true;
     if (!insert_request(p, r, request_hash, now_us, &request, err))
         return false;
+    add_seen(p, request_hash);
     for (size_t i = 0; i < p->n_ids; i++)
         if (!store_sql_link(p->s, request, p->ids[i], err))
             return false;
@@ -441,8 +537,15 @@ static bool fail_broken(const struct populate *p, struct pixl_error *err)
 
 static bool end_batch(struct populate *p, struct pixl_error *err)
 {
+    int64_t before = 0, after = 0;
+    const bool alone = p->alone;
     p->n_rows = 0;
-    return sql_commit(p->s->db, err) && store_sql_begin(p->s, STORE_LOCK_STUDIES, err);
+    if ((alone && !read_mark(p, &before, err)) || !sql_commit(p->s->db, err) ||
+        !store_sql_begin(p->s, STORE_LOCK_STUDIES, err) || (alone && !read_mark(p, &after, err)))
+        return false;
+    if (alone && (before != after || after < 0)) /* somebody else was here in between */
+        forget_seen(p);
+    return true;
 }
 
 bool store_sql_populate_add(struct store_populate *base, const struct study_request *r, int64_t now_us,
