@@ -297,7 +297,6 @@ static void check_leaves_nothing(int place)
         CHECK_OK(upload_check(u, &err), err);
         CHECK_INT(count_entries(there(place, "my-project"), NULL), 0);
     }
-    CHECK(fs_is_dir(there(place, "my-project")));
 }
 
 static void test_check__leaves_nothing(void)
