@@ -11,7 +11,7 @@
 #include "base/fs.h"
 #include "dicom/charset.h"
 #include "dicom/file.h"
-#include "zip_read.h"
+#include "upload/zip_read.h"
 
 enum { VALUE_CHARS = 60, NUMBERS_SHOWN = 4, NUMBERS_BYTES_MAX = 64, PATH_TEXT_MAX = 512, PREAMBLE_BYTES = 128 };
 #define HEADER_ARENA_MAX ((size_t)128 << 20)

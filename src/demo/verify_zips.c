@@ -7,7 +7,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "dicom/file.h"
-#include "zip_read.h"
+#include "upload/zip_read.h"
 
 enum { WHERE_BYTES = 512, PLACE_BYTES = 1024 };
 

@@ -8,7 +8,7 @@
 #include "demo/hospital.h"
 #include "demo/policies.h"
 #include "demo/search.h"
-#include "demo/zip_read.h"
+#include "upload/zip_read.h"
 #include "fault.h"
 #include "test.h"
 #include "upload/zip.h"

@@ -10,7 +10,7 @@
 #include "base/duck.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "demo/zip_read.h"
+#include "upload/zip_read.h"
 #include "dicom/file.h"
 #include "pipeline/run.h"
 #include "test.h"

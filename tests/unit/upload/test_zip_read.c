@@ -1,4 +1,4 @@
-#include "demo/zip_read.h"
+#include "upload/zip_read.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -65,6 +65,21 @@ static void save(struct str bytes)
     REQUIRE(close(fd) == 0);
 }
 
+static void check_written_to_a_file(struct zip_read *z, const char *name, struct str want)
+{
+    struct pixl_error err = { 0 };
+    struct arena a;
+    struct str got;
+    arena_init(&a, 1 << 20);
+    int fd = open(test_path("out"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    REQUIRE(fd >= 0);
+    REQUIRE_OK(zip_read_to(z, zip_read_find(z, name), fd, &err), err);
+    (void)close(fd);
+    REQUIRE_OK(fs_read_whole(&a, test_path("out"), 1 << 19, &got, &err), err);
+    CHECK(str_eq(got, want));
+    arena_done(&a);
+}
+
 static void test_zip_read__reads_what_the_writer_wrote(void)
 {
     static const int levels[] = { 0, 1, 9 };
@@ -100,6 +115,8 @@ static void test_zip_read__reads_what_the_writer_wrote(void)
         REQUIRE_OK(zip_read_bytes(z, zip_read_entry(z, 1), &got, &err), err);
         CHECK_STR(got, "small");
         CHECK(zip_read_find(z, "a/none.dcm") == NULL);
+        check_written_to_a_file(z, "a/big.dcm", (struct str){ big, BIG });
+        check_written_to_a_file(z, "a/small.dcm", STR("small"));
         arena_done(&a);
         free(big);
     }

@@ -3,8 +3,8 @@
  *
  * Independent of the writer on purpose: it judges what the writer made.
  * Owns: the open file and the list of entries.  Threads: one zip belongs to one thread. */
-#ifndef PIXL_DEMO_ZIP_READ_H
-#define PIXL_DEMO_ZIP_READ_H
+#ifndef PIXL_UPLOAD_ZIP_READ_H
+#define PIXL_UPLOAD_ZIP_READ_H
 
 #include "base/error.h"
 #include "base/str.h"
@@ -32,5 +32,8 @@ const struct zip_read_entry *zip_read_find(const struct zip_read *z, const char 
  * inflate to the size and checksum said), LIMIT, IO, NOMEM. */
 PIXL_MUST_CHECK bool zip_read_bytes(struct zip_read *z, const struct zip_read_entry *e, struct str *out,
                                     struct pixl_error *err);
+/* The same bytes, written to fd at its place; memory does not grow with them.  Fails: the same, NO_SPACE; what was written then is
+ * nothing. */
+PIXL_MUST_CHECK bool zip_read_to(struct zip_read *z, const struct zip_read_entry *e, int fd, struct pixl_error *err);
 
 #endif

@@ -20,6 +20,7 @@ enum {
     COMMENT_MAX = 65535,
     ZIP64_EXTRA = 1,
     DEFLATE_RATIO_MAX = 1100,    /* no deflated byte stands for more */
+    BLOCK_BYTES = 128 * 1024,
     STORED = 0,
     DEFLATED = 8,
 };
@@ -38,7 +39,7 @@ struct zip_read {
     size_t n;
     uint8_t *directory;
     char *names;
-    uint8_t *packed, *bytes; /* of the entry read last */
+    uint8_t *bytes; /* of the entry that zip_read_bytes() read last */
 };
 
 static uint64_t get(const uint8_t *p, size_t n)
@@ -213,7 +214,6 @@ void zip_read_close(struct zip_read *z)
     free(z->entries);
     free(z->directory);
     free(z->names);
-    free(z->packed);
     free(z->bytes);
     free(z);
 }
@@ -236,8 +236,8 @@ const struct zip_read_entry *zip_read_find(const struct zip_read *z, const char 
     return NULL;
 }
 
-/* The entry's packed bytes into z->packed. */
-static bool read_packed(struct zip_read *z, const struct zip_read_entry *e, struct pixl_error *err)
+/* Where an entry's packed bytes begin. */
+static bool find_packed(struct zip_read *z, const struct zip_read_entry *e, uint64_t *from, struct pixl_error *err)
 {
     uint8_t head[LOCAL_BYTES];
     if (!read_at(z, head, sizeof head, e->header_offset, err))
@@ -246,46 +246,109 @@ static bool read_packed(struct zip_read *z, const struct zip_read_entry *e, stru
     if (get(head, 4) != LOCAL_MARK || n_name != strlen(e->name) || get(head + 8, 2) != e->method ||
         get(head + 14, 4) != e->crc)
         return corrupt(err, "an entry's own header says something else than the list");
-    uint64_t from = e->header_offset + LOCAL_BYTES;
     uint8_t *name = malloc(n_name + 1);
-    z->packed = malloc((size_t)e->packed_bytes + 1);
-    bool ok = (name != NULL && z->packed != NULL) || pixl_fail(err, PIXL_E_NOMEM, 0, "zip");
-    ok = ok && read_at(z, name, n_name, from, err) &&
-         read_at(z, z->packed, e->packed_bytes, from + n_name + n_extra, err);
+    if (name == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "zip");
+    bool ok = read_at(z, name, n_name, e->header_offset + LOCAL_BYTES, err);
     bool same = ok && memcmp(name, e->name, n_name) == 0;
     free(name);
-    return ok && (same || corrupt(err, "an entry's own header says something else than the list"));
+    if (ok && !same)
+        return corrupt(err, "an entry's own header says something else than the list");
+    *from = e->header_offset + LOCAL_BYTES + n_name + n_extra;
+    return ok;
 }
 
-static bool unpack(struct zip_read *z, const struct zip_read_entry *e, struct pixl_error *err)
+/* Where unpacked bytes go: a file, or memory of the entry's size. */
+struct sink {
+    int fd;                      /* -1: memory */
+    uint8_t *to;
+    uint64_t n, size_bytes;
+    uint32_t crc;
+};
+
+static bool pour(struct sink *k, const uint8_t *p, size_t n, struct pixl_error *err)
 {
-    if (e->method == STORED) {
-        if (e->packed_bytes != e->size_bytes)
-            return corrupt(err, "a stored entry has two sizes");
-        z->bytes = PIXL_STEAL(&z->packed);
-        return true;
-    }
-    z_stream s = { .next_in = z->packed, .avail_in = (uInt)e->packed_bytes };
-    z->bytes = malloc((size_t)e->size_bytes + 1);
-    if (z->bytes == NULL || e->packed_bytes > UINT32_MAX || inflateInit2(&s, -MAX_WBITS) != Z_OK)
+    if (n > k->size_bytes - k->n)
+        return corrupt(err, "an entry is longer than its size");
+    if (k->fd < 0)
+        memcpy(k->to + k->n, p, n);
+    else if (!fs_write_all(k->fd, p, n, err))
+        return false;
+    k->crc = (uint32_t)crc32_z(k->crc, p, n);
+    k->n += n;
+    return true;
+}
+
+/* Inflates what s holds; *ended: the deflated stream's end was there. */
+static bool inflate_block(z_stream *s, uint8_t *block, struct sink *k, bool *ended, struct pixl_error *err)
+{
+    do {
+        s->next_out = block;
+        s->avail_out = BLOCK_BYTES;
+        int rc = inflate(s, Z_NO_FLUSH);
+        if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
+            return rc == Z_MEM_ERROR ? pixl_fail(err, PIXL_E_NOMEM, 0, "zip") : corrupt(err, "an entry does not inflate");
+        if (!pour(k, block, BLOCK_BYTES - s->avail_out, err))
+            return false;
+        *ended = rc == Z_STREAM_END;
+    } while (!*ended && s->avail_out == 0);
+    return !*ended || s->avail_in == 0 || corrupt(err, "something stands behind an entry's end");
+}
+
+/* blocks: two of them. */
+static bool unpack(struct zip_read *z, const struct zip_read_entry *e, uint64_t from, uint8_t *blocks, struct sink *k,
+                   struct pixl_error *err)
+{
+    z_stream s = { 0 };
+    bool ok = true, ended = e->method == STORED;
+    if (e->method == DEFLATED && inflateInit2(&s, -MAX_WBITS) != Z_OK)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "zip");
-    s.next_out = z->bytes;
-    s.avail_out = (uInt)e->size_bytes;
-    int end = inflate(&s, Z_FINISH);
-    bool whole = end == Z_STREAM_END && s.total_out == e->size_bytes && s.avail_in == 0;
-    (void)inflateEnd(&s);
-    return whole || corrupt(err, "an entry does not inflate to its size");
+    for (uint64_t left = e->packed_bytes; ok && left > 0;) {
+        size_t n = left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES;
+        ok = read_at(z, blocks, n, from, err);
+        from += n;
+        left -= n;
+        if (!ok || e->method == STORED) {
+            ok = ok && pour(k, blocks, n, err);
+            continue;
+        }
+        if (ended)
+            ok = corrupt(err, "something stands behind an entry's end");
+        s.next_in = blocks;
+        s.avail_in = (uInt)n;
+        ok = ok && inflate_block(&s, blocks + BLOCK_BYTES, k, &ended, err);
+    }
+    if (e->method == DEFLATED)
+        (void)inflateEnd(&s);
+    return ok && ((ended && k->n == k->size_bytes) || corrupt(err, "an entry does not inflate to its size"));
+}
+
+static bool read_entry(struct zip_read *z, const struct zip_read_entry *e, struct sink *k, struct pixl_error *err)
+{
+    uint64_t from;
+    if (!find_packed(z, e, &from, err))
+        return false;
+    uint8_t *blocks = malloc(2 * BLOCK_BYTES);
+    bool ok = blocks != NULL ? unpack(z, e, from, blocks, k, err) : pixl_fail(err, PIXL_E_NOMEM, 0, "zip");
+    free(blocks);
+    return ok && (k->crc == e->crc || corrupt(err, "an entry's checksum differs"));
 }
 
 bool zip_read_bytes(struct zip_read *z, const struct zip_read_entry *e, struct str *out, struct pixl_error *err)
 {
-    free(z->packed);
     free(z->bytes);
-    z->packed = z->bytes = NULL;
-    if (!read_packed(z, e, err) || !unpack(z, e, err))
+    z->bytes = malloc((size_t)e->size_bytes + 1);
+    if (z->bytes == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "zip");
+    struct sink k = { .fd = -1, .to = z->bytes, .size_bytes = e->size_bytes };
+    if (!read_entry(z, e, &k, err))
         return false;
-    if (crc32_z(0, z->bytes, (size_t)e->size_bytes) != e->crc)
-        return corrupt(err, "an entry's checksum differs");
     *out = (struct str){ (const char *)z->bytes, (size_t)e->size_bytes };
     return true;
+}
+
+bool zip_read_to(struct zip_read *z, const struct zip_read_entry *e, int fd, struct pixl_error *err)
+{
+    struct sink k = { .fd = fd, .size_bytes = e->size_bytes };
+    return read_entry(z, e, &k, err);
 }
