@@ -29,3 +29,20 @@ void secret_done(struct secret *s)
     free(s->bytes_);
     *s = (struct secret){ 0 };
 }
+
+bool sealed_init(struct buf *b, size_t max)
+{
+    buf_init(b, max);
+    char *zeros = calloc(1, max);
+    bool ok = zeros != NULL && buf_add(b, zeros, max);
+    free(zeros);
+    buf_clear(b);
+    return ok;
+}
+
+void sealed_done(struct buf *b)
+{
+    if (b->p != NULL)
+        explicit_bzero(b->p, b->cap);
+    buf_done(b);
+}

@@ -25,4 +25,10 @@ void secret_done(struct secret *s);
 static inline void secret_donep(struct secret *s) { secret_done(s); }
 #define secret_auto PIXL_CLEANUP(secret_donep) struct secret
 
+/* A buf that will hold a secret on its way: all of max is allocated at once, so that growing leaves no copy behind; wiped when it is done.
+ * false: out of memory; the buf may be done all the same. */
+bool sealed_init(struct buf *b, size_t max);
+void sealed_done(struct buf *b);
+#define sealed_auto PIXL_CLEANUP(sealed_done) struct buf
+
 #endif

@@ -62,6 +62,13 @@ struct settings {
     double start_rate_per_s;          /* PIXL_IMAGING_API_RATE, 1 */
     int64_t refresh_s;                /* PIXL_REFRESH_S, 60, 1..86400 */
     int64_t retry_pause_s;            /* CLI_RETRY_SECONDS, 300 */
+    const char *anon_url;             /* ORTHANC_ANON_URL; NULL: none; the same below */
+    const char *anon_user;            /* ORTHANC_ANON_USERNAME */
+    const char *anon_password;        /* ORTHANC_ANON_PASSWORD (secret) */
+    const char *anon_ca_file;         /* PIXL_ANON_CA_FILE */
+    int64_t anon_keep;                /* PIXL_ANON_KEEP, 0; 1: delivered studies stay in Orthanc anon */
+    const char *dicomweb_ca_file;     /* PIXL_DICOMWEB_CA_FILE */
+    int64_t dicomweb_timeout_s;       /* PIXL_DICOMWEB_TIMEOUT_S, 600, 10..86400 */
     double rate_per_s;                /* PIXL_RATE; negative: not set */
     enum log_level log_level;         /* LOG_LEVEL, info */
     /* What older variables say; the URLs above are made of them. */

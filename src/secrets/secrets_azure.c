@@ -64,26 +64,6 @@ static bool fail_memory(struct pixl_error *err)
     return pixl_fail(err, PIXL_E_NOMEM, 0, "secrets");
 }
 
-/* A buffer that will hold a secret: all its memory at once, so that growing leaves no copy behind. */
-static bool sealed_init(struct buf *b, size_t max)
-{
-    buf_init(b, max);
-    char *zeros = calloc(1, max);
-    bool ok = zeros != NULL && buf_add(b, zeros, max);
-    free(zeros);
-    buf_clear(b);
-    return ok;
-}
-
-static void sealed_done(struct buf *b)
-{
-    if (b->p != NULL)
-        explicit_bzero(b->p, b->cap);
-    buf_done(b);
-}
-#define sealed_auto PIXL_CLEANUP(sealed_done) struct buf
-#define sealed_arena_auto PIXL_CLEANUP(arena_wipe) struct arena
-
 /* --- answers ------------------------------------------------------------------------------------------------------ */
 
 struct reply {

@@ -8,7 +8,7 @@
 #include "upload_backend.h"
 #include "upload_common.h"
 
-static const struct upload_ops *const backends[] = { &upload_directory, &upload_ftps, &upload_none };
+static const struct upload_ops *const backends[] = { &upload_directory, &upload_ftps, &upload_dicomweb, &upload_none };
 
 enum { REMOTE_MAX_BYTES = 1024 };
 

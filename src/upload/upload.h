@@ -1,10 +1,12 @@
-/* upload.h - the research environment's end of the line; backends directory, ftps and none (dicomweb to come) behind
+/* upload.h - the research environment's end of the line; backends directory, ftps, dicomweb and none behind
  * upload_backend.h.
  *
  * Delivery is effectively once: what is at the destination under the final name with the same size and digest is done; else the zip goes
  * to a temporary name that holds the writer and the fence, is checked there, and is renamed.
  *   <destination>/<slug>/<pseudo study UID>.zip
  *   <destination>/<slug>/<time-slug>/parquet/omop/public/..., radiology/...
+ * To a DICOMweb server go the instances, through Orthanc anon: done is when it lists exactly those of the study, and only those
+ * that it does not list are sent.
  * Owns: its connection.  Never: marks anything exported; shows a path that holds more than pseudonyms, slugs and the configured folder.
  * Threads: any; a backend locks what it must. */
 #ifndef PIXL_UPLOAD_UPLOAD_H
@@ -44,6 +46,8 @@ const char *upload_place(const struct upload *u);        /* for a person: "direc
 PIXL_MUST_CHECK bool upload_check(struct upload *u, struct pixl_error *err);
 
 /* The check value of the hashing key and salt, left as a marker (.pixl-key) when there is none and nothing was delivered under another key.
+ * A DICOMweb server holds no marker and this says yes.  What protects there: the store knows the check values of key and salts since its
+ * first use, and refuses others; and studies under another key have other UIDs, so that they never mix with or replace what was delivered.
  * Fails: EXISTS when the marker there differs: pseudonyms would not agree with what was delivered before. */
 PIXL_MUST_CHECK bool upload_check_key(struct upload *u, struct str check_value, struct pixl_error *err);
 
@@ -60,7 +64,8 @@ struct upload_study {
     int64_t fence;
 };
 /* Returns true only when the whole zip is durably there under its final name.
- * Fails: UNAVAILABLE, NO_SPACE, DENIED (the destination's trouble), CORRUPT (the spooled zip is not what it was), IO. */
+ * Fails: UNAVAILABLE, NO_SPACE, DENIED (the destination's trouble), CORRUPT (the spooled zip is not what it was), EXISTS (a DICOMweb server
+ * has other instances of the study), INVALID, LIMIT (an instance is refused), IO. */
 PIXL_MUST_CHECK bool upload_study(struct upload *u, const struct upload_study *z, struct pixl_error *err);
 /* One table file; remote as in export.h.  An equal one there is left as it is. */
 PIXL_MUST_CHECK bool upload_table(struct upload *u, struct str time_slug, const char *path, const char *remote, struct pixl_error *err);

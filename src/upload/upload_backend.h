@@ -19,6 +19,6 @@ struct upload_ops {
 };
 struct upload { const struct upload_ops *ops; };         /* first member of every backend */
 
-extern const struct upload_ops upload_directory, upload_ftps, upload_none;
+extern const struct upload_ops upload_directory, upload_ftps, upload_dicomweb, upload_none;
 
 #endif

@@ -325,7 +325,7 @@ static bool unpack(struct zip_read *z, const struct zip_read_entry *e, uint64_t 
 
 static bool read_entry(struct zip_read *z, const struct zip_read_entry *e, struct sink *k, struct pixl_error *err)
 {
-    uint64_t from;
+    uint64_t from = 0;
     if (!find_packed(z, e, &from, err))
         return false;
     uint8_t *blocks = malloc(2 * BLOCK_BYTES);
