@@ -154,7 +154,7 @@ static void hints(const char *port, int64_t rows)
 
 struct claimer {
     struct store *s;
-    char name[16];
+    char name[24];
     int64_t n;
 };
 
