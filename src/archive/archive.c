@@ -6,7 +6,15 @@
 #include "archive_backend.h"
 #include "base/hash.h"
 
-static const struct archive_ops *const backends[] = { &archive_directory };
+static const struct {
+    const char *scheme;
+    const struct archive_ops *ops;
+    const char *name; /* NULL: the options' */
+} backends[] = {
+    { "directory", &archive_directory, "directory" },
+    { "orthanc+http", &archive_orthanc, NULL },
+    { "orthanc+https", &archive_orthanc, NULL },
+};
 
 /* A backend keeps the contract of error.h: true leaves err clean, false sets it. */
 static bool kept(bool ok, const struct pixl_error *err)
@@ -16,40 +24,48 @@ static bool kept(bool ok, const struct pixl_error *err)
 }
 
 /* The URL itself is not shown: one of a remote archive holds a password. */
-static const struct archive_ops *find_backend(const char *url, struct str *rest, struct pixl_error *err)
+static bool find_backend(const char *url, size_t *which, struct pixl_error *err)
 {
-    struct str scheme;
-    if (!str_split(str_of(url), ':', &scheme, rest)) {
-        pixl_fail(err, PIXL_E_INVALID, 0, "archive: not a URL; a folder is given as directory:/path");
-        return NULL;
-    }
+    struct str scheme, rest;
+    if (!str_split(str_of(url), ':', &scheme, &rest))
+        return pixl_fail(err, PIXL_E_INVALID, 0, "archive: not a URL; a folder is given as directory:/path");
     for (size_t i = 0; i < ARRAY_LEN(backends); i++)
-        if (str_eq(scheme, str_of(backends[i]->scheme)))
-            return backends[i];
-    if (str_is_prefix(scheme, STR("orthanc")) || str_is_prefix(scheme, STR("dicomweb")))
-        pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "archive: only directory:/path is available in this version");
-    else
-        pixl_fail(err, PIXL_E_INVALID, 0, "archive: the URL begins with no known scheme; directory:/path is one");
-    return NULL;
+        if (str_eq(scheme, str_of(backends[i].scheme))) {
+            *which = i;
+            return true;
+        }
+    if (str_eq(scheme, STR("orthanc")))
+        return pixl_fail(err, PIXL_E_INVALID, 0,
+                         "archive: an Orthanc is given as orthanc+http://user:password@host:8042 or "
+                         "orthanc+https://...");
+    if (str_is_prefix(scheme, STR("dicomweb")))
+        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "archive: DICOMweb is not available in this version");
+    return pixl_fail(err, PIXL_E_INVALID, 0,
+                     "archive: the URL begins with no known scheme; directory:/path and "
+                     "orthanc+http://host:8042 are some");
 }
 
-bool archive_open(const char *url, const char *state_dir, struct archive **out, struct pixl_error *err)
+bool archive_open(const struct archive_options *o, struct archive **out, struct pixl_error *err)
 {
-    struct str rest;
-    const struct archive_ops *ops = find_backend(url, &rest, err);
-    return ops != NULL && kept(ops->open(rest.p, state_dir, out, err), err);
-}
-
-bool archive_try(const char *url, const char *state_dir, enum archive_trial *out, struct pixl_error *err)
-{
-    struct str rest;
-    archive_auto *a = NULL;
-    const struct archive_ops *ops = find_backend(url, &rest, err);
-    if (ops == NULL)
+    size_t which;
+    struct archive *a;
+    if (!find_backend(o->url, &which, err) || !kept(backends[which].ops->open(o, &a, err), err))
         return false;
-    if (ops->try_it != NULL)
-        return kept(ops->try_it(rest.p, out, err), err);
-    return kept(ops->open(rest.p, state_dir, &a, err), err) && archive_ask(a, out, err);
+    const char *name = backends[which].name ? backends[which].name : o->name ? o->name : "primary";
+    (void)snprintf(a->name, sizeof a->name, "%s", name);
+    *out = a;
+    return true;
+}
+
+bool archive_try(const struct archive_options *o, enum archive_trial *out, struct pixl_error *err)
+{
+    size_t which;
+    archive_auto *a = NULL;
+    if (!find_backend(o->url, &which, err))
+        return false;
+    if (backends[which].ops->try_it != NULL)
+        return kept(backends[which].ops->try_it(o, out, err), err);
+    return archive_open(o, &a, err) && archive_ask(a, out, err);
 }
 
 bool archive_ask(struct archive *a, enum archive_trial *out, struct pixl_error *err)
@@ -84,7 +100,7 @@ unsigned archive_caps(const struct archive *a)
 
 const char *archive_name(const struct archive *a)
 {
-    return a->ops->scheme;
+    return a->name;
 }
 
 bool archive_refresh(struct archive *a, bool (*say)(void *ctx, uint64_t looked_at, uint64_t dicom), void *ctx,
@@ -128,4 +144,15 @@ bool archive_list(struct archive *a, struct phi_text study_uid, struct arena *ar
 bool archive_open_instance(struct archive *a, const struct archive_instance *i, int *fd, struct pixl_error *err)
 {
     return kept(a->ops->open_instance(a, i, fd, err), err);
+}
+
+bool archive_fetch(struct archive *a, struct phi_text study_uid, struct archive_instance *const *wanted, size_t n,
+                   const atomic_bool *cancel, struct archive_fetched *out, struct pixl_error *err)
+{
+    return kept(a->ops->fetch(a, trimmed(study_uid), wanted, n, cancel, out, err), err);
+}
+
+bool archive_release(struct archive *a, struct phi_text study_uid, struct pixl_error *err)
+{
+    return kept(a->ops->release(a, trimmed(study_uid), err), err);
 }

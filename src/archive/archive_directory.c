@@ -150,8 +150,9 @@ static bool open_index(struct directory *d, const char *state_dir, struct pixl_e
     return archive_index_open(path, &d->index, err);
 }
 
-static bool directory_open(const char *rest, const char *state_dir, struct archive **out, struct pixl_error *err)
+static bool directory_open(const struct archive_options *o, struct archive **out, struct pixl_error *err)
 {
+    const char *rest = o->url + strlen("directory:");
     if (rest[0] != '/')
         return pixl_fail(err, PIXL_E_INVALID, 0, "archive: directory: must be followed by an absolute path");
     struct directory *d = calloc(1, sizeof *d);
@@ -169,7 +170,7 @@ static bool directory_open(const char *rest, const char *state_dir, struct archi
     fd_auto root = open_root(d);
     if (root < 0)
         return fail_unavailable(err, errno);
-    if (!open_index(d, state_dir, err))
+    if (!open_index(d, o->state_dir, err))
         return false;
     *out = PIXL_STEAL(&a);
     return true;
@@ -650,8 +651,22 @@ static bool directory_open_instance(struct archive *a, const struct archive_inst
     return true;
 }
 
+/* Its instances are here. */
+static bool directory_fetch(struct archive *a, struct phi_text study_uid, struct archive_instance *const *wanted,
+                            size_t n, const atomic_bool *cancel, struct archive_fetched *out, struct pixl_error *err)
+{
+    (void)a, (void)study_uid, (void)wanted, (void)cancel, (void)err;
+    *out = (struct archive_fetched){ .there = n };
+    return true;
+}
+
+static bool directory_release(struct archive *a, struct phi_text study_uid, struct pixl_error *err)
+{
+    (void)a, (void)study_uid, (void)err;
+    return true;
+}
+
 const struct archive_ops archive_directory = {
-    .scheme = "directory",
     .caps = ARCHIVE_CAP_LOCAL,
     .open = directory_open,
     .try_it = archive_directory_try,
@@ -659,6 +674,8 @@ const struct archive_ops archive_directory = {
     .health = directory_health,
     .find = directory_find,
     .list = directory_list,
+    .fetch = directory_fetch,
+    .release = directory_release,
     .open_instance = directory_open_instance,
     .close = directory_close,
 };

@@ -47,8 +47,9 @@ static bool walk(FTS *tree, struct arena *header, enum archive_trial *out, struc
     return true;
 }
 
-bool archive_directory_try(const char *root, enum archive_trial *out, struct pixl_error *err)
+bool archive_directory_try(const struct archive_options *o, enum archive_trial *out, struct pixl_error *err)
 {
+    const char *root = o->url + strlen("directory:");
     struct arena header;
     if (root[0] != '/')
         return pixl_fail(err, PIXL_E_INVALID, 0, "archive: directory: must be followed by an absolute path");

@@ -54,9 +54,30 @@ const struct settings_option settings_options[] = {
     INT("PIXL_SWEEP_S", sweep_s, "300", 1, 86400, "s",
         "A study that is still due so long after its message, with the queue empty, gets another."),
     TEXT("PIXL_ARCHIVE_URL", archive_url, NULL, 0,
-         "Where the identifiable studies come from: directory:/path/to/dicom."),
+         "Where the identifiable studies come from: directory:/path/to/dicom, or an Orthanc before the hospital's"
+         " archive: orthanc+http://user:password@host:8042, orthanc+https://..."),
     TEXT("PIXL_SECONDARY_ARCHIVE_URL", secondary_archive_url, NULL, 0,
          "A second archive, which is asked for studies that the first one does not have."),
+    TEXT("PRIMARY_DICOM_SOURCE_MODALITY", archive_modality, NULL, 0,
+         "The archive's name among the DicomModalities of that Orthanc; not set: VNAQR_MODALITY, else UCPRIMARYQR."),
+    TEXT("VNAQR_MODALITY", vnaqr_modality, NULL, 0, "Older name of PRIMARY_DICOM_SOURCE_MODALITY."),
+    TEXT("SECONDARY_DICOM_SOURCE_MODALITY", secondary_modality, NULL, 0,
+         "The second archive's name there, UCSECONDARYQR when not set; it alone makes another archive of the same Orthanc."),
+    TEXT("ORTHANC_RAW_AE_TITLE", orthanc_raw_aet, NULL, 0,
+         "AE title to which the archive sends (C-MOVE); not set: what that Orthanc calls itself."),
+    TEXT("ORTHANC_RAW_URL", orthanc_raw_url, NULL, 0,
+         "Older way to name that Orthanc, http://host:8042, where PIXL_ARCHIVE_URL is not set."),
+    TEXT("ORTHANC_RAW_USERNAME", orthanc_raw_user, NULL, 0, "User of that Orthanc, where the URL names none."),
+    TEXT("ORTHANC_RAW_PASSWORD", orthanc_raw_password, NULL, SETTINGS_SECRET, "The user's password."),
+    TEXT("PIXL_ARCHIVE_CA", archive_ca, NULL, 0,
+         "File of the only CA certificates (PEM) to trust for that Orthanc; not set: the system's."),
+    INT("PIXL_DICOM_TRANSFER_TIMEOUT", transfer_timeout_s, "240", 1, 86400, "s",
+        "Bringing a study from the archive may take so long; then that transfer is cancelled and tried again."),
+    INT("PIXL_QUERY_TIMEOUT", query_timeout_s, "10", 1, 3600, "s", "A query (C-FIND) to the archive may take so long."),
+    INT("PIXL_ARCHIVE_TRANSFERS", archive_transfers, "5", 1, 100, "",
+        "Studies brought from the archive at the same time; the limit of jobs in Orthanc should not be lower."),
+    INT("PIXL_ARCHIVE_RELEASE", archive_release, "0", 0, 1, "",
+        "1: what pixl brought to that Orthanc is deleted there once it is delivered; 0: it stays."),
     TEXT("PIXL_SECRETS_URL", secrets_url, "file:$PIXL_STATE_DIR/secrets.env", 0,
          "Where keys and passwords come from: file:/path, env: (PIXL_SECRET_ and the name in capitals), azure:VAULT-NAME or"
          " azure:https://HOST (Azure Key Vault). With AZURE_KEY_VAULT_NAME the default is azure:."),
@@ -172,7 +193,7 @@ const size_t settings_options_count = ARRAY_LEN(settings_options);
 /* Names that an installation of the older system or another part of pixl sets in the same environment: no
  * business of this table, and no spelling mistake.  One that ends in '_' stands for all that begin with it. */
 static const char *const known_elsewhere[] = {
-    "PIXL_DICOM_TRANSFER_TIMEOUT", "PIXL_DUCKDB_LIB", "PIXL_EXPORT_API_RATE", "PIXL_QUERY_TIMEOUT", "PIXL_ROOT", "PIXL_SECRET_",
+    "PIXL_DUCKDB_LIB", "PIXL_EXPORT_API_RATE", "PIXL_ROOT", "PIXL_SECRET_",
 };
 
 static struct str name_of(const char *pair)

@@ -25,6 +25,18 @@ struct settings {
     const char *message_format;       /* PIXL_MESSAGE_FORMAT: json, jsonpickle */
     int64_t sweep_s;                  /* PIXL_SWEEP_S, 300, 1..86400 */
     const char *archive_url;          /* PIXL_ARCHIVE_URL; NULL: none */
+    const char *orthanc_raw_url;      /* ORTHANC_RAW_URL: where archive_url is not set; NULL: none; the same below */
+    const char *orthanc_raw_user;     /* ORTHANC_RAW_USERNAME */
+    const char *orthanc_raw_password; /* ORTHANC_RAW_PASSWORD (secret) */
+    const char *archive_modality;     /* PRIMARY_DICOM_SOURCE_MODALITY: NULL; then vnaqr_modality, then UCPRIMARYQR */
+    const char *vnaqr_modality;       /* VNAQR_MODALITY, of older installations: NULL */
+    const char *secondary_modality;   /* SECONDARY_DICOM_SOURCE_MODALITY: NULL; then UCSECONDARYQR */
+    const char *orthanc_raw_aet;      /* ORTHANC_RAW_AE_TITLE; NULL: what Orthanc calls itself */
+    const char *archive_ca;           /* PIXL_ARCHIVE_CA; NULL: the system's */
+    int64_t transfer_timeout_s;       /* PIXL_DICOM_TRANSFER_TIMEOUT, 240, 1..86400 */
+    int64_t query_timeout_s;          /* PIXL_QUERY_TIMEOUT, 10, 1..3600 */
+    int64_t archive_transfers;        /* PIXL_ARCHIVE_TRANSFERS, 5, 1..100: at once */
+    int64_t archive_release;          /* PIXL_ARCHIVE_RELEASE, 0: 1 deletes from Orthanc raw what pixl brought there */
     const char *secrets_url;          /* PIXL_SECRETS_URL, file:$PIXL_STATE_DIR/secrets.env; azure: when AZURE_KEY_VAULT_NAME is set */
     int64_t secrets_cache_s;          /* PIXL_SECRETS_CACHE_S, 600, 0..86400: a vault's secret is asked for again after so long */
     const char *azure_vault_name;     /* AZURE_KEY_VAULT_NAME; NULL: none; the same below */

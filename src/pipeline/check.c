@@ -318,14 +318,17 @@ static bool check_key(struct check *k, const char *what, struct str project)
 
 /* --- archive, queue -------------------------------------------------------------------------------------------------------- */
 
-static void check_archive(struct check *k, const char *what, const char *url)
+static void check_archive(struct check *k, const char *what, int which)
 {
     static const char remedy[] = "its URL: is it the right one, is the share mounted, is the server up?";
     struct pixl_error e = { 0 };
     enum archive_trial trial;
-    if (url == NULL)
+    struct site_archive_address at;
+    if (!site_archive_address(k->set, which, &at) && which == 1)
+        return;
+    if (at.options.url == NULL)
         say(k, what, ALL, CHECK_SKIPPED, NULL, "PIXL_ARCHIVE_URL is not set: each run must be given --archive");
-    else if (!archive_try(url, k->set->state_dir, &trial, &e))
+    else if (!archive_try(&at.options, &trial, &e))
         say_error(k, what, ALL, &e, remedy);
     else if (trial == ARCHIVE_HOLDS_NOTHING)
         say(k, what, ALL, CHECK_AWAY, remedy, "its folder holds no DICOM file");
@@ -527,9 +530,8 @@ bool check_site(const struct settings *set, const struct check_options *o, enum 
     if (strncmp(set->secrets_url, "azure:", 6) == 0)
         compare_token_clock(&k);
     k.key_is_there = check_key(&k, "key", ALL);
-    check_archive(&k, "archive", set->archive_url);
-    if (set->secondary_archive_url != NULL && set->secondary_archive_url[0] != '\0')
-        check_archive(&k, "secondary archive", set->secondary_archive_url);
+    check_archive(&k, "archive", 0);
+    check_archive(&k, "secondary archive", 1);
     check_queue(&k);
     bool ok = check_projects(&k, err);
     site_close(k.site);

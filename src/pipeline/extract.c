@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "pipeline/spool.h"
 #include "upload/zip.h"
 
@@ -52,7 +53,7 @@ struct attempt {
 
 /* One instance to be read, with the names that its entry in the zip will have. */
 struct todo {
-    const struct archive_instance *from;
+    struct archive_instance *from;
     char series[DICOM_UID_MAX + 1], sop[DICOM_UID_MAX + 1];
 };
 
@@ -174,7 +175,7 @@ static void skip(struct attempt *a, enum study_reason why, int64_t n)
 static bool same_bytes(struct attempt *a, const struct archive_instance *l, const struct archive_instance *r, bool *same)
 {
     static const size_t block = 256 * 1024;
-    if (l->size_bytes != r->size_bytes) {
+    if (l->size_bytes != r->size_bytes || l->size_bytes == ARCHIVE_SIZE_UNKNOWN) {
         *same = false;
         return true;
     }
@@ -276,6 +277,28 @@ static bool choose_series(struct attempt *a, struct archive_instance *list, size
     }
     qsort(todo, *n_todo, sizeof *todo, by_pseudonym);
     return true;
+}
+
+/* Brings near what will be opened.  A study of which not all arrives is not delivered. */
+static bool fetch(struct attempt *a, struct phi_text uid, const struct todo *todo, size_t n)
+{
+    struct archive_fetched got;
+    struct archive_instance **wanted = arena_calloc(&a->x->study, n, sizeof *wanted);
+    if (wanted == NULL) {
+        pixl_fail(&a->r->error, PIXL_E_NOMEM, 0, "list of %zu instances", n);
+        return failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_DEIDENTIFY_ERROR);
+    }
+    for (size_t i = 0; i < n; i++)
+        wanted[i] = todo[i].from;
+    if (!archive_fetch(archive_of(a), uid, wanted, n, a->x->cancel, &got, &a->r->error))
+        return archive_failed(a);
+    if (got.there == n)
+        return true;
+    pixl_fail(&a->r->error, PIXL_E_IO, 0, "archive: of %zu instances %zu arrived%s%s", n, got.there,
+              got.note[0] ? ": " : "", got.note);
+    a->r->stage = EXTRACT_ARCHIVE;
+    (void)snprintf(a->r->detail, sizeof a->r->detail, "listed %zu, arrived %zu", n, got.there);
+    return ended(a, STUDY_OUT_RETRY, STUDY_WHY_INCOMPLETE);
 }
 
 /* --- one instance ------------------------------------------------------------------------------------------------ */
@@ -515,7 +538,7 @@ static bool attempt_study(struct attempt *a)
     if (!begin(a, uid) || !expect_series(a, list, n) || !drop_duplicates(a, list, &n) ||
         !choose_series(a, list, n, todo, &n_todo))
         return false;
-    if (n_todo > 0 && !begin_zip(a))
+    if (n_todo > 0 && (!fetch(a, uid, todo, n_todo) || !begin_zip(a)))
         return false;
     return deidentify_all(a, todo, n_todo) && commit_zip(a);
 }
@@ -565,6 +588,15 @@ static void spool_lost(struct attempt *a)
     (void)ended(a, STUDY_OUT_RETRY, STUDY_WHY_SPOOL_ERROR);
 }
 
+/* What stays in the archive's cache only takes room there: no reason to deliver again. */
+static void release(struct attempt *a)
+{
+    struct archive *archive = archive_of(a);
+    struct pixl_error err = { 0 };
+    if (archive != NULL && !phi_is_empty(a->image->found_uid) && !archive_release(archive, a->image->found_uid, &err))
+        log_event(LOG_WARN, "archive.not_released", "image=%lld error=%s", (long long)a->image->id, err.msg);
+}
+
 static void deliver(struct attempt *a)
 {
     struct extract *x = a->x;
@@ -587,8 +619,10 @@ static void deliver(struct attempt *a)
     if (extract_must_end(x)) {
         (void)ended(a, STUDY_OUT_CANCELLED, STUDY_WHY_STOPPED);
     } else if (upload_caps(a->project->images) & UPLOAD_CAP_KEEPS) {
+        release(a);
         (void)ended(a, STUDY_OUT_KEPT, STUDY_WHY_NONE);
     } else if (upload_study(a->project->images, &z, &a->r->error)) {
+        release(a);
         (void)ended(a, STUDY_OUT_EXPORTED, STUDY_WHY_NONE);
     } else if (a->r->error.code == PIXL_E_CORRUPT) {
         spool_lost(a);

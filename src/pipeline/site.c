@@ -145,26 +145,60 @@ static bool open_lock(struct site *s, unsigned flags, struct arena *a, struct pi
            pixl_wrap(err, err->code == PIXL_E_BUSY ? "another pixl works on %s" : "lock in %s", s->settings->state_dir);
 }
 
-static bool open_archive(struct site *s, int which, const char *url, struct pixl_error *err)
+static const char *modality_of(const struct settings *set, int which)
 {
-    return archive_open(url, s->settings->state_dir, &s->archives[which], err) ||
-           pixl_wrap(err, "%s archive", site_archive_name(which));
+    if (which == 1)
+        return set->secondary_modality ? set->secondary_modality : "UCSECONDARYQR";
+    return set->archive_modality ? set->archive_modality : set->vnaqr_modality ? set->vnaqr_modality : "UCPRIMARYQR";
 }
 
-/* The same archive twice is one. */
+/* Behind one Orthanc there may be two archives, told apart by their modality. */
+static const char *second_url(const struct settings *set, const char *first)
+{
+    const char *url = set->secondary_archive_url;
+    bool is_named = url != NULL && url[0] != '\0', is_orthanc = strncmp(first, "orthanc+", 8) == 0;
+    bool other_modality = strcmp(modality_of(set, 0), modality_of(set, 1)) != 0;
+    if (!is_named)
+        return is_orthanc && set->secondary_modality != NULL && other_modality ? first : NULL;
+    return strcmp(url, first) != 0 || (is_orthanc && other_modality) ? url : NULL;
+}
+
+bool site_archive_address(const struct settings *set, int which, struct site_archive_address *out)
+{
+    const char *url = set->archive_url;
+    if (url == NULL && set->orthanc_raw_url != NULL) {
+        (void)snprintf(out->older_, sizeof out->older_, "orthanc+%s", set->orthanc_raw_url);
+        url = out->older_;
+    }
+    if (url != NULL && which == 1)
+        url = second_url(set, url);
+    out->options = (struct archive_options){
+        .url = url, .state_dir = set->state_dir, .name = site_archive_name(which),
+        .user = set->orthanc_raw_user, .password = set->orthanc_raw_password,
+        .modality = modality_of(set, which), .target_aet = set->orthanc_raw_aet,
+        .query_timeout_s = set->query_timeout_s, .transfer_timeout_s = set->transfer_timeout_s,
+        .most_transfers = set->archive_transfers, .ca_file = set->archive_ca, .releases = set->archive_release != 0,
+    };
+    return url != NULL;
+}
+
 static bool open_archives(struct site *s, struct pixl_error *err)
 {
     const struct settings *set = s->settings;
-    if (set->archive_url == NULL)
-        return pixl_fail(err, PIXL_E_INVALID, 0, "no archive is set: give --archive URL or PIXL_ARCHIVE_URL, "
-                         "for example directory:/path/to/dicom");
-    bool has_second = set->secondary_archive_url != NULL && set->secondary_archive_url[0] != '\0' &&
-                      strcmp(set->secondary_archive_url, set->archive_url) != 0;
-    const char *tz = getenv("TZ");
-    if ((set->primary_windows.n > 0 || has_second) && !windows_is_zone(tz))
-        return pixl_fail(err, PIXL_E_INVALID, 0,
-                         "TZ: this system has no time zone '%s'; by it the hours of an archive are kept", tz);
-    return open_archive(s, 0, set->archive_url, err) && (!has_second || open_archive(s, 1, set->secondary_archive_url, err));
+    for (int i = 0; i < STORE_ARCHIVES; i++) {
+        struct site_archive_address at;
+        bool is_set = site_archive_address(set, i, &at);
+        if (i == 0 && !is_set)
+            return pixl_fail(err, PIXL_E_INVALID, 0, "no archive is set: give --archive URL or PIXL_ARCHIVE_URL, "
+                             "for example directory:/path/to/dicom");
+        const char *tz = getenv("TZ");
+        if (((i == 0 && set->primary_windows.n > 0) || (i == 1 && is_set)) && !windows_is_zone(tz))
+            return pixl_fail(err, PIXL_E_INVALID, 0,
+                             "TZ: this system has no time zone '%s'; by it the hours of an archive are kept", tz);
+        if (is_set && !archive_open(&at.options, &s->archives[i], err))
+            return pixl_wrap(err, "%s archive", site_archive_name(i));
+    }
+    return true;
 }
 
 static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)

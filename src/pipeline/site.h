@@ -51,6 +51,14 @@ void site_close(struct site *s);
 PIXL_DEFINE_CLEANUP(site, site_close)
 #define site_auto PIXL_CLEANUP(site_freep) struct site
 
+/* An archive as the settings name it, by a URL or by the older variables for an Orthanc; the secondary one only where it
+ * is another than the first.  out holds it, and borrows from set.  false: there is none. */
+struct site_archive_address {
+    struct archive_options options;
+    char older_[4200];
+};
+bool site_archive_address(const struct settings *set, int which, struct site_archive_address *out);
+
 const struct settings *site_settings(const struct site *s);
 struct store *site_store(struct site *s);            /* NULL when not opened; the same below */
 struct archive *site_archive(struct site *s, int which);     /* 0: the primary one; 1: the secondary one, NULL when there is none */

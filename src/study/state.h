@@ -87,6 +87,7 @@ enum study_outcome study_outcome_of(enum pixl_code code);
     X(RESIDUE, "residue", "a trace of the patient's identity was left", F)                                          \
     X(SAME_STUDY, "same-study", "another row stands for the same study and delivers it", S)                         \
     X(DELIVERED_BEFORE, "delivered-before", "the study was delivered before these of its series were asked for", S) \
+    X(INCOMPLETE, "incomplete", "not all instances that the archive lists could be brought from it", F)             \
     X(ARCHIVE_ERROR, "archive-error", "the archive failed for this study", F)                                       \
     X(DEIDENTIFY_ERROR, "deidentify-error", "de-identification failed", F)                                          \
     X(SPOOL_ERROR, "spool-error", "the zip could not be written or read back", F)                                   \

@@ -93,7 +93,7 @@ static bool get_secret(const struct ftps *f, struct secrets *secrets, const char
 static bool get_login(const struct ftps *f, struct secrets *secrets, const char *what, struct secret *out,
                       struct pixl_error *err)
 {
-    secret_auto whole = { 0 }, ended = { 0 };
+    secret_auto whole = { 0 };
     char name[SECRET_NAME_BYTES];
     struct str s = { 0 };
     buf_auto b;

@@ -15,9 +15,12 @@ What a path does (a query is ignored but where it is named):
     /never              no answer;  /drip a byte now and then, for ever
     /drop/NAME          closes the connection without an answer
     /idle/NAME          an answer, and then closes the connection when the next request was read
+    /say/NAME/...       what stands in FOLDER/../say/NAME/FILE: a line with the status, then the body; FILE is METHOD and path with
+                        '_' for '/', of a JSON body with "Level" and '_' and that; 404 where there is none
     /garbage            no HTTP;  /headers/N a header of N bytes, again and again;  /interim 103 before the answer
 """
 import email.utils
+import json
 import pathlib
 import shutil
 import signal
@@ -34,6 +37,7 @@ import certificates
 lock = threading.Lock()
 connections = 0
 seen = {}
+say = pathlib.Path("/")
 
 
 def pattern(n):
@@ -63,6 +67,20 @@ def read_request(f):
 def note(what):
     with lock:
         seen[what] = seen.get(what, 0) + 1
+
+
+def said(method, arg, body):
+    name, _, rest = arg.partition("/")
+    file = f"{method}_{rest.replace('/', '_')}"
+    try:
+        file += "_" + json.loads(body)["Level"]
+    except (ValueError, KeyError, TypeError):
+        pass
+    try:
+        status, _, text = (say / name / file).read_bytes().partition(b"\n")
+    except OSError:
+        return answer(b"Patient Doe^Jane", 404)
+    return answer(text, int(status))
 
 
 def serve(sock, send):
@@ -115,6 +133,8 @@ def serve(sock, send):
             elif what == "idle":
                 send(answer(b"now"))
                 idle = arg
+            elif what == "say":
+                send(said(head.split(b" ")[0].decode(), arg, body))
             elif what == "garbage":
                 send(b"SSH-2.0-OpenSSH_9.2 Doe^Jane\r\n")
                 return
@@ -156,6 +176,8 @@ def listen(context):
 
 
 def main():
+    global say
+
     def end(*_):
         sys.exit(1)
     signal.signal(signal.SIGTERM, end)
@@ -163,6 +185,8 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pixl-http-"))
     try:
         certificates.make(folder / "certs")
+        say = folder / "say"
+        say.mkdir()
         ports = [listen(None)]
         for name in ("server", "elsewhere", "expired"):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -44,7 +44,7 @@ static void test_open_and_refresh__each_allocation_fails_once(void)
     for (n = 0; n < 100000; n++) {
         struct archive *a = NULL;
         fault_alloc_after(n);
-        bool opened = archive_open(url, test_path("state"), &a, &err);
+        bool opened = archive_open(&(struct archive_options){ .url = url, .state_dir = test_path("state") }, &a, &err);
         bool ok = opened && archive_refresh(a, NULL, NULL, &err);
         bool reached = fault_alloc_stop();
         test_row("allocation %ld", n);
@@ -75,7 +75,7 @@ static void test_find_list_open__each_allocation_fails_once(void)
 {
     make_archive();
     archive_auto *a = NULL;
-    REQUIRE_OK(archive_open(url, test_path("state"), &a, &err), err);
+    REQUIRE_OK(archive_open(&(struct archive_options){ .url = url, .state_dir = test_path("state") }, &a, &err), err);
     REQUIRE_OK(archive_refresh(a, NULL, NULL, &err), err);
     long n;
     for (n = 0; n < 100000; n++) {

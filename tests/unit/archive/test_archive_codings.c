@@ -73,7 +73,7 @@ static void test_archive_codings__each_is_found(void)
         save(&rows[i], test_path(path));
         (void)snprintf(url, sizeof url, "directory:%s/%s", test_dir(), folder);
         archive_auto *a = NULL;
-        REQUIRE_OK(archive_open(url, test_path(state), &a, &err), err);
+        REQUIRE_OK(archive_open(&(struct archive_options){ .url = url, .state_dir = test_path(state) }, &a, &err), err);
         REQUIRE_OK(archive_refresh(a, NULL, NULL, &err), err);
         CHECK_INT(archive_directory_counts(a).dicom, 1);
         CHECK_INT(archive_directory_counts(a).damaged, 0);
@@ -113,7 +113,7 @@ static void test_archive_codings__what_lacks_a_uid_is_listed(void)
     char url[600];
     (void)snprintf(url, sizeof url, "directory:%s/archive", test_dir());
     archive_auto *a = NULL;
-    REQUIRE_OK(archive_open(url, test_path("state"), &a, &err), err);
+    REQUIRE_OK(archive_open(&(struct archive_options){ .url = url, .state_dir = test_path("state") }, &a, &err), err);
     REQUIRE_OK(archive_refresh(a, NULL, NULL, &err), err);
     CHECK(archive_health(a).instances == 1 && archive_health(a).damaged == 2);
     struct arena arena;

@@ -14,7 +14,7 @@ static bool try_folder(const char *name, enum archive_trial *out)
 {
     char url[1200];
     (void)snprintf(url, sizeof url, "directory:%s", test_path(name));
-    return archive_try(url, test_path("state"), out, &err);
+    return archive_try(&(struct archive_options){ .url = url, .state_dir = test_path("state") }, out, &err);
 }
 
 static void save(const char *path)
@@ -57,9 +57,9 @@ static void test_try__what_is_no_folder(void)
     CHECK(!try_folder("CANARY", &got));
     CHECK(err.code == PIXL_E_UNAVAILABLE && strstr(err.msg, "CANARY") == NULL);
     pixl_error_clear(&err);
-    CHECK_FAILS(archive_try("directory:relative", test_dir(), &got, &err), err, PIXL_E_INVALID);
-    CHECK_FAILS(archive_try("nowhere", test_dir(), &got, &err), err, PIXL_E_INVALID);
-    CHECK_FAILS(archive_try("tape:/dev/st0", test_dir(), &got, &err), err, PIXL_E_INVALID);
+    CHECK_FAILS(archive_try(&(struct archive_options){ .url = "directory:relative", .state_dir = test_dir() }, &got, &err), err, PIXL_E_INVALID);
+    CHECK_FAILS(archive_try(&(struct archive_options){ .url = "nowhere", .state_dir = test_dir() }, &got, &err), err, PIXL_E_INVALID);
+    CHECK_FAILS(archive_try(&(struct archive_options){ .url = "tape:/dev/st0", .state_dir = test_dir() }, &got, &err), err, PIXL_E_INVALID);
     CHECK_INT(got, ARCHIVE_ANSWERS_ALL);
 }
 
@@ -93,7 +93,7 @@ static bool far_find(struct archive *a, const struct archive_query *q, struct ar
 
 static void test_ask__for_a_study_that_cannot_exist(void)
 {
-    static const struct archive_ops ops = { .scheme = "far", .refresh = far_refresh, .find = far_find };
+    static const struct archive_ops ops = { .refresh = far_refresh, .find = far_find };
     struct far f = { .base.ops = &ops };
     char before[80];
     enum archive_trial got = ARCHIVE_HOLDS_NOTHING;
