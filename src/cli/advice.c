@@ -24,6 +24,7 @@ static const char *const on_reason[STUDY_REASON_COUNT] = {
     [STUDY_WHY_IDENTITY_MISMATCH] = "Never overrule it. Tell the archive's people: two patients' images are under one study.",
     [STUDY_WHY_UNREADABLE_INSTANCE] = "Have the file mended or taken out of the study; or `on_instance_error: deliver` in the project.",
     [STUDY_WHY_UNSUPPORTED_SYNTAX] = "Have the archive give it in a standard transfer syntax.",
+    [STUDY_WHY_INCOMPLETE] = "Are all its instances online in the archive? Retry; if it fails again, ask the archive's people.",
     [STUDY_WHY_CHANGED_WHILE_READ] = "Somebody writes into the archive: retry when that has ended.",
     [STUDY_WHY_TOO_LARGE] = "Is it one study? Then raise PIXL_MAX_STUDY_GIB and retry; a limit of one instance cannot be raised.",
     [STUDY_WHY_NO_INSTANCES_LEFT] = "Nothing. `pixl trace REF` counts which rule left out what.",

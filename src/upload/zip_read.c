@@ -260,8 +260,8 @@ static bool find_packed(struct zip_read *z, const struct zip_read_entry *e, uint
 
 /* Where unpacked bytes go: a file, or memory of the entry's size. */
 struct sink {
-    int fd;                      /* -1: memory */
-    uint8_t *to;
+    int fd;
+    uint8_t *to;                 /* NULL: the file */
     uint64_t n, size_bytes;
     uint32_t crc;
 };
@@ -270,7 +270,7 @@ static bool pour(struct sink *k, const uint8_t *p, size_t n, struct pixl_error *
 {
     if (n > k->size_bytes - k->n)
         return corrupt(err, "an entry is longer than its size");
-    if (k->fd < 0)
+    if (k->to != NULL)
         memcpy(k->to + k->n, p, n);
     else if (!fs_write_all(k->fd, p, n, err))
         return false;
