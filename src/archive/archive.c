@@ -65,7 +65,9 @@ bool archive_try(const struct archive_options *o, enum archive_trial *out, struc
         return false;
     if (backends[which].ops->try_it != NULL)
         return kept(backends[which].ops->try_it(o, out, err), err);
-    return archive_open(o, &a, err) && archive_ask(a, out, err);
+    struct archive_options only_asks = *o;
+    only_asks.releases = false;          /* or it would make its list of what was brought */
+    return archive_open(&only_asks, &a, err) && archive_ask(a, out, err);
 }
 
 bool archive_ask(struct archive *a, enum archive_trial *out, struct pixl_error *err)

@@ -52,7 +52,7 @@ enum archive_trial {
     ARCHIVE_HOLDS_NOTHING,       /* a folder without any DICOM file */
     ARCHIVE_ANSWERS_ALL,         /* it finds what cannot be there: it does not compare what it is asked for */
 };
-/* A folder's index is neither made nor changed.  Fails: as archive_open(), archive_refresh(), archive_find(). */
+/* Nothing is made or changed, a folder's index neither.  Fails: as archive_open(), archive_refresh(), archive_find(). */
 PIXL_MUST_CHECK bool archive_try(const struct archive_options *o, enum archive_trial *out, struct pixl_error *err);
 unsigned archive_caps(const struct archive *a);
 /* "directory", or the name given to a remote one: for logs, buckets, breakers; no path or password */

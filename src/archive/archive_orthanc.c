@@ -167,7 +167,7 @@ static bool orthanc_open(const struct archive_options *options, struct archive *
     o->most_transfers = options->most_transfers;
     assert(o->query_us > 0 && o->transfer_us > 0 && o->most_transfers > 0);
     bool ok =
-        connect_to(o, options, url, err) && take_names(o, options, err) && fs_make_dirs(o->temp_dir, 0700, err) &&
+        connect_to(o, options, url, err) && take_names(o, options, err) &&
         (!options->releases || archive_brought_open(options->state_dir, http_client_place(o->http), &o->brought, err));
     explicit_bzero(url, strlen(url));
     free(url);
@@ -444,7 +444,10 @@ static bool orthanc_list(struct archive *a, struct phi_text study_uid, struct ar
 /* A file without a name: nothing of an identifiable image stays behind, whatever happens. */
 static int open_temp(const struct orthanc *o)
 {
+    struct pixl_error ignored = { 0 };
     int fd = open(o->temp_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == ENOENT && fs_make_dirs(o->temp_dir, 0700, &ignored))
+        fd = open(o->temp_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
         return fd;
     char path[4096];

@@ -89,7 +89,10 @@ static void show_hours(const struct settings *set, int which)
     const struct windows *w = which == 0 ? &set->primary_windows : &set->secondary_windows;
     const int64_t now = clock_wall_us();
     char closed[WORK_CLOSED_SIZE];
-    if ((which == 1 && set->secondary_archive_url == NULL) || windows_open(w, now, NULL))
+    struct site_archive_address at;
+    if (!site_archive_address(set, which, &at) && which == 1)
+        return;
+    if (windows_open(w, now, NULL))
         return;
     work_say_closed(windows_opens_us(w, now), closed);
     printf("%s archive: %s\n", site_archive_name(which), closed);

@@ -113,6 +113,19 @@ static void test_orthanc__refresh_tells_what_is_wrong(void)
     CHECK_FAILS(archive_refresh(a, NULL, NULL, &err), err, PIXL_E_UNAVAILABLE);
 }
 
+static void test_orthanc__trying_it_makes_nothing(void)
+{
+    char url[256];
+    enum archive_trial got = ARCHIVE_HOLDS_NOTHING;
+    orthanc_says_all();
+    (void)snprintf(url, sizeof url, "orthanc+http://user:pw@127.0.0.1:%d/say/%s", http_peer.port, orthanc_name);
+    const struct archive_options o = { .url = url, .state_dir = test_path("state"), .modality = "M", .query_timeout_s = 5,
+                                       .transfer_timeout_s = 5, .most_transfers = 1, .releases = true };
+    CHECK_OK(archive_try(&o, &got, &err), err);
+    CHECK_INT(got, ARCHIVE_ANSWERS);
+    CHECK(!fs_exists(test_path("state")));
+}
+
 static void test_orthanc__other_patients_answers_are_not_taken(void)
 {
     static const struct {
@@ -310,6 +323,7 @@ int main(int argc, char **argv)
         TEST(test_orthanc__url_is_checked),
         TEST(test_orthanc__names_tell_archives_apart),
         TEST(test_orthanc__refresh_tells_what_is_wrong),
+        TEST(test_orthanc__trying_it_makes_nothing),
         TEST(test_orthanc__other_patients_answers_are_not_taken),
         TEST(test_orthanc__a_list_that_is_not_of_the_study_is_refused),
         TEST(test_orthanc__fetch_finds_what_is_there),
