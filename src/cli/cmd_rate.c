@@ -1,4 +1,5 @@
 /* cmd_rate.c - `pixl start`, `update`, `stop`: how fast archives are asked. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -6,6 +7,8 @@
 #include "cli/rate.h"
 #include "cli/show.h"
 #include "http/api_client.h"
+#include "pipeline/dead.h"
+#include "pipeline/purge.h"
 #include "pipeline/tokens.h"
 
 bool rate_set(struct site *s, const char *archive, double rate_per_s, struct pixl_error *err)
@@ -29,13 +32,43 @@ double rate_to_start(const struct settings *set)
     return set->rate_per_s >= 0 ? set->rate_per_s : set->start_rate_per_s;
 }
 
-static enum cli_exit set(struct cli *c, double rate, struct pixl_error *err)
+/* The archive that --archive names, or --queues, as the Python system has it: a queue for each.  *out NULL: all. */
+static bool archive_of(const struct cli *c, const char **out, struct pixl_error *err)
+{
+    static const char *const queues[] = { "imaging", "imaging-primary", "imaging-secondary" };
+    const char *list = cli_value(c, "--queues");
+    struct str one, rest = str_of(list);
+    unsigned named = 0;
+    *out = cli_value(c, "--archive");
+    if (list == NULL)
+        return true;
+    if (*out != NULL)
+        return pixl_fail(err, PIXL_E_INVALID, 0, "--queues and --archive say the same; give one of them");
+    for (bool more = true; more;) {
+        size_t i = 0;
+        more = str_split(rest, ',', &one, &rest);
+        while (i < ARRAY_LEN(queues) && !str_eq(str_trim(one), str_of(queues[i])))
+            i++;
+        if (i == ARRAY_LEN(queues))
+            return pixl_fail(err, PIXL_E_INVALID, 0, "--queues takes imaging, imaging-primary and imaging-secondary, joined by commas");
+        named |= 1u << i;
+    }
+    *out = named == 1u << 1 ? site_archive_name(0) : named == 1u << 2 ? site_archive_name(1) : NULL;
+    return true;
+}
+
+static bool set_quietly(struct cli *c, const char *archive, double rate, struct pixl_error *err)
 {
     site_auto *s = NULL;
-    const char *archive = cli_value(c, "--archive");
-    if (api_is_set(&c->settings, API_IMAGING)
-            ? !api_set_rate(&c->settings, archive, rate, err)
-            : !site_open(&c->settings, SITE_STORE, &s, err) || !rate_set(s, archive, rate, err))
+    if (api_is_set(&c->settings, API_IMAGING))
+        return api_set_rate(&c->settings, archive, rate, err);
+    return site_open(&c->settings, SITE_STORE, &s, err) && rate_set(s, archive, rate, err);
+}
+
+static enum cli_exit set(struct cli *c, double rate, struct pixl_error *err)
+{
+    const char *archive;
+    if (!archive_of(c, &archive, err) || !set_quietly(c, archive, rate, err))
         return CLI_FAILED;
     if (c->json)
         show_json(json_pack("{s:f}", "rate", rate));
@@ -63,9 +96,49 @@ static enum cli_exit update(struct cli *c, struct pixl_error *err)
     return set(c, c->settings.rate_per_s, err);
 }
 
+/* A broker that is away keeps messages that lead to nothing: said, and exit 1. */
+static bool purge(struct cli *c, struct purged *out, struct pixl_error *err)
+{
+    site_auto *s = NULL;
+    queue_auto *q = NULL;
+    struct hint_route route;
+    struct pixl_error away = { 0 };
+    bool is_set;
+    if (!hint_route_of(&c->settings, &route, &is_set, err) || !site_open(&c->settings, SITE_STORE | SITE_LOOKS, &s, err))
+        return false;
+    bool has_way = is_set && dead_connect(&route, &q, &away);
+    if (!purge_queued(site_store(s), q, &route, out, err))
+        return false;
+    if (is_set && !has_way)
+        out->broker = away;
+    return true;
+}
+
+static enum cli_exit stop_and_purge(struct cli *c, struct pixl_error *err)
+{
+    struct purged p = { .held = 0 };
+    if (cli_value(c, "--archive") != NULL || cli_value(c, "--queues") != NULL) {
+        pixl_fail(err, PIXL_E_INVALID, 0, "--purge is for all that waits: it goes with neither --archive nor --queues");
+        return CLI_FAILED;
+    }
+    if (!set_quietly(c, NULL, 0, err) || !purge(c, &p, err))
+        return CLI_FAILED;
+    if (c->json)
+        show_json(json_pack("{s:f, s:I, s:I}", "rate", 0.0, "held", (json_int_t)p.held, "messages", (json_int_t)p.messages));
+    else
+        printf("all archives: 0 studies/s; %" PRId64 " waiting studies are on hold now (`pixl retry --state held` lets them go on), %" PRIu64
+               " messages were thrown away\n",
+               p.held, p.messages);
+    if (p.broker.code == PIXL_OK)
+        return CLI_DONE;
+    *err = p.broker;
+    (void)pixl_wrap(err, "the studies are on hold, but not all messages were thrown away (they lead to nothing)");
+    return CLI_FAILED;
+}
+
 static enum cli_exit stop(struct cli *c, struct pixl_error *err)
 {
-    return set(c, 0, err);
+    return cli_value(c, "--purge") != NULL ? stop_and_purge(c, err) : set(c, 0, err);
 }
 
 #define RATE_TEXT                                                                                                      \
@@ -77,6 +150,7 @@ static enum cli_exit stop(struct cli *c, struct pixl_error *err)
 static const struct cli_option start_options[] = {
     { "--rate", "R", "PIXL_RATE", "studies per second (start: default PIXL_IMAGING_API_RATE, 1)" },
     { "--archive", "NAME", NULL, "only this archive, by its name in `pixl status`" },
+    { "--queues", "LIST", NULL, "the same in the words of the Python system: imaging-primary, imaging-secondary, imaging (all)" },
 };
 const struct cli_command cli_start = {
     .name = "start",
@@ -105,12 +179,15 @@ const struct cli_command cli_update = {
 
 static const struct cli_option stop_options[] = {
     { "--archive", "NAME", NULL, "only this archive, by its name in `pixl status`" },
+    { "--queues", "LIST", NULL, "the same in the words of the Python system: imaging-primary, imaging-secondary, imaging (all)" },
+    { "--purge", NULL, NULL, "also put all studies that wait on hold, and empty the queue" },
 };
 const struct cli_command cli_stop = {
     .name = "stop",
     .summary = "ask archives for nothing more",
-    .usage = "[--archive NAME]",
-    .text = RATE_TEXT "Studies in hand are finished; deliveries go on.",
+    .usage = "[--archive NAME] | --purge",
+    .text = RATE_TEXT "Studies in hand are finished; deliveries go on. With --purge what waits for its retrieval is put on\n"
+                      "hold (state held), and nothing of it is worked on until `pixl retry --state held` or a populate names it.",
     .options = stop_options,
     .n_options = ARRAY_LEN(stop_options),
     .min_args = 0,

@@ -63,6 +63,13 @@ def bodies(channel, name="imaging"):
         out.append((properties.priority, json.loads(body)))
 
 
+def states(h):
+    out = {}
+    for p in json.loads(h.pixl("status", "--json").stdout)["projects"]:
+        out |= {k: v for k, v in p["states"].items() if v}
+    return out
+
+
 def test_populate_hints_every_row_once(hospital, channel):
     h = hospital
     for study in range(1, 6):
@@ -134,3 +141,37 @@ def test_dead_letters(hospital, channel):
     assert "2 dead letters" in h.pixl("failed", "--dead").stdout
     r = h.pixl("failed", "--dead", ok=(1, 2), PIXL_QUEUE_URL="none:")
     assert "PIXL_QUEUE_URL" in r.stderr
+
+
+def test_stop_and_purge(hospital, channel):
+    h = hospital
+    for study in (1, 2, 3):
+        h.ask(study)
+    h.write_csv()
+    h.pixl("populate", h.csv)
+    assert ready(channel) == 3
+    r = h.pixl("stop", "--purge")
+    assert "3 waiting studies are on hold" in r.stdout and "3 messages were thrown away" in r.stdout
+    assert ready(channel) == 0 and states(h) == {"held": 3}
+    assert json.loads(h.pixl("stop", "--purge", "--json").stdout) == {"rate": 0, "held": 0, "messages": 0}
+    h.pixl("retry", "--state", "held")
+    assert states(h) == {"queued": 3}
+    r = h.pixl("stop", "--purge", "--archive", "primary", ok=(2,))
+    assert "--purge" in r.stderr and states(h) == {"queued": 3}
+    # The broker away: the rows are held all the same, and that is said.
+    r = h.pixl("stop", "--purge", ok=(1, 75), PIXL_QUEUE_URL="amqp://guest:guest@127.0.0.1:1")
+    assert "not all messages" in r.stderr and "guest:guest" not in r.stderr and states(h) == {"held": 3}
+
+
+def test_queues_are_archives(hospital):
+    h = hospital
+    h.ask(1)
+    h.write_csv()
+    h.pixl("populate", h.csv)
+    h.pixl("start", "--rate", "2", "--queues", "imaging")
+    h.pixl("update", "--rate", "3", "--queues", "imaging-primary")
+    assert {a["archive"]: a["rate"] for a in json.loads(h.pixl("status", "--json").stdout)["archives"]}["primary"] == 3
+    r = h.pixl("stop", "--queues", "imaging-secondary", ok=(2,))
+    assert "no archive of that name" in r.stderr
+    r = h.pixl("stop", "--queues", "export", ok=(2,))
+    assert "imaging-primary" in r.stderr
