@@ -8,16 +8,27 @@
 /* --- rows without a hint --------------------------------------------------------------------------------------- */
 
 /* Rows that wait for a time are passed over here: they are those that failed lately, not many. */
-#define UNHINTED(image, first)                                                                                     \
+#define UNHINTED(image, first, request)                                                                            \
     "SELECT i.image_id, i.fence, i.priority, x.slug, r.mrn, r.accession_number, r.study_uid, r.series_uids,"       \
     " r.study_date, r.procedure_occurrence_id, t.extract_time, i.archive FROM (SELECT image_id, fence, priority, " \
     "study_date, archive"                                                                                          \
     " FROM " image " WHERE state = 'queued' AND crashes = 0 AND hinted_us = 0"                                     \
     " AND (not_before_us <= ?1 OR not_before_us > ?2) ORDER BY priority DESC, study_date" first ", image_id"       \
-    " LIMIT ?3) i JOIN request r ON r.request_id ="                                                                \
-    " (SELECT min(request_id) FROM request_image WHERE image_id = i.image_id)"                                     \
-    " JOIN extract_time t USING (extract_time_id) JOIN extract x USING (extract_id)"                               \
+    " LIMIT ?3) i " request " JOIN extract_time t USING (extract_time_id) JOIN extract x USING (extract_id)"       \
     " ORDER BY i.priority DESC, i.study_date" first ", i.image_id"
+
+/* PostgreSQL plans it each time (it is a long statement), as a plan that was made for tables without rows goes through
+ * all of them once they are full.  OFFSET 0 has it look up one request for each image; a sum is not looked for along
+ * the primary key, where the image is not the first column. */
+static const struct sql_text unhinted = {
+    UNHINTED(
+        "image INDEXED BY image_unhinted", "",
+        "JOIN request r ON r.request_id = (SELECT min(request_id) FROM request_image WHERE image_id = i.image_id)"),
+    UNHINTED("image", " NULLS FIRST",
+             "CROSS JOIN LATERAL (SELECT * FROM request WHERE request_id = (SELECT min(request_id + 0)"
+             " FROM request_image WHERE image_id = i.image_id) OFFSET 0) r"),
+    true
+};
 
 static struct store_unhinted unhinted_of(struct sql_stmt *q)
 {
@@ -42,9 +53,7 @@ bool store_sql_each_unhinted(struct store_session *store, int64_t now_us, size_t
     struct store_sql *s = store_sql_of(store);
     sql_stmt_auto *q = NULL;
     bool got;
-    if (!sql_prepare(s->db,
-                     SQL_EACH(UNHINTED("image INDEXED BY image_unhinted", ""), UNHINTED("image", " NULLS FIRST")), &q,
-                     err))
+    if (!sql_prepare(s->db, unhinted, &q, err))
         return false;
     sql_bind_i64(q, 1, now_us);
     sql_bind_i64(q, 2, now_us + STORE_PUT_OFF_MAX_US);
