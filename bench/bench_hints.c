@@ -30,12 +30,14 @@ static double seconds_since(int64_t start_us)
     return (double)(clock_mono_us() - start_us) / 1e6;
 }
 
+static const char *project = "test-extract-uclh-omop-cdm";
+
 static struct study_request request_of(int64_t i, char mrn[32], char accession[32], char uid[65])
 {
     (void)snprintf(mrn, 32, "%08lld", (long long)(i / 3));
     (void)snprintf(accession, 32, "RRV%09lld", (long long)i);
     (void)snprintf(uid, 65, "1.3.6.1.4.1.14519.5.2.1.99.1071.%032lld", (long long)i);
-    return (struct study_request){ .project = STR("test-extract-uclh-omop-cdm"),
+    return (struct study_request){ .project = str_of(project),
                                    .mrn = phi_text(str_of(mrn)),
                                    .accession_number = phi_text(str_of(accession)),
                                    .study_uid = phi_text(str_of(uid)),
@@ -135,7 +137,9 @@ static void hints(const char *port, int64_t rows)
     if (postgres == NULL)
         fail("hints: wants with-postgres");
     need(store_open(postgres, &s, &err), &err);
+    project = "first";
     populate(s, 1); /* the tables are there, the connections made */
+    project = "test-extract-uclh-omop-cdm";
     need(dispatch_new(s, &route, &d, &err) && dispatch_start(d, &err), &err);
     dispatch_drain(d);
     int64_t start = clock_mono_us();

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "secret.h"
+#include "sql_array.h"
 
 enum {
     PARAMS_MAX = 24,
@@ -19,7 +20,9 @@ enum {
     OID_BOOL = 16,
     OID_INT8 = 20,
     OID_TEXT = 25,
-    OID_FLOAT8 = 701, /* pg_type.dat: fixed for ever */
+    OID_FLOAT8 = 701,
+    OID_TEXT_ARRAY = 1009,
+    OID_INT8_ARRAY = 1016, /* pg_type.dat: fixed for ever */
 };
 
 struct pg_stmt {
@@ -28,7 +31,8 @@ struct pg_stmt {
     const char *sql; /* the key: the caller's pointer */
     struct buf text; /* with $1 for ?1 */
     bool is_long;
-    unsigned number;      /* its name is s<number>, its cursor's c<number> */
+    unsigned number;      /* its cursor is c<number> */
+    char name[16];        /* s<number> */
     unsigned prepared_on; /* the connection on which the server knows it; 0: none */
     int n_params;
     Oid types[PARAMS_MAX], prepared_types[PARAMS_MAX];
@@ -484,6 +488,7 @@ static bool make_stmt(struct pg_db *db, struct sql_text text, struct pg_stmt **o
         return pixl_fail(err, PIXL_E_NOMEM, 0, "database: statement");
     *s = (struct pg_stmt){ .base.ops = &pg_ops, .db = db, .sql = text.postgres, .is_long = text.is_long };
     s->number = ++db->n_made;
+    (void)snprintf(s->name, sizeof s->name, "s%u", s->number);
     buf_init(&s->text, TEXT_MAX_BYTES);
     bool ok = (!s->is_long || buf_addf(&s->text, "DECLARE c%u NO SCROLL CURSOR FOR ", s->number)) && translate(s);
     if (!ok || buf_cstr(&s->text) == NULL) {
@@ -535,15 +540,24 @@ static void ops_bind_double(struct sql_stmt *base, int i, double v)
     bind_scalar(stmt_of(base), i, OID_FLOAT8, bits);
 }
 
-static void ops_bind_str(struct sql_stmt *base, int i, struct str v)
+static void bind_bytes(struct pg_stmt *s, int i, Oid type, struct str v)
 {
-    struct pg_stmt *s = stmt_of(base);
     assert(i >= 1 && i <= s->n_params);
     s->too_long |= v.n > INT32_MAX;
-    s->types[i - 1] = OID_TEXT;
+    s->types[i - 1] = type;
     s->values[i - 1] = v.n ? v.p : "";
     s->lengths[i - 1] = (int)v.n;
     s->formats[i - 1] = 1;
+}
+
+static void ops_bind_str(struct sql_stmt *base, int i, struct str v)
+{
+    bind_bytes(stmt_of(base), i, OID_TEXT, v);
+}
+
+static void ops_bind_array(struct sql_stmt *base, int i, const struct sql_array *a)
+{
+    bind_bytes(stmt_of(base), i, a->of == SQL_ELEMENT_I64 ? OID_INT8_ARRAY : OID_TEXT_ARRAY, sql_array_bytes(a));
 }
 
 /* The server knows the statement with the types of what is bound.  A parameter that was NULL then and has a type now
@@ -565,13 +579,12 @@ static bool make_known(struct pg_stmt *s, struct pixl_error *err)
         return true;
     if (!take_pending(db, err))
         return false;
-    char name[24], drop[48];
-    (void)snprintf(name, sizeof name, "s%u", s->number);
-    (void)snprintf(drop, sizeof drop, "DEALLOCATE s%u", s->number);
+    char drop[48];
+    (void)snprintf(drop, sizeof drop, "DEALLOCATE %s", s->name);
     if (s->prepared_on == db->connection && !run_literal(db, drop, "prepare a statement", err))
         return false;
     s->prepared_on = 0;
-    PGresult *res = PQprepare(db->conn, name, buf_cstr(&s->text), s->n_params, s->types);
+    PGresult *res = PQprepare(db->conn, s->name, buf_cstr(&s->text), s->n_params, s->types);
     bool ok = PQresultStatus(res) == PGRES_COMMAND_OK || fail(db, res, "prepare a statement", err);
     PQclear(res);
     if (!ok)
@@ -583,9 +596,7 @@ static bool make_known(struct pg_stmt *s, struct pixl_error *err)
 
 static bool send_prepared(struct pg_stmt *s, struct pixl_error *err)
 {
-    char name[24];
-    (void)snprintf(name, sizeof name, "s%u", s->number);
-    return PQsendQueryPrepared(s->db->conn, name, s->n_params, s->values, s->lengths, s->formats, 0) == 1 ||
+    return PQsendQueryPrepared(s->db->conn, s->name, s->n_params, s->values, s->lengths, s->formats, 0) == 1 ||
            fail(s->db, NULL, "run a statement", err);
 }
 
@@ -652,15 +663,10 @@ static bool run(struct pg_stmt *s, struct pixl_error *err)
     if (!make_known(s, err))
         return false;
     s->row = -1;
-    if (db->n_pending > 0) {
-        if (!run_behind_pending(s, err))
-            return false;
-    } else {
-        char name[24];
-        (void)snprintf(name, sizeof name, "s%u", s->number);
-        if (!take_rows(s, PQexecPrepared(db->conn, name, s->n_params, s->values, s->lengths, s->formats, 0), err))
-            return false;
-    }
+    if (db->n_pending > 0
+            ? !run_behind_pending(s, err)
+            : !take_rows(s, PQexecPrepared(db->conn, s->name, s->n_params, s->values, s->lengths, s->formats, 0), err))
+        return false;
     db->changes = strtoll(PQcmdTuples(s->rows), NULL, 10);
     return true;
 }
@@ -781,6 +787,7 @@ static const struct sql_ops pg_ops = {
     .bind_i64 = ops_bind_i64,
     .bind_double = ops_bind_double,
     .bind_str = ops_bind_str,
+    .bind_array = ops_bind_array,
     .step = ops_step,
     .run = ops_run,
     .run_later = ops_run_later,

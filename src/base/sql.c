@@ -1,5 +1,7 @@
 #include "sql.h"
 
+#include <assert.h>
+
 bool sql_exec(struct sql *db, struct sql_text text, struct pixl_error *err)
 {
     return db->ops->exec(db, text, err);
@@ -43,6 +45,12 @@ void sql_bind_double(struct sql_stmt *s, int i, double v)
 void sql_bind_str(struct sql_stmt *s, int i, struct str v)
 {
     s->ops->bind_str(s, i, v);
+}
+
+void sql_bind_array(struct sql_stmt *s, int i, const struct sql_array *a)
+{
+    assert(s->ops->bind_array != NULL);
+    s->ops->bind_array(s, i, a);
 }
 
 bool sql_step(struct sql_stmt *s, bool *row, struct pixl_error *err)

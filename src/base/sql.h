@@ -26,6 +26,7 @@ struct sql_text {
 #define SQL_EACH_LONG(lite, pg) ((struct sql_text){ lite, pg, true })
 
 struct sql_ops;
+struct sql_array;
 /* First members of what the drivers have. */
 struct sql {
     const struct sql_ops *ops;
@@ -50,6 +51,7 @@ struct sql_ops {
     void (*bind_i64)(struct sql_stmt *s, int i, int64_t v);
     void (*bind_double)(struct sql_stmt *s, int i, double v);
     void (*bind_str)(struct sql_stmt *s, int i, struct str v);
+    void (*bind_array)(struct sql_stmt *s, int i, const struct sql_array *a); /* NULL: it has none */
     bool (*step)(struct sql_stmt *s, bool *row, struct pixl_error *err);
     bool (*run)(struct sql_stmt *s, struct pixl_error *err);
     bool (*run_later)(struct sql_stmt *s, struct pixl_error *err);
@@ -76,6 +78,7 @@ PIXL_MUST_CHECK bool sql_prepare(struct sql *db, struct sql_text text, struct sq
 void sql_bind_i64(struct sql_stmt *s, int i, int64_t v);
 void sql_bind_double(struct sql_stmt *s, int i, double v);
 void sql_bind_str(struct sql_stmt *s, int i, struct str v);
+void sql_bind_array(struct sql_stmt *s, int i, const struct sql_array *a); /* PostgreSQL only; by reference */
 /* Next row: *row says whether there is one.
  * Fails: UNAVAILABLE (connection lost), BUSY, NO_SPACE, IO, CORRUPT, EXISTS (a unique rule), DENIED. */
 PIXL_MUST_CHECK bool sql_step(struct sql_stmt *s, bool *row, struct pixl_error *err);

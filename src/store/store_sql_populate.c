@@ -5,7 +5,8 @@
  * breaks the populate: every later call tells the first error, so that no half-stored row is ever committed.
  *
  * A question to a server costs as much as many rows that nobody waits for.  So while a project holds nothing but what
- * this populate brought, it is this populate's memory that is asked (`seen`), not the server. */
+ * this populate brought, it is this populate's memory that is asked (`seen`), not the server, and what meets nothing goes
+ * there many rows at once (store_sql_bulk.h).  Whatever is asked after that is asked when they are sent. */
 #include "store_sql.h"
 
 #include <assert.h>
@@ -14,6 +15,7 @@
 
 #include "store/key_hash.h"
 #include "store/series.h"
+#include "store/store_sql_bulk.h"
 
 enum { NAME_MAX_BYTES = 4096 };
 
@@ -31,6 +33,7 @@ struct populate {
     bool alone;     /* far: the project holds what is in `seen`, and no row that the archive has shown to be another */
     uint64_t *seen; /* hashes of its requests and images; open addressing, 0: free */
     size_t n_seen, seen_room; /* room: a power of two */
+    struct store_bulk bulk;   /* while alone */
 };
 
 static void free_populate(struct populate *p)
@@ -38,6 +41,7 @@ static void free_populate(struct populate *p)
     buf_done(&p->slug);
     buf_done(&p->time);
     buf_done(&p->series);
+    store_bulk_done(&p->bulk);
     free(p->ids);
     free(p->seen);
     free(p);
@@ -97,7 +101,8 @@ static bool begin_alone(struct populate *p, struct pixl_error *err)
     forget_seen(p);
     if (!p->s->is_far)
         return true;
-    if (!sql_prepare(p->s->db, SQL_EACH(NULL, "SELECT EXISTS (SELECT FROM image WHERE extract_id = ?1)"), &q, err))
+    if (!store_bulk_send(&p->bulk, err) ||
+        !sql_prepare(p->s->db, SQL_EACH(NULL, "SELECT EXISTS (SELECT FROM image WHERE extract_id = ?1)"), &q, err))
         return false;
     sql_bind_i64(q, 1, p->extract_id);
     if (!sql_step(q, &got, err))
@@ -150,6 +155,7 @@ bool store_sql_populate_begin(struct store_session *store, bool dry, struct stor
     buf_init(&p->slug, NAME_MAX_BYTES);
     buf_init(&p->time, NAME_MAX_BYTES);
     buf_init(&p->series, STORE_SERIES_MAX);
+    store_bulk_init(&p->bulk, s);
     if (!tune(s, true, err) || !store_sql_begin(s, STORE_LOCK_STUDIES, err)) {
         store_sql_rollback(s);
         free_populate(p);
@@ -461,6 +467,30 @@ static bool meets_nothing(struct populate *p, const struct study_request *r, uin
     return true;
 }
 
+/* A new request for a new study, which is known without asking the server. */
+static bool is_fresh(const struct populate *p, const struct study_request *r, struct store_bulk_row *row)
+{
+    const struct store_request_key request_key = { p->extract_time_id, r, buf_str(&p->series) };
+    const struct store_key key = { p->extract_id, r->mrn, r->accession_number, r->study_uid };
+    if (!p->alone)
+        return false;
+    row->request_hash = store_sql_hash_of_request(&request_key);
+    row->image_hash = store_sql_hash_of_key(&key);
+    return !has_seen(p, row->request_hash) && !has_seen(p, row->image_hash);
+}
+
+static bool add_fresh(struct populate *p, struct store_bulk_row *row, struct pixl_error *err)
+{
+    row->extract_id = p->extract_id;
+    row->extract_time_id = p->extract_time_id;
+    row->series = buf_str(&p->series);
+    if (!store_bulk_add(&p->bulk, row, err))
+        return false;
+    add_seen(p, row->image_hash);
+    add_seen(p, row->request_hash);
+    return true;
+}
+
 /* *request 0: a new one; its images are then in p->ids too, or are to be made. */
 static bool look_up(struct populate *p, const struct study_request *r, int64_t *request, uint64_t *request_hash,
                     uint64_t *image_hash, struct pixl_error *err)
@@ -472,9 +502,7 @@ static bool look_up(struct populate *p, const struct study_request *r, int64_t *
         struct store_request_key request_key = { p->extract_time_id, r, buf_str(&p->series) };
         *request_hash = store_sql_hash_of_request(&request_key);
         *image_hash = store_sql_hash_of_key(&key);
-        if (p->alone && !has_seen(p, *request_hash) && !has_seen(p, *image_hash))
-            return true;
-        if (!meets_nothing(p, r, *request_hash, *image_hash, &yes, err))
+        if (!store_bulk_send(&p->bulk, err) || !meets_nothing(p, r, *request_hash, *image_hash, &yes, err))
             return false;
         if (yes)
             return true;
@@ -494,8 +522,15 @@ static bool add_row(struct populate *p, const struct study_request *r, int64_t n
     if (!series_form(phi_reveal(r->series_uids), &p->series))
         return pixl_fail(err, PIXL_E_NOMEM, 0, "store: series of a request");
 
-    if (!enter_project(p, r->project, err) || !enter_time(p, r->extract_time, err) ||
-        !look_up(p, r, &request, &request_hash, &image_hash, err))
+    if (!enter_project(p, r->project, err) || !enter_time(p, r->extract_time, err))
+        return false;
+    struct store_bulk_row fresh = { .r = r, .now_us = now_us };
+    if (is_fresh(p, r, &fresh)) {
+        *met = (struct store_met){ 0 };
+        *what = STORE_ADDED_IMAGE;
+        return add_fresh(p, &fresh, err);
+    }
+    if (!look_up(p, r, &request, &request_hash, &image_hash, err))
         return false;
     bool is_new = p->n_ids == 0;
     if (!(is_new ? insert_image(p, r, image_hash, now_us, err) : meet_images(p, r, now_us, &m, err)))
@@ -540,7 +575,7 @@ static bool end_batch(struct populate *p, struct pixl_error *err)
     int64_t before = 0, after = 0;
     const bool alone = p->alone;
     p->n_rows = 0;
-    if ((alone && !read_mark(p, &before, err)) || !sql_commit(p->s->db, err) ||
+    if (!store_bulk_send(&p->bulk, err) || (alone && !read_mark(p, &before, err)) || !sql_commit(p->s->db, err) ||
         !store_sql_begin(p->s, STORE_LOCK_STUDIES, err) || (alone && !read_mark(p, &after, err)))
         return false;
     if (alone && (before != after || after < 0)) /* somebody else was here in between */
@@ -571,7 +606,7 @@ bool store_sql_populate_end(struct store_populate *base, struct pixl_error *err)
     bool ok = !p->broken || fail_broken(p, err);
     if (p->dry)
         store_sql_rollback(s);
-    else if (ok && !sql_commit(s->db, err)) {
+    else if (ok && (!store_bulk_send(&p->bulk, err) || !sql_commit(s->db, err))) {
         store_sql_rollback(s);
         ok = false;
     }

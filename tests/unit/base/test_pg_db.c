@@ -1,4 +1,5 @@
 #include "base/pg_db.h"
+#include "base/sql_array.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -104,6 +105,44 @@ static void test_pg__values_come_back_as_they_went(void)
         CHECK_INT(sql_col_i64(q, 5), 7);
         REQUIRE_OK(sql_step(q, &row, &err), err);
         CHECK(!row);
+    }
+}
+
+static void check_arrays(struct sql *db, const struct sql_array *numbers, const struct sql_array *texts,
+                         const int64_t *want_numbers, const char *const *want_texts, int n)
+{
+    struct pixl_error err = { 0 };
+    sql_stmt_auto *q = NULL;
+    bool row = false;
+    REQUIRE_OK(sql_prepare(db, SQL_EACH(NULL, "SELECT * FROM unnest(?1, ?2)"), &q, &err), err);
+    sql_bind_array(q, 1, numbers);
+    sql_bind_array(q, 2, texts);
+    for (int i = 0; i < n; i++) {
+        REQUIRE_OK(sql_step(q, &row, &err), err);
+        REQUIRE(row);
+        CHECK_INT(sql_col_i64(q, 0), want_numbers[i]);
+        CHECK_STR(sql_col_str(q, 1), want_texts[i]);
+        CHECK(!sql_col_is_null(q, 1));
+    }
+    REQUIRE_OK(sql_step(q, &row, &err), err);
+    CHECK(!row);
+}
+
+static void test_pg__arrays_come_back_as_they_went(void)
+{
+    static const int64_t numbers[] = { INT64_MIN, -1, 0, INT64_MAX };
+    static const char *const texts[] = { "", "NULL", "{\"a\",\\b}", "it's \xc3\xa9 \n" };
+    pg_db_auto *pg = open_db();
+    sql_array_auto a, b;
+    sql_array_init(&a, SQL_ELEMENT_I64);
+    sql_array_init(&b, SQL_ELEMENT_STR);
+    for (int n = 4; n >= 0; n -= 2) { /* none, at last */
+        test_row("%d values", n);
+        sql_array_clear(&a);
+        sql_array_clear(&b);
+        for (int i = 0; i < n; i++)
+            REQUIRE(sql_array_add_i64(&a, numbers[i]) && sql_array_add_str(&b, str_of(texts[i])));
+        check_arrays(pg_db_sql(pg), &a, &b, numbers, texts, n);
     }
 }
 
@@ -358,6 +397,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_pg__values_come_back_as_they_went),
+        TEST(test_pg__arrays_come_back_as_they_went),
         TEST(test_pg__failures_tell_codes_and_rules_and_no_values),
         TEST(test_pg__a_lock_is_waited_for_so_long),
         TEST(test_pg__what_cannot_be_reached_is_told_apart_without_the_address),

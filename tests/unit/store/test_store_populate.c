@@ -55,11 +55,49 @@ static void test_populate__more_series_than_a_study_can_have(void)
     store_close(s);
 }
 
+static enum store_added add_to(struct store_populate *p, struct ask a)
+{
+    struct pixl_error err = { 0 };
+    struct study_request r = request_of(&a);
+    enum store_added what = STORE_KNOWN;
+    REQUIRE_OK(store_populate_add(p, &r, T0, &what, NULL, &err), err);
+    return what;
+}
+
+/* Rows that repeat those of a moment ago are told as if these had long been stored, and nothing is stored twice. */
+static void test_populate__repeats_among_new_rows_are_told(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    struct store_populate *p = NULL;
+    REQUIRE_OK(store_populate_begin(s, false, &p, &err), err);
+    for (int i = 0; i < 700; i++) {
+        char accession[16];
+        (void)snprintf(accession, sizeof accession, "it's {%d}\"", i);
+        struct ask a = { .mrn = "1", .accession = accession, .procedure = i };
+        test_row("row %d", i);
+        CHECK_INT(add_to(p, a), STORE_ADDED_IMAGE);
+        if (i % 100 == 7) {
+            CHECK_INT(add_to(p, a), STORE_KNOWN);
+            a.procedure = 10000 + i;
+            CHECK_INT(add_to(p, a), STORE_ADDED_REQUEST);
+        }
+    }
+    test_row("all");
+    REQUIRE_OK(store_populate_end(p, &err), err);
+    CHECK_INT(images_in(s), 700);
+    struct store_image first = image_of(s, 1);
+    CHECK_STR(phi_reveal(first.accession_number), "it's {0}\"");
+    CHECK_STR(str_of(events(s, 1)), "queued()");
+    store_close(s);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_populate__delivered_studies_are_told),
         TEST(test_populate__more_series_than_a_study_can_have),
+        TEST(test_populate__repeats_among_new_rows_are_told),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }

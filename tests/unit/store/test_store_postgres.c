@@ -360,9 +360,9 @@ static void test_lost__in_the_middle_of_a_populate(void)
     REQUIRE_OK(store_populate_begin(s, false, &p, &err), err);
     REQUIRE_OK(add_some(p, 0, 2500, &err), err); /* one transaction is committed */
     with_postgres("--kill");
-    CHECK_FAILS(add_some(p, 2500, 500, &err), err, PIXL_E_UNAVAILABLE);
+    CHECK_FAILS(add_some(p, 2500, 1500, &err), err, PIXL_E_UNAVAILABLE); /* told by the commit, if not before */
     with_postgres("--start");
-    CHECK_FAILS(add_some(p, 3000, 1, &err), err, PIXL_E_UNAVAILABLE); /* it stays broken off */
+    CHECK_FAILS(add_some(p, 4000, 1, &err), err, PIXL_E_UNAVAILABLE); /* it stays broken off */
     CHECK_FAILS(store_populate_end(p, &err), err, PIXL_E_UNAVAILABLE);
     check_whole();
     CHECK_INT(images_in(s), 2000); /* the store goes on by itself */
