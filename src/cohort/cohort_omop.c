@@ -16,17 +16,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/duck.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/json_tree.h"
 #include "base/slug.h"
 #include "cohort_internal.h"
 
 enum {
     ARENA_BYTES = 16 << 20,
     SUMMARY_BYTES_MAX = 4 << 20,
+    SUMMARY_ITEMS_MAX = 100000,
+    SUMMARY_TREE_BYTES = 64 << 20,
     PARTS_MAX = 10000,
     DUCK_MIB = 512,
     SQL_BYTES_MAX = 8 << 20
@@ -232,34 +233,33 @@ static bool find_tables(struct cohort_omop *c, struct pixl_error *err)
 
 /* --- summary and fingerprint ------------------------------------------------------------------------------------ */
 
-static void json_freep(json_t **j)
-{
-    json_decref(*j);
-}
-
+/* The tree has an arena of its own: what outlives it is copied. */
 static bool read_summary(struct cohort_omop *c, struct str text, struct pixl_error *err)
 {
-    json_error_t where;
-    PIXL_CLEANUP(json_freep) json_t *root = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &where);
-    if (root == NULL)                        /* where.text quotes what it read */
-        return pixl_fail(err, PIXL_E_INVALID, 0, "extract_summary.json: line %d: this is not JSON", where.line);
-    const json_t *name = json_object_get(json_object_get(root, "settings"), "cdm_source_name");
-    const json_t *time = json_object_get(root, "datetime");
-    if (!json_is_string(name))
+    PIXL_CLEANUP(arena_done) struct arena tree;
+    arena_init(&tree, SUMMARY_TREE_BYTES);
+    const struct json_node *root = NULL;
+    if (!json_tree_read(&tree, text, JSON_TREE_DEPTH_MAX, SUMMARY_ITEMS_MAX, &root, err)) {
+        if (err->code == PIXL_E_CORRUPT) /* somebody wrote it by hand: no damage */
+            err->code = PIXL_E_INVALID;
+        return pixl_wrap(err, "extract_summary.json");
+    }
+    const struct json_node *name = json_node_member(json_node_member(root, "settings"), "cdm_source_name");
+    const struct json_node *time = json_node_member(root, "datetime");
+    if (!json_node_is(name, JSON_NODE_TEXT))
         return pixl_fail(err, PIXL_E_INVALID, 0,
                          "extract_summary.json: 'settings.cdm_source_name' is missing or no text");
-    if (!json_is_string(time))
+    if (!json_node_is(time, JSON_NODE_TEXT))
         return pixl_fail(err, PIXL_E_INVALID, 0, "extract_summary.json: 'datetime' is missing or no text");
     struct iso_time t;
-    if (!iso_time_parse((struct str){ json_string_value(time), json_string_length(time) }, &t))
+    if (!iso_time_parse(json_node_text(time), &t))
         return pixl_fail(err, PIXL_E_INVALID, 0, "extract_summary.json: 'datetime' is not an ISO 8601 time");
     char iso[ISO_TIME_SIZE];
     iso_time_format(&t, iso);
     c->base.extract_time = arena_str(&c->base.arena, str_of(iso));
     if (c->base.extract_time.p == NULL)
         return fail_memory(err);
-    struct str raw = { json_string_value(name), json_string_length(name) };
-    return slug_make(&c->base.arena, raw, &c->base.project, err) ||
+    return slug_make(&c->base.arena, json_node_text(name), &c->base.project, err) ||
            pixl_wrap(err, "extract_summary.json: 'settings.cdm_source_name'");
 }
 

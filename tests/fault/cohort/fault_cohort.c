@@ -27,6 +27,7 @@ static bool read_cohort(const char *path, size_t *rows, struct pixl_error *err)
         }
         if (!got)
             return true;
+        CHECK(row.request.project.n == 0 || str_eq(row.request.project, STR("a-project")));
         ++*rows;
     }
 }
@@ -82,7 +83,7 @@ static void test_cohort__csv_without_memory_fails_cleanly(void)
     (void)buf_add_cstr(&b, "procedure_id,mrn,accession_number,project_name,extract_generated_timestamp,study_date,"
                            "study_uid,participant_id\n");
     for (int i = 0; i < 12; i++) {           /* each row larger than the last, so that the buffers grow */
-        (void)buf_addf(&b, "%d,CANARY,a%d,p,2023-12-07T14:08:58Z,2021-03-02,,\"", i, i);
+        (void)buf_addf(&b, "%d,CANARY,a%d,a-project,2023-12-07T14:08:58Z,2021-03-02,,\"", i, i);
         for (int k = 0; k < 64 << i; k++)
             (void)buf_add_char(&b, 'x');
         (void)buf_add_cstr(&b, "\"\n");
@@ -111,7 +112,8 @@ static void test_cohort__omop_without_memory_fails_cleanly(void)
     REQUIRE_OK(fs_make_dirs(test_path("extract/public/omop"), 0700, &err), err);
     REQUIRE_OK(fs_make_dirs(test_path("extract/private"), 0700, &err), err);
     REQUIRE_OK(fs_write_whole(test_path("extract/extract_summary.json"),
-                              STR("{\"datetime\": \"2023-12-07\", \"settings\": {\"cdm_source_name\": \"A project\"}}"),
+                              STR("{\"datetime\": \"2023-12-07\", \"settings\": {\"site\": [1, {\"a\": null}], "
+                                  "\"cdm_source_name\": \"A \\u0070ro\\u006Aect\"}}"),
                               0600, &err),
                err);
     REQUIRE_OK(duck_open(test_path("spill"), 64, &d, &err), err);

@@ -455,8 +455,10 @@ static void test_cohort_omop__summaries_that_are_wrong_say_what_is(void)
 {
     static const struct { const char *name, *text, *want;
     } rows[] = {
-        { "empty", "", "extract_summary.json: line 1: this is not JSON" },
-        { "no JSON", "{\n\"datetime\": CANARY}", "extract_summary.json: line 2: this is not JSON" },
+        { "empty", "", "extract_summary.json: not JSON (byte 0)" },
+        { "no JSON", "{\n\"datetime\": CANARY}", "extract_summary.json: not JSON (byte 14)" },
+        { "a name with U+0000", "{\"settings\": {\"cdm_source_name\": \"x\\u0000y\"}}",
+          "extract_summary.json: not JSON" },
         { "list", "[]", "'settings.cdm_source_name' is missing" },
         { "no settings", "{\"datetime\": \"2023-12-07\"}", "'settings.cdm_source_name' is missing" },
         { "numeric name", "{\"datetime\": \"2023-12-07\", \"settings\": {\"cdm_source_name\": 7}}",
@@ -468,8 +470,8 @@ static void test_cohort_omop__summaries_that_are_wrong_say_what_is(void)
           "'datetime' is not an ISO 8601 time" },
         { "twice",
           "{\"datetime\": \"2023-12-07\", \"datetime\": \"2023-12-08\", \"settings\": {\"cdm_source_name\": "
-              "\"x\"}}",
-          "this is not JSON" },
+          "\"x\"}}",
+          "extract_summary.json: a field stands there twice" },
     };
     write_extract(NEWER, PERSONS, PROCEDURES, LINKS);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
