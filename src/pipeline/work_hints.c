@@ -108,7 +108,7 @@ bool work_hints_next(struct hand *h, const struct store_claim *c, bool *got, str
     bool ok = follow(h, f, c, got, err);
     const int64_t now = clock_mono_us();
     f->used_us = now;
-    f->dry_us = !ok || *got ? 0 : f->dry_us != 0 ? f->dry_us : now;
+    f->dry_us = !ok || *got || !atomic_load(&h->lane->is_due) ? 0 : f->dry_us != 0 ? f->dry_us : now;
     const bool is_dry = f->dry_us != 0 && now - f->dry_us > x->route.sweep_us;
     pthread_mutex_unlock(&f->lock);
     return ok && is_dry ? store_claim_next(site_store(w->site), c, &h->arena, got, &h->image, err) : ok;

@@ -234,6 +234,7 @@ static bool is_open(struct lane *l, int64_t now_us, double *most_per_s, int64_t 
     return open;
 }
 
+/* With a queue also while no row is due: a message of the Python system may ask for one that is not made yet. */
 static bool look(struct hand *h, enum did *did, int64_t *again_us, struct pixl_error *err)
 {
     struct lane *l = h->lane;
@@ -243,11 +244,12 @@ static bool look(struct hand *h, enum did *did, int64_t *again_us, struct pixl_e
     double most_per_s;
     if (!lane_claim(h, l, &c, err) || !lane_next_due(w, &c, &due, err))
         return false;
-    atomic_store(&l->is_due, due <= c.now_us);
-    if (due > c.now_us) {
+    const bool is_due = due <= c.now_us;
+    atomic_store(&l->is_due, is_due);
+    if (!is_due && due != INT64_MAX)
+        *again_us = clock_mono_us() + (due - c.now_us);
+    if (!is_due && w->hints == NULL) {
         *did = DID_NOTHING;
-        if (due != INT64_MAX)
-            *again_us = clock_mono_us() + (due - c.now_us);
         return true;
     }
     *did = DID_WAIT;
