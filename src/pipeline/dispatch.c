@@ -10,8 +10,8 @@
 #include "base/log.h"
 
 enum {
-    WINDOW = 4096,  /* hints that wait for the broker or for the store at one time */
-    BATCH = 2048,   /* rows read, and hints noted, at once */
+    WINDOW = 8192,  /* hints that wait for the broker or for the store at one time */
+    BATCH = 6144,   /* rows read, and hints noted, at once; those that wait for the broker are read once more */
     TURN_MS = 1000, /* the longest that one turn goes on publishing */
     ANSWER_MS = 10 * 1000,
     LOCK_EVERY_MS = 1000,
@@ -427,7 +427,7 @@ static bool note_confirmed(struct dispatch *d)
     return true;
 }
 
-/* Takes what the broker says until half of the window is free, so that it has work while the store is asked. */
+/* Takes what the broker says until there is room for a batch, so that it has work while the store is asked. */
 static bool collect(struct dispatch *d, bool all, const atomic_bool *stop)
 {
     const int64_t until = clock_mono_us() + TURN_MS * 1000;

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "base/sql_array.h"
 #include "store/series.h"
 
 /* --- rows without a hint --------------------------------------------------------------------------------------- */
@@ -89,35 +90,27 @@ static bool set_one_by_one(struct store_sql *s, const struct store_hint *hints, 
     return true;
 }
 
-/* "{1,2,3}" */
-static bool add_array(struct buf *b, const struct store_hint *hints, size_t n, bool fences)
-{
-    for (size_t i = 0; i < n; i++)
-        (void)buf_addf(b, "%c%lld", i == 0 ? '{' : ',', (long long)(fences ? hints[i].fence : hints[i].image));
-    return buf_add_char(b, '}');
-}
-
-enum { ARRAY_MAX = 10000 };
+enum { ROWS_AT_ONCE = 10000 };
 
 /* One way to a server for all of them.  They are locked in the order of their numbers, as others lock several. */
 static bool set_all(struct store_sql *s, const struct store_hint *hints, size_t n, int64_t now_us,
                     struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
-    buf_auto images, fences;
-    buf_init(&images, ARRAY_MAX * 21 + 2);
-    buf_init(&fences, ARRAY_MAX * 21 + 2);
-    if (!add_array(&images, hints, n, false) || !add_array(&fences, hints, n, true))
-        return pixl_fail(err, PIXL_E_NOMEM, 0, "store: hints");
+    sql_array_auto images, fences;
+    sql_array_init(&images, SQL_ELEMENT_I64);
+    sql_array_init(&fences, SQL_ELEMENT_I64);
+    for (size_t i = 0; i < n; i++)
+        if (!sql_array_add_i64(&images, hints[i].image) || !sql_array_add_i64(&fences, hints[i].fence))
+            return pixl_fail(err, PIXL_E_NOMEM, 0, "store: hints");
     if (!sql_prepare(s->db,
                      SQL_EACH(NULL, "UPDATE image SET hinted_us = ?3 WHERE image_id IN (SELECT i.image_id FROM image i"
-                                    " JOIN unnest(?1::text::bigint[], ?2::text::bigint[]) AS h (id, fence)"
-                                    " ON i.image_id = h.id AND i.fence = h.fence WHERE i.state = 'queued'"
-                                    " ORDER BY i.image_id FOR NO KEY UPDATE OF i)"),
+                                    " JOIN unnest(?1, ?2) AS h (id, fence) ON i.image_id = h.id AND i.fence = h.fence"
+                                    " WHERE i.state = 'queued' ORDER BY i.image_id FOR NO KEY UPDATE OF i)"),
                      &q, err))
         return false;
-    sql_bind_str(q, 1, buf_str(&images));
-    sql_bind_str(q, 2, buf_str(&fences));
+    sql_bind_array(q, 1, &images);
+    sql_bind_array(q, 2, &fences);
     sql_bind_i64(q, 3, now_us);
     return sql_run(q, err);
 }
@@ -126,8 +119,8 @@ bool store_sql_set_hinted(struct store_session *store, const struct store_hint *
                           struct pixl_error *err)
 {
     struct store_sql *s = store_sql_of(store);
-    for (size_t at = 0; at < n; at += ARRAY_MAX) {
-        size_t some = n - at < ARRAY_MAX ? n - at : ARRAY_MAX;
+    for (size_t at = 0; at < n; at += ROWS_AT_ONCE) {
+        size_t some = n - at < ROWS_AT_ONCE ? n - at : ROWS_AT_ONCE;
         bool ok = store_sql_begin(s, STORE_LOCK_ROWS, err) &&
                   (s->is_far ? set_all : set_one_by_one)(s, hints + at, some, now_us, err) && sql_commit(s->db, err);
         if (!ok) {

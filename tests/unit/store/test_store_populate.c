@@ -72,7 +72,7 @@ static void test_populate__repeats_among_new_rows_are_told(void)
     struct store_populate *p = NULL;
     REQUIRE_OK(store_populate_begin(s, false, &p, &err), err);
     for (int i = 0; i < 700; i++) {
-        char accession[16];
+        char accession[24];
         (void)snprintf(accession, sizeof accession, "it's {%d}\"", i);
         struct ask a = { .mrn = "1", .accession = accession, .procedure = i };
         test_row("row %d", i);
