@@ -3,6 +3,8 @@ eras; pixl finishes what is left, sends nothing again, and leaves columns that i
 import csv
 import dataclasses
 import datetime as dt
+import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import zipfile
 import jsonpickle
 import pika
 import psycopg2
+import pydicom
 import pytest
 from hospital import MARK, ROOT, Hospital
 from rabbitmq import Broker
@@ -118,8 +121,22 @@ def ready(channel, queue):
 
 
 def check_nothing_was_said(h):
-    for text in [(h.base / "worker.log").read_text()]:
-        assert MARK not in text and ROOT not in text
+    text = (h.base / "worker.log").read_text()
+    assert MARK not in text and ROOT not in text
+
+
+def python_hash(text, local_salt):
+    """What its hasher gives, by the key and the salt of the fixture `hospital`."""
+    return hashlib.blake2b(text.encode() + b"its-salt" + local_salt.encode(), key=b"the-key-of-before", digest_size=32).hexdigest()
+
+
+def patients(h):
+    """PatientIDs that were sent."""
+    out = set()
+    for z in h.zips():
+        with zipfile.ZipFile(z) as opened:
+            out |= {pydicom.dcmread(io.BytesIO(opened.read(name))).PatientID for name in opened.namelist()}
+    return out
 
 
 def check_once(h, database, numbers):
@@ -162,7 +179,8 @@ def test_from_its_newest_version(database, channel, hospital, broker, named):
                          ("imaging-primary", 4), ("imaging-secondary", 7)):        # 2 is done, 4 stands there twice
         publish(channel, queue, make(h.mrn(study), h.accession(study), f"{ROOT}.{study}", "", DAY, 1000 + study, h.project, TIME),
                 {"x-max-priority": 5}, priority=1)
-    env = {"PIXL_STORE_URL": URL, "PIXL_QUEUE_URL": broker.url, "PIXL_QUEUE_NAME": "imaging-primary",
+    database.execute("UPDATE pixl_pipeline.image SET pseudo_patient_id = 'PARTICIPANT-3' WHERE mrn = %s", (h.mrn(3),))
+    env = {"PIXL_STORE_URL": URL, "PIXL_QUEUE_URL": broker.url, "PIXL_QUEUE_NAME": "imaging-primary", "LOCAL_SALT_VALUE": "local",
            "PIXL_SECONDARY_ARCHIVE_URL": f"directory:{h.second}", "PIXL_SECONDARY_WINDOWS": ALWAYS}
     for study in (1, 2, 3, 4, 5, 7):                              # the cohort of before, 6 was never committed
         h.ask(study)
@@ -176,6 +194,7 @@ def test_from_its_newest_version(database, channel, hospital, broker, named):
     assert end(w) == 0
     check_once(h, database, (3, 4, 5, 6, 7))
     assert "1.2.826.0.1.3680043.8.498.3" in {z.stem for z in h.zips()}          # the name that it had been given
+    assert patients(h) == {"PARTICIPANT-3", *(python_hash(h.mrn(s), "local") for s in (4, 5, 6, 7))}
     assert rows(database, "SELECT exported_at = %s FROM pixl_pipeline.image WHERE mrn IN (%s, %s)", before, h.mrn(1), h.mrn(2)) == [(True,)] * 2
     assert rows(database, "SELECT version_num FROM pixl_pipeline.alembic_version") == [("d947cc715eb1",)]
     check_as_python_reads(h, database, range(1, 8), lambda s: True)
@@ -213,6 +232,7 @@ def test_from_its_first_version(database, channel, hospital, broker, named):
     until(lambda: ready(channel, "imaging") == 0)
     assert end(w) == 0
     check_once(h, database, (3, 4, 5, 6))
+    assert patients(h) == {python_hash(h.mrn(s), "") for s in (3, 4, 5, 6)}     # of the record number alone by now
     names = dict(rows(database, "SELECT mrn, pseudo_study_uid FROM pixl_pipeline.image"))
     assert names[h.mrn(1)] == "a" * 64 and names[h.mrn(3)].startswith("2.25.")   # a hash names no study in DICOM
     check_as_python_reads(h, database, range(1, 7), lambda s: False)
