@@ -1,4 +1,5 @@
-"""docs/operations.md: its commands do what it says, and its tables name what the program says; SECURITY.md names what there is."""
+"""docs/operations.md: its commands do what it says, and its tables name what the program says; SECURITY.md and the pages on the
+Python system name what there is."""
 import json
 import os
 import pathlib
@@ -161,6 +162,73 @@ def test_what_security_names_is_there():
     source = "".join(p.read_text() for p in (ROOT / "tests").rglob("test_*") if p.suffix in (".c", ".py"))
     defined = set(re.findall(r"(?:void|def) (test_\w+)\(", source))
     assert len(tests) >= 15 and tests <= defined, tests - defined
+
+
+def test_every_weakness_names_a_file_and_a_test_that_are_there():
+    page = (ROOT / "docs/reference-weaknesses.md").read_text()
+    lines = re.findall(r"^\| (W\d\d) \|(.*)\|(.*)\|(.*)\|$", page, re.M)
+    assert [number for number, *_ in lines] == [f"W{n:02}" for n in range(1, 49)]
+    for number, _, here, shown in lines:
+        for path in re.findall(r"`((?:src|policies)/[a-z0-9_/.]*)`", here + shown):
+            assert (ROOT / path).exists(), (number, path)
+        tests = re.findall(r"`([a-z_/]+\.(?:c|py))::(\w+)`", shown)
+        assert tests or "*not covered*" in shown, number
+        for file, name in tests:
+            source = (ROOT / "tests" / file).read_text()
+            if file.endswith(".py"):
+                assert re.search(rf"^def {name}\(", source, re.M), (number, file, name)
+            else:                                                 # defined, and among those that run
+                assert re.search(rf"^static void {name}\(", source, re.M) and re.search(rf"TEST\w*\({name}\b", source), (number, file, name)
+
+
+# Every variable that the Python system knows, in either of its eras.
+PYTHON_VARIABLES = """
+ENV DEBUG LOG_LEVEL TZ PROJECT_CONFIGS_DIR RABBITMQ_HOST RABBITMQ_PORT RABBITMQ_USERNAME RABBITMQ_PASSWORD RABBITMQ_ADMIN_PORT
+PIXL_MAX_MESSAGES_IN_FLIGHT PIXL_QUERY_TIMEOUT PIXL_DICOM_TRANSFER_TIMEOUT CLI_RETRY_SECONDS PIXL_IMAGING_API_HOST PIXL_IMAGING_API_PORT
+PIXL_IMAGING_API_RATE PIXL_EXPORT_API_HOST PIXL_EXPORT_API_PORT PIXL_EXPORT_API_RATE PIXL_DB_HOST PIXL_DB_PORT PIXL_DB_NAME PIXL_DB_USER
+PIXL_DB_PASSWORD POSTGRES_HOST POSTGRES_PORT CLI_PIXL_DB_HOST CLI_PIXL_DB_PORT ORTHANC_RAW_DB_* SKIP_ALEMBIC ORTHANC_RAW_URL
+ORTHANC_RAW_USERNAME ORTHANC_RAW_PASSWORD ORTHANC_RAW_AE_TITLE ORTHANC_AUTOROUTE_RAW_TO_ANON ORTHANC_RAW_MAXIMUM_STORAGE_SIZE
+ORTHANC_RAW_JOB_HISTORY_SIZE ORTHANC_RAW_CONCURRENT_JOBS ORTHANC_CONCURRENT_JOBS ORTHANC_RAW_RECORD_HEADERS ORTHANC_RAW_HEADER_LOG_PATH
+ORTHANC_ANON_URL ORTHANC_ANON_USERNAME ORTHANC_ANON_PASSWORD ORTHANC_ANON_AE_TITLE ORTHANC_AUTOROUTE_ANON_TO_ENDPOINT
+ORTHANC_ANON_HTTP_TIMEOUT HTTP_TIMEOUT ORTHANC_USERNAME ORTHANC_PASSWORD ORTHANC_NAME ENABLE_DICOM_WEB VNAQR_AE_TITLE VNAQR_DICOM_PORT
+VNAQR_IP_ADDR VNAQR_MODALITY PRIMARY_DICOM_SOURCE_AE_TITLE PRIMARY_DICOM_SOURCE_PORT PRIMARY_DICOM_SOURCE_IP_ADDR
+PRIMARY_DICOM_SOURCE_MODALITY SECONDARY_DICOM_SOURCE_AE_TITLE SECONDARY_DICOM_SOURCE_PORT SECONDARY_DICOM_SOURCE_IP_ADDR
+SECONDARY_DICOM_SOURCE_MODALITY HASHER_API_AZ_NAME HASHER_API_PORT AZURE_CLIENT_ID AZURE_CLIENT_SECRET AZURE_TENANT_ID
+AZURE_KEY_VAULT_NAME AZURE_KEY_VAULT_SECRET_NAME EXPORT_AZ_CLIENT_ID EXPORT_AZ_CLIENT_PASSWORD EXPORT_AZ_TENANT_ID
+EXPORT_AZ_KEY_VAULT_NAME HASHER_API_AZ_CLIENT_ID HASHER_API_AZ_CLIENT_PASSWORD HASHER_API_AZ_TENANT_ID HASHER_API_AZ_KEY_VAULT_NAME
+HASHER_API_AZ_KEY_VAULT_SECRET_NAME LOCAL_SALT_VALUE SALT_VALUE STUDY_TIME_OFFSET TIME_OFFSET AZ_DICOM_ENDPOINT_TOKEN
+AZ_DICOM_ENDPOINT_NAME AZ_DICOM_ENDPOINT_URL AZ_DICOM_ENDPOINT_CLIENT_ID AZ_DICOM_ENDPOINT_CLIENT_SECRET AZ_DICOM_ENDPOINT_TENANT_ID
+AZ_DICOM_TOKEN_REFRESH_SECS XNAT_DESTINATION XNAT_OVERWRITE PIXL_ROOT HOST_EXPORT_ROOT_DIR HOST_EXPORT_ROOT_DIR_MOUNT OTEL_SDK_DISABLED
+OTEL_EXPORTER_OTLP_ENDPOINT EMAP_UDS_* HTTP_PROXY HTTPS_PROXY LANG LC_ALL PYTHONUNBUFFERED LOG_ROOT_DIR FTP_HOST FTP_PORT FTP_USER_NAME
+FTP_USER_PASSWORD""".split()
+
+
+def settings_of_pixl():
+    page = subprocess.run([PIXL, "reference", "settings"], capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"^\| `(\w+)` \|", page, re.M))
+
+
+def test_every_variable_of_the_python_system_has_its_line():
+    page = (ROOT / "docs/from-python-pixl.md").read_text()
+    lines = re.findall(r"^\| `([A-Z_*]+)` \| (read|renamed|needless) \|(.*)\|$", page, re.M)
+    ours = settings_of_pixl()
+    assert sorted(name for name, *_ in lines) == sorted(PYTHON_VARIABLES)
+    assert {name for name, what, _ in lines if what == "read"} == {name for name, *_ in lines} & ours
+    for name, what, text in lines:
+        named = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", text))
+        assert what != "renamed" or (named and named <= ours), name
+        assert what != "needless" or text.strip(), name
+
+
+def test_a_dotenv_of_the_python_system_is_taken(tmp_path):
+    h = Hospital(tmp_path)
+    given = {"LOG_LEVEL": "WARNING", "TZ": "Europe/London", "PROJECT_CONFIGS_DIR": "projects/configs", "DEBUG": "True",
+             "ORTHANC_RAW_URL": "http://orthanc-raw:8042"}
+    (h.base / ".env").write_text("".join(
+        f"{name}={given.get(name, '5' if re.search('PORT|TIMEOUT|RATE|SECONDS|FLIGHT', name) else 'x')}\n"
+        for name in PYTHON_VARIABLES if "*" not in name))
+    r = h.pixl("config", "show")
+    assert re.search(r"^PIXL_DB_NAME +x ", r.stdout, re.M), r.stdout
 
 
 def test_every_decision_is_listed_and_names_what_is_there():
