@@ -1,5 +1,6 @@
 #include "http_server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
@@ -78,6 +79,17 @@ static bool has_token(const struct http_server *s, struct MHD_Connection *c)
     return digest_of(str_trim(token), digest) && CRYPTO_memcmp(digest, s->token, sizeof digest) == 0;
 }
 
+/* "127.0.0.1", and no name that only begins so. */
+static bool is_loopback_text(struct str name)
+{
+    char text[INET_ADDRSTRLEN];
+    struct in_addr a;
+    if (name.n >= sizeof text)
+        return false;
+    (void)snprintf(text, sizeof text, "%.*s", STR_ARG(name));
+    return inet_pton(AF_INET, text, &a) == 1 && ntohl(a.s_addr) >> 24 == 127;
+}
+
 /* "localhost:7007", "127.0.0.1", "[::1]:7007": who asks for another name was led here by a page of that name. */
 static bool names_this_machine(struct str host)
 {
@@ -85,7 +97,7 @@ static bool names_this_machine(struct str host)
     if (str_is_prefix(host, STR("[")))
         return str_is_prefix(host, STR("[::1]")) && (host.n == 5 || host.p[5] == ':');
     (void)str_split(host, ':', &name, &rest);
-    return str_eq_nocase(name, STR("localhost")) || str_is_prefix(name, STR("127."));
+    return str_eq_nocase(name, STR("localhost")) || is_loopback_text(name);
 }
 
 static int refuse_caller(const struct http_server *s, struct MHD_Connection *c, const struct http_route *route)

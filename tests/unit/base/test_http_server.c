@@ -167,6 +167,8 @@ static void test_http_server__answers_by_the_table_of_routes(void)
         { "a page's request", HEAD("POST", "/both") "Origin: http://evil.example\r\nContent-Length: 1\r\n\r\n1", 403, NULL, "programs on its own" },
         { "a name that leads here", "GET /heart-beat HTTP/1.1\r\nHost: evil.example:7007\r\n\r\n", 403, NULL, "" },
         { "no name but like one", "GET /heart-beat HTTP/1.1\r\nHost: localhost.evil.example\r\n\r\n", 403, NULL, "" },
+        { "no address but like one", "GET /heart-beat HTTP/1.1\r\nHost: 127.evil.example:7007\r\n\r\n", 403, NULL, "" },
+        { "no address but begun so", "GET /heart-beat HTTP/1.1\r\nHost: 127.0.0.1.evil.example\r\n\r\n", 403, NULL, "" },
         { "by address", "GET /heart-beat HTTP/1.1\r\nHost: 127.0.0.1:7007\r\n\r\n", 200, "\"OK\"", "" },
         { "by the other address", "GET /heart-beat HTTP/1.1\r\nHost: [::1]:7007\r\n\r\n", 200, "\"OK\"", "" },
     };
