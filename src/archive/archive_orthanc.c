@@ -183,7 +183,7 @@ static bool orthanc_open(const struct archive_options *options, struct archive *
 /* While work goes on these are outages, which may end by themselves; before it begins somebody is there to mend them. */
 static bool fail_as_denied(struct pixl_error *err)
 {
-    if (err->code == PIXL_E_UNAVAILABLE && (err->sys == 401 || err->sys == 403 || err->sys == ORTHANC_SYS_NOT_LET))
+    if (err->code == PIXL_E_UNAVAILABLE && (err->sys == 401 || err->sys == 403 || err->sys == ORTHANC_SYS_NOT_LET || err->sys == ORTHANC_SYS_CERTIFICATE))
         err->code = PIXL_E_DENIED;
     return false;
 }
@@ -480,7 +480,7 @@ static bool orthanc_open_instance(struct archive *a, const struct archive_instan
     r.deadline_us = clock_mono_us() + o->transfer_us;
     r.answer_max = UINT64_MAX;
     r.answer_fd = fd;
-    bool ok = http_client_do(o->http, &r, &answer, err);
+    bool ok = orthanc_do(o, &r, &answer, err);
     buf_done(&answer.body);
     if (ok && answer.status == 404)
         ok = pixl_fail(err, PIXL_E_NOT_FOUND, 404, "archive: an instance is gone since it was fetched");

@@ -17,6 +17,7 @@ enum {
     ORTHANC_JSON_MAX = 256 << 20, /* of an answer */
     ORTHANC_ITEMS_MAX = 1 << 20,  /* in a list */
     ORTHANC_SYS_NOT_LET = 1,      /* pixl_error.sys: the archive answers, and lets raw do nothing */
+    ORTHANC_SYS_CERTIFICATE = 2,  /* raw's certificate is not taken */
 };
 
 /* A study that somebody brings now. */
@@ -51,6 +52,9 @@ static inline bool orthanc_is_cancelled(const struct orthanc_wait *w)
     return w->cancel && atomic_load(w->cancel);
 }
 
+/* http_client_do(), where what concerns raw itself (its certificate, the file of CAs) is an outage: no fault of a study. */
+PIXL_MUST_CHECK bool orthanc_do(struct orthanc *o, const struct http_request *r, struct http_answer *out,
+                                struct pixl_error *err);
 /* One call.  body.n == 0: none.  *root: the answer's JSON in the arena, NULL when the status is not 2xx or nothing came that is
  * JSON.  Any status is an answer but 401 and 403, which fail as UNAVAILABLE. */
 PIXL_MUST_CHECK bool orthanc_call(struct orthanc *o, enum http_method method, const char *path, struct str body,
@@ -76,7 +80,8 @@ struct orthanc_key {
     struct str value; /* "": to be returned */
 };
 /* *id: the query in raw, to be ended by orthanc_query_end().  *answers: a list of objects, name to text.
- * Fails: UNAVAILABLE (the message says whether the archive is away, or lets nobody ask), INVALID (modality, a text that is no UTF-8). */
+ * Fails: UNAVAILABLE (the message says whether the archive is away, lets nobody ask, or is not known to raw), INVALID (a text that
+ * is no UTF-8). */
 PIXL_MUST_CHECK bool orthanc_query(struct orthanc *o, const char *level, const struct orthanc_key *keys, size_t n,
                                    const struct orthanc_wait *w, struct arena *arena, char id[ORTHANC_ID_SIZE],
                                    const struct json_node **answers, struct pixl_error *err);

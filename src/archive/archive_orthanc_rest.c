@@ -9,6 +9,19 @@
 
 enum { JSON_DEPTH_MAX = 16, SHORT_WAIT_US = 5 * ORTHANC_SECOND_US };
 
+bool orthanc_do(struct orthanc *o, const struct http_request *r, struct http_answer *out, struct pixl_error *err)
+{
+    if (http_client_do(o->http, r, out, err))
+        return true;
+    if (err->code == PIXL_E_DENIED) {
+        err->code = PIXL_E_UNAVAILABLE;
+        err->sys = ORTHANC_SYS_CERTIFICATE;
+    } else if (err->code == PIXL_E_INVALID) {
+        err->code = PIXL_E_UNAVAILABLE;
+    }
+    return false;
+}
+
 bool orthanc_call(struct orthanc *o, enum http_method method, const char *path, struct str body,
                   const struct orthanc_wait *w, struct arena *arena, int *status, const struct json_node **root,
                   struct pixl_error *err)
@@ -24,7 +37,7 @@ bool orthanc_call(struct orthanc *o, enum http_method method, const char *path, 
     r.answer_max = ORTHANC_JSON_MAX;
     buf_init(&a.body, ORTHANC_JSON_MAX);
     const struct json_node *tree = NULL;
-    bool ok = http_client_do(o->http, &r, &a, err);
+    bool ok = orthanc_do(o, &r, &a, err);
     if (ok && (a.status == 401 || a.status == 403))
         ok = pixl_fail(err, PIXL_E_UNAVAILABLE, a.status, "%s: Orthanc refuses the login: are user and password right?",
                        http_client_place(o->http));
@@ -126,7 +139,7 @@ bool orthanc_fail_refused(struct orthanc *o, const char *what, struct pixl_error
     if (!ok)
         return false;
     if (status == 404)
-        return pixl_fail(err, PIXL_E_INVALID, status,
+        return pixl_fail(err, PIXL_E_UNAVAILABLE, status,
                          "%s: it knows no modality '%s': that name must stand in its DicomModalities",
                          http_client_place(o->http), o->modality);
     if (status / 100 != 2)

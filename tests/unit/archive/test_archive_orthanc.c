@@ -126,6 +126,37 @@ static void test_orthanc__trying_it_makes_nothing(void)
     CHECK(!fs_exists(test_path("state")));
 }
 
+/* UNAVAILABLE holds studies back; anything else would fail them one by one. */
+static void test_orthanc__what_befalls_raw_is_no_fault_of_a_study(void)
+{
+    struct arena arena;
+    struct phi_text *uids;
+    size_t n;
+    const struct archive_query q = { .study_uid = phi_text(STR("1.2")) };
+    arena_init(&arena, 1 << 20);
+    test_row("it knows the modality no more");
+    orthanc_says_all();
+    orthanc_says("POST_modalities_M_query_Study", 404, "");
+    orthanc_says("POST_modalities_M_echo", 404, "");
+    archive_auto *a = opened();
+    bool ok = archive_find(a, &q, &arena, &uids, &n, &err);
+    CHECK(strstr(err.msg, "DicomModalities") != NULL);
+    CHECK_FAILS(ok, err, PIXL_E_UNAVAILABLE);
+    test_row("its certificate has expired");
+    char url[256], ca[600];
+    (void)snprintf(url, sizeof url, "orthanc+https://127.0.0.1:%d", http_peer.expired_port);
+    (void)snprintf(ca, sizeof ca, "%s/ca.pem", http_peer.certs);
+    const struct archive_options o = { .url = url, .ca_file = ca, .state_dir = test_path("state"), .modality = "M",
+                                       .query_timeout_s = 5, .transfer_timeout_s = 5, .most_transfers = 1 };
+    archive_auto *expired = NULL;
+    REQUIRE_OK(archive_open(&o, &expired, &err), err);
+    ok = archive_find(expired, &q, &arena, &uids, &n, &err);
+    CHECK(strstr(err.msg, "expired") != NULL);
+    CHECK_FAILS(ok, err, PIXL_E_UNAVAILABLE);
+    CHECK_FAILS(archive_refresh(expired, NULL, NULL, &err), err, PIXL_E_DENIED);
+    arena_done(&arena);
+}
+
 static void test_orthanc__other_patients_answers_are_not_taken(void)
 {
     static const struct {
@@ -324,6 +355,7 @@ int main(int argc, char **argv)
         TEST(test_orthanc__names_tell_archives_apart),
         TEST(test_orthanc__refresh_tells_what_is_wrong),
         TEST(test_orthanc__trying_it_makes_nothing),
+        TEST(test_orthanc__what_befalls_raw_is_no_fault_of_a_study),
         TEST(test_orthanc__other_patients_answers_are_not_taken),
         TEST(test_orthanc__a_list_that_is_not_of_the_study_is_refused),
         TEST(test_orthanc__fetch_finds_what_is_there),
