@@ -78,7 +78,7 @@ static bool show_adopted(struct site *s, struct arena *a, struct pixl_error *err
     }
     if (found.projects_twice > 0)
         printf("%" PRId64
-               " projects of the Python system are there twice: studies of the later ones are not met by a cohort\n",
+               " row(s) of a project repeat another one: their studies went to the first when pixl adopted them\n",
                found.projects_twice);
     return true;
 }

@@ -206,7 +206,7 @@ struct store_adopted {
     int64_t images;       /* adopted ones: worked on when a populate or retry names them */
     const int64_t *twice; /* numbers of its rows that repeat another one (project, MRN, accession number, study UID): */
     size_t n_twice;       /* a populate that names the study takes the other one, exported ones first */
-    int64_t projects_twice; /* further rows of a project's slug: their images are not met by a populate */
+    int64_t projects_twice; /* further rows of a project's slug: the images that they had when they were adopted went to the first */
 };
 /* *out in the arena. */
 PIXL_MUST_CHECK bool store_find_adopted(struct store *s, struct arena *a, struct store_adopted *out,

@@ -68,6 +68,11 @@ static const char *const version_1[] = {
     /* They named studies by hashes, which are no UIDs: what was exported keeps its name, what was not gets another. */
     "UPDATE image SET pseudo_study_uid = NULL WHERE exported_at IS NULL AND pseudo_study_uid !~ '^[0-9.]+$'",
 
+    /* A project that stands twice is one: what was exported under the second row must not be sent again. */
+    "UPDATE image SET extract_id = first.extract_id FROM extract AS own,"
+    " (SELECT slug, min(extract_id) AS extract_id FROM extract GROUP BY slug) AS first"
+    " WHERE own.extract_id = image.extract_id AND first.slug = own.slug AND own.extract_id <> first.extract_id",
+
     "ALTER TABLE image"
     " ALTER study_date DROP NOT NULL,"
     " ADD key_hash BIGINT,"

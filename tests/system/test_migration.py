@@ -6,8 +6,6 @@ import datetime as dt
 import hashlib
 import io
 import os
-import pathlib
-import re
 import subprocess
 import sys
 import types
@@ -27,8 +25,6 @@ SERVER = os.environ["TEST_POSTGRES"]
 DSN = f"host={SERVER}/sock user=pixl dbname=postgres"
 URL = f"postgresql:///postgres?host={SERVER}/sock&user=pixl"
 DAY, TIME = dt.date(2020, 5, 23), dt.datetime(2023, 12, 7, 14, 8, 58, tzinfo=dt.timezone.utc)
-PAGE = (pathlib.Path(__file__).resolve().parents[2] / "docs/from-python-pixl.md").read_text()
-(ONE_ROW,) = re.findall(r"<!-- tried: one row for a project -->\n *```sql\n(.*?)```", PAGE, re.S)
 ALWAYS = "mon-sun 00:00-24:00"
 
 FIRST_TABLES = """
@@ -180,7 +176,6 @@ def test_from_its_newest_version(database, channel, hospital, broker, named):
                          " extract_id) VALUES (%s, %s, %s, %s, %s, %s, 1)", (h.accession(study), DAY, h.mrn(study), f"{ROOT}.{study}", pseudo, at))
     database.execute("INSERT INTO pixl_pipeline.extract (slug) VALUES (%s)", (h.project,))        # two populates at once
     database.execute("UPDATE pixl_pipeline.image SET extract_id = 2 WHERE mrn IN (%s, %s)", (h.mrn(1), h.mrn(4)))
-    database.execute(ONE_ROW)
     make = named(NEWEST)
     for queue, study in (("imaging-primary", 2), ("imaging-primary", 3), ("imaging-primary", 4), ("imaging-primary", 6),
                          ("imaging-primary", 4), ("imaging-secondary", 7)):        # 2 is done, 4 stands there twice

@@ -143,6 +143,22 @@ static void test_adopt__what_repeats_is_found(void)
     store_close(s);
 }
 
+static void test_adopt__a_project_that_stands_twice_is_one(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = NULL;
+    (void)store_url(false);
+    raw(python_schema);
+    raw(python_rows);
+    raw("UPDATE pixl_pipeline.image SET extract_id = 3 WHERE image_id IN (1, 3)");
+    REQUIRE_OK(store_open(store_url(true), &s, &err), err);
+    CHECK_INT(add(s, (struct ask){ .mrn = "M1", .accession = "A", .uid = "1.1", .procedure = 1 }), STORE_ADDED_REQUEST);
+    CHECK_INT(add(s, (struct ask){ .mrn = "M1", .accession = "C", .procedure = 3 }), STORE_REVIVED);
+    CHECK_INT(images_in(s), 8);
+    CHECK_STR(str_of(outcomes(s)), "1:exported 3:queued ");
+    store_close(s);
+}
+
 static void test_adopt__a_cohort_meets_the_rows(void)
 {
     struct store *s = open_python();
@@ -619,6 +635,7 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         TEST(test_adopt__the_rows_stay_as_they_are_and_get_states),
         TEST(test_adopt__what_repeats_is_found),
+        TEST(test_adopt__a_project_that_stands_twice_is_one),
         TEST(test_adopt__a_cohort_meets_the_rows),
         TEST(test_adopt__refuses_what_it_does_not_know_and_leaves_it),
         TEST(test_adopt__what_its_first_versions_left),
