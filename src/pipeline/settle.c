@@ -138,6 +138,25 @@ static bool fail_instead(struct site *s, struct store_move *m, struct pixl_error
     return store_move(site_store(s), m, NULL, err);
 }
 
+/* A move that is not allowed: the row made it already, when the answer to its commit was lost with the connection.  *lost: the claim was
+ * ended by another move. */
+static bool was_moved(struct site *s, const struct store_image *image, const struct store_move *m, bool *lost, struct pixl_error *err)
+{
+    struct arena a;
+    struct store_image now;
+    struct pixl_error ignored = { 0 };
+    bool got = false;
+    arena_init(&a, 1 << 20);
+    bool moved = err->code == PIXL_E_INTERNAL && store_get_image(site_store(s), image->id, &a, &got, &now, &ignored) && got &&
+                 now.fence == image->fence && now.state != image->state;
+    if (moved) {
+        *lost = now.state != m->to;
+        pixl_error_clear(err);
+    }
+    arena_done(&a);
+    return moved;
+}
+
 static void count_settled(struct site *s, const struct store_image *image, const struct extract_result *r, enum study_state to)
 {
     struct metrics *m = site_metrics(s);
@@ -174,11 +193,13 @@ bool settle(struct site *s, const struct store_image *image, const struct extrac
     plan_move(&m, s, image, r, hold_us);
     if (m.to == STUDY_WITHHELD)          /* the zip goes first: a crash in between leaves no zip that must not be */
         tidy_spool(s, image, r, m.to);
-    if (!store_move(site_store(s), &m, &widened, err) && !fail_instead(s, &m, err)) {
+    if (!store_move(site_store(s), &m, &widened, err) && !fail_instead(s, &m, err) && !was_moved(s, image, &m, &out->lost, err)) {
         if (err->code != PIXL_E_STALE)
             return pixl_wrap(err, "image %lld", (long long)image->id);
         pixl_error_clear(err);
         out->lost = true;
+    }
+    if (out->lost) {
         log_event(LOG_WARN, "study.claim_lost", "image=%lld fence=%lld", (long long)image->id, (long long)image->fence);
         return true;
     }

@@ -238,6 +238,41 @@ static void test_settle__a_stale_claim_changes_nothing(void)
     rig_close(&r);
 }
 
+/* The connection went after the store had committed: what is settled again is settled, and nobody stops for it. */
+static void test_settle__a_move_whose_answer_was_lost_is_made(void)
+{
+    static const struct {
+        enum study_state at;
+        enum study_outcome outcome;
+        enum study_state want;
+    } rows[] = {
+        { STUDY_DELIVERING, STUDY_OUT_EXPORTED, STUDY_EXPORTED },
+        { STUDY_DELIVERING, STUDY_OUT_UNAVAILABLE, STUDY_DEIDENTIFIED },
+        { STUDY_RETRIEVING, STUDY_OUT_UNAVAILABLE, STUDY_QUEUED },
+        { STUDY_RETRIEVING, STUDY_OUT_FAILED, STUDY_FAILED },
+    };
+    rig_folders("");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct site_rig r;
+        struct settled s;
+        test_row("%s", study_state_name(rows[i].want));
+        rig_open(&r, NULL);
+        rig_populate(&r, ROW(1));
+        struct store_image image = claimed(&r, rows[i].at, 0);
+        struct extract_result done = { .outcome = rows[i].outcome };
+        (void)snprintf(done.pseudo_study_uid, sizeof done.pseudo_study_uid, "%s", UID);
+        CHECK_INT(rig_settle(&r, &image, &done).state, rows[i].want);
+        put_zip(&r, UID);
+        REQUIRE_OK(settle(r.site, &image, &done, NOW, HOLD, &s, &err), err);
+        CHECK(!s.lost);
+        CHECK_INT(s.state, rows[i].want);
+        CHECK(fs_exists(spooled(&r, UID)) == (rows[i].want != STUDY_EXPORTED));
+        rig_close(&r);
+        REQUIRE_OK(fs_remove_tree(test_path("state"), &err), err);
+        REQUIRE_OK(fs_remove(test_path("haven/rig/.pixl-key"), &err), err);
+    }
+}
+
 static void test_settle__series_added_meanwhile_send_it_back(void)
 {
 #define SERIES_ROW(n, series) #n ",MRN1,ACC1,rig,2023-12-07T14:08:58Z,2020-05-23,1.2.3.1,," series "\n"
@@ -423,6 +458,7 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         TEST(test_settle__every_pair_of_state_and_outcome),
         TEST(test_settle__a_stale_claim_changes_nothing),
+        TEST(test_settle__a_move_whose_answer_was_lost_is_made),
         TEST(test_settle__series_added_meanwhile_send_it_back),
         TEST(test_settle__a_shared_pseudonym_fails_one_study_only),
         TEST(test_settle__a_long_detail_is_no_reason_to_stop),
