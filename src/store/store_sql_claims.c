@@ -384,11 +384,11 @@ bool store_sql_renew_claims(struct store_session *store, const char *owner, int6
 
 #define NEXT_LOST(index) \
     "SELECT image_id FROM image" index " WHERE owner <> '' AND owner <> ?1" \
-    " AND (lease_until_us < ?2 OR substr(owner, 1, length(?3)) = ?3) LIMIT 1"
+    " AND (lease_until_us < ?2 OR substr(owner, 1, length(?3)) = ?3) AND (image_id = ?4 OR ?4 = 0) LIMIT 1"
 
-/* A claim of another; *id 0: none.  Each one that was given back is no longer among them. */
-static bool next_lost(struct store_sql *s, const char *owner, const char *dead, int64_t now_us, int64_t *id,
-                      struct pixl_error *err)
+/* A claim of another; only: of this row, 0: of any.  *id 0: none.  Each one that was given back is no longer among them. */
+static bool next_lost(struct store_sql *s, const char *owner, const char *dead, int64_t now_us, int64_t only,
+                      int64_t *id, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     bool got;
@@ -398,6 +398,7 @@ static bool next_lost(struct store_sql *s, const char *owner, const char *dead, 
     sql_bind_i64(q, 2, now_us);
     if (dead != NULL)
         sql_bind_str(q, 3, str_of(dead));
+    sql_bind_i64(q, 4, only);
     if (!sql_step(q, &got, err))
         return false;
     *id = got ? sql_col_i64(q, 0) : 0;
@@ -408,16 +409,16 @@ static bool recover_in(struct store_sql *s, const char *owner, const char *dead,
                        struct pixl_error *err)
 {
     for (;;) {
-        int64_t id;
+        int64_t id, still;
         struct store_row r;
-        if (!next_lost(s, owner, dead, now_us, &id, err))
+        if (!next_lost(s, owner, dead, now_us, 0, &id, err))
             return false;
         if (id == 0)
             return true;
-        if (!store_sql_get_row(s, id, &r, err))
+        if (!store_sql_get_row(s, id, &r, err) || !next_lost(s, owner, dead, now_us, id, &still, err))
             return false;
-        if (r.owner[0] == '\0')
-            continue; /* it was given back while we waited for the row */
+        if (still == 0)
+            continue; /* while we waited for the row it was given back, and maybe claimed anew */
         bool retrieving = r.state == STUDY_RETRIEVING;
         struct store_change c = store_sql_change_of(&r, retrieving ? STUDY_QUEUED : STUDY_DEIDENTIFIED, now_us);
         c.reason = STUDY_WHY_LEASE_LOST;
@@ -456,7 +457,7 @@ bool store_sql_recover_claims(struct store_session *store, const char *owner, co
     int64_t id, moved = 0;
     if (dead != NULL && !end_outages(s, err))
         return false;
-    if (!next_lost(s, owner, dead, now_us, &id, err))
+    if (!next_lost(s, owner, dead, now_us, 0, &id, err))
         return false;
     if (id == 0) { /* the usual case needs no write lock */
         *n = 0;

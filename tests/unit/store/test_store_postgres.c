@@ -427,6 +427,36 @@ static void test_lost__in_the_middle_of_work(void)
     store_close(s);
 }
 
+/* The row's next owner has written its claim, and has not committed it yet. */
+static void *claim_slowly(void *arg)
+{
+    (void)arg;
+    raw("WITH u AS (UPDATE image SET owner = 'next', fence = fence + 1, lease_until_us = 9000000000000000 RETURNING 1)"
+        " SELECT pg_sleep(1) FROM u");
+    return NULL;
+}
+
+static void test_recover__leaves_a_claim_that_was_made_meanwhile(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    pthread_t t;
+    int64_t n = -1;
+    add(s, (struct ask){ .mrn = "1", .accession = "A" });
+    struct store_image m = claim(s);
+    REQUIRE(pthread_create(&t, NULL, claim_slowly, NULL) == 0);
+    while (raw_text("SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'").n == 0)
+        (void)usleep(10000);
+    CHECK_OK(store_recover_claims(s, "another", NULL, T0 + LEASE + 1, &n, &err), err);
+    CHECK_INT(n, 0);
+    REQUIRE(pthread_join(t, NULL) == 0);
+    struct store_image now = image_of(s, 1);
+    CHECK_STR(now.owner, "next");
+    CHECK_INT(now.fence, m.fence + 1);
+    CHECK_INT(now.state, STUDY_RETRIEVING);
+    store_close(s);
+}
+
 static void test_lost__the_address_is_never_told(void)
 {
     struct pixl_error err = { 0 };
@@ -642,6 +672,7 @@ int main(int argc, char **argv)
         TEST(test_beside__its_rows_come_in_and_its_word_counts),
         TEST(test_lost__in_the_middle_of_a_populate),
         TEST(test_lost__in_the_middle_of_work),
+        TEST(test_recover__leaves_a_claim_that_was_made_meanwhile),
         TEST(test_lost__the_address_is_never_told),
         TEST(test_log__of_statements_holds_no_identity),
         TEST(test_look__makes_nothing),
