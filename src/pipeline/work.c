@@ -110,12 +110,14 @@ void work_note_settled(struct work *w, const struct store_image *image, const st
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Is it worth trying on to write what became of a row? */
+/* Is it worth trying on to write what became of a row?  A service does so beyond its lease: the fence tells whether the row is still its
+ * own, and a row that it left would be prolonged with the others and be nobody's for as long as the service lives. */
 static bool goes_on(struct hand *h, const struct pixl_error *err, int64_t until_us)
 {
     struct work *w = h->lane->work;
-    return work_passes(err) && !atomic_load(&w->cancel) && (w->options->stays || (!work_is_ending(w) && clock_mono_us() < until_us)) &&
-           !extract_must_end(&h->x);
+    if (!work_passes(err) || atomic_load(&w->cancel))
+        return false;
+    return w->options->stays || (!work_is_ending(w) && clock_mono_us() < until_us && !extract_must_end(&h->x));
 }
 
 void work_settle(struct hand *h, const struct extract_result *r, struct breaker *b)
@@ -134,7 +136,7 @@ void work_settle(struct hand *h, const struct extract_result *r, struct breaker 
             return;
         }
         if (!goes_on(h, &err, until)) {
-            /* The row stays claimed until its lease ends. */
+            /* The process ends, and the row stays claimed until its lease does. */
             log_event(LOG_ERROR, "study.not_settled", "image=%lld error=%s", (long long)h->image.id, err.msg);
             if (!w->options->stays || !work_passes(&err))
                 work_end_badly(w, &err);

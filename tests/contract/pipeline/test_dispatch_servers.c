@@ -474,6 +474,30 @@ static void test_servers__one_worker_of_three_is_killed(void)
     store_close(s);
 }
 
+/* What is in hand waits for the database longer than its lease: no row stays claimed by a service that does not work on it. */
+static void test_servers__the_database_is_away_for_longer_than_a_lease(void)
+{
+    set_route("");
+    struct store *s = open_store();
+    struct pixl_error err = { 0 };
+    int status = -1;
+    make_cohort();
+    pid_t worker = work_in_process();
+    while (delivered(s) == 0)
+        usleep(2000);
+    store_close(s);
+    postgres_do("--kill");
+    usleep(11000000);
+    postgres_do("--start");
+    REQUIRE_OK(store_open(store_url(true), &s, &err), err);
+    for (int i = 0; i < 600 && delivered(s) < STUDIES; i++)
+        usleep(100000);
+    CHECK_INT(delivered(s), STUDIES);
+    CHECK(kill(worker, SIGTERM) == 0 && waitpid(worker, &status, 0) == worker);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    store_close(s);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -488,6 +512,7 @@ int main(int argc, char **argv)
         TEST(test_servers__messages_of_python_from_a_classic_queue),
         TEST(test_servers__messages_of_python_from_a_quorum_queue),
         TEST(test_servers__one_worker_of_three_is_killed),
+        TEST(test_servers__the_database_is_away_for_longer_than_a_lease),
     };
     test_timeout_s = 300; /* none waits for so long but one that failed */
     rabbit_start();
