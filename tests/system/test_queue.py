@@ -175,3 +175,16 @@ def test_queues_are_archives(hospital):
     assert "no archive of that name" in r.stderr
     r = h.pixl("stop", "--queues", "export", ok=(2,))
     assert "imaging-primary" in r.stderr
+
+
+def test_stop_and_purge_without_a_queue(hospital, tmp_path):
+    h = hospital
+    own = {"PIXL_STORE_URL": f"sqlite:{tmp_path}/own.db", "PIXL_QUEUE_URL": "none:"}
+    for study in (1, 2):
+        h.ask(study)
+    h.write_csv()
+    h.pixl("populate", h.csv, **own)
+    assert json.loads(h.pixl("stop", "--purge", "--json", **own).stdout) == {"rate": 0, "held": 2, "messages": 0}
+    assert json.loads(h.pixl("retry", "--json", **own).stdout) == {"queued_again": 0}
+    assert json.loads(h.pixl("retry", "--state", "held", "--json", **own).stdout) == {"queued_again": 2}
+    assert json.loads(h.pixl("stop", "--purge", "--json", **own).stdout)["held"] == 2
