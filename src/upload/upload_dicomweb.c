@@ -398,13 +398,23 @@ static bool confirm(struct dicomweb *d, const struct far *f, struct study *s, st
     }
 }
 
+/* Secrets that are missing, or not as Orthanc takes them, are no fault of the study that meets them: it waits until they are mended. */
+static bool prepare(struct dicomweb *d, struct far *f, int64_t deadline_us, struct pixl_error *err)
+{
+    if (far_load(d, f, err) && enroll(d, f, deadline_us, err))
+        return true;
+    if (err->code == PIXL_E_INVALID || err->code == PIXL_E_NOT_FOUND)
+        err->code = PIXL_E_UNAVAILABLE;
+    return false;
+}
+
 static bool dicomweb_study(struct upload *u, const struct upload_study *z, struct pixl_error *err)
 {
     struct dicomweb *d = dicomweb_of(u);
     far_auto f = { 0 };
     study_auto s = { 0 };
     int64_t deadline_us = clock_mono_us() + d->settings->dicomweb_timeout_s * SECOND;
-    if (!study_open(z, &s, err) || !far_load(d, &f, err) || !enroll(d, &f, deadline_us, err) || !look(d, &f, &s, deadline_us, err))
+    if (!study_open(z, &s, err) || !prepare(d, &f, deadline_us, err) || !look(d, &f, &s, deadline_us, err))
         return false;
     if (s.n_there < s.n && (!send(d, &f, &s, z->zip_path, deadline_us, err) || !confirm(d, &f, &s, err)))
         return false;

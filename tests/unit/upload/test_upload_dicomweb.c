@@ -210,6 +210,22 @@ static void test_dicomweb__secrets_are_checked_when_it_is_opened(void)
                 PIXL_E_NOT_FOUND);
 }
 
+static void test_dicomweb__a_login_that_orthanc_does_not_take_fails_no_study(void)
+{
+    secrets_auto *s = NULL;
+    upload_auto *u = NULL;
+    char text[512];
+    const char *url = set_up(far_url());
+    (void)snprintf(text, sizeof text, "p--dicomweb--url=%s\np--dicomweb--username=u\np--dicomweb--password=CANARY\xE9\n", far_url());
+    REQUIRE_OK(fs_write_whole(test_path("secrets.env"), str_of(text), 0600, &err), err);
+    REQUIRE_OK(secrets_open(url, NULL, &s, &err), err);
+    REQUIRE_OK(upload_open(&web, false, &(struct upload_options){ .secrets = s, .writer = "w1", .settings = &settings }, &u, &err), err);
+    struct upload_study z = make_zip(1, "2.25.1/2.25.2/");
+    bool ok = upload_study(u, &z, &err);
+    CHECK(strstr(err.msg, "UTF-8") != NULL && no_canary());
+    CHECK_FAILS(ok, err, PIXL_E_UNAVAILABLE);
+}
+
 static void test_dicomweb__names_the_secrets_it_needs(void)
 {
     const char *const *names = upload_secrets(&web, false);
@@ -234,6 +250,7 @@ int main(int argc, char **argv)
         TEST(test_dicomweb__answers_that_are_none),
         TEST(test_dicomweb__a_zip_that_is_not_what_it_was_is_refused),
         TEST(test_dicomweb__secrets_are_checked_when_it_is_opened),
+        TEST(test_dicomweb__a_login_that_orthanc_does_not_take_fails_no_study),
         TEST(test_dicomweb__names_the_secrets_it_needs),
     };
     anon_start();
