@@ -58,11 +58,12 @@ static bool decode(struct phi_text body, struct arena *a, struct study_request *
     }
 }
 
-/* Errors that pass: of them nothing follows about the message. */
+/* Errors that pass: of them nothing follows about the message.  Not a file that cannot be read: it would end each worker that meets the
+ * message, while as a dead letter it waits for `pixl retry --dead`. */
 static bool may_pass(enum pixl_code code)
 {
     return code == PIXL_E_NOMEM || code == PIXL_E_UNAVAILABLE || code == PIXL_E_BUSY || code == PIXL_E_NO_SPACE ||
-           code == PIXL_E_IO || code == PIXL_E_CANCELLED;
+           code == PIXL_E_CANCELLED;
 }
 
 /* Keys and salt are made ready before the first row, as in a populate. */

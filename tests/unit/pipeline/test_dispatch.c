@@ -314,10 +314,13 @@ static void test_hints__that_mean_nothing_are_buried_with_a_reason(void)
         { "[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]", HINT_TOO_LONG },
         { PY_MESSAGE("nobody"), HINT_UNKNOWN_PROJECT },
         { PY_MESSAGE("broken"), HINT_UNUSABLE_PROJECT },
+        { PY_MESSAGE("folder"), HINT_UNUSABLE_PROJECT }, /* reading it fails, as on a disk that is broken */
     };
     struct hint_rig r;
     hint_rig_open(&r, "PIXL_SWEEP_S=300");
     rig_write("configs/broken.yaml", "project: {name: Broken}\n");
+    struct pixl_error made = { 0 };
+    REQUIRE_OK(fs_make_dirs(test_path("configs/folder.yaml"), 0700, &made), made);
     turn(&r);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s", hint_reason_name(rows[i].reason));
