@@ -112,7 +112,8 @@ static bool begin_alone(struct populate *p, struct pixl_error *err)
     return true;
 }
 
-/* Changes when anybody takes a number for a new image, or the archive shows that a row of the project is another study. */
+/* Changes when anybody takes a number for a new image; negative when another program put a row into the project, or the
+ * archive has shown that one is another study. */
 static bool read_mark(struct populate *p, int64_t *mark, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
@@ -120,6 +121,7 @@ static bool read_mark(struct populate *p, int64_t *mark, struct pixl_error *err)
     if (!sql_prepare(p->s->db,
                      SQL_EACH(NULL,
                               "SELECT CASE WHEN EXISTS (SELECT FROM image WHERE extract_id = ?1 AND found_uid <> '')"
+                              " OR EXISTS (SELECT FROM image WHERE extract_id = ?1 AND key_hash IS NULL AND found_uid = '')"
                               " THEN -1 ELSE coalesce(pg_sequence_last_value("
                               "pg_get_serial_sequence('image', 'image_id')::regclass), 0) END"),
                      &q, err))

@@ -390,6 +390,26 @@ static void test_lost__in_the_middle_of_a_populate(void)
     store_close(s);
 }
 
+/* Its memory of what it brought itself is not asked once another program has put a row of the project beside. */
+static void test_beside__a_row_between_two_batches_of_a_populate_is_met(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    struct store_populate *p = NULL;
+    enum store_added what = STORE_KNOWN;
+    const struct ask late = { .mrn = "M2", .accession = "B", .uid = "1.2" };
+    struct study_request r = request_of(&late);
+    REQUIRE_OK(store_populate_begin(s, false, &p, &err), err);
+    REQUIRE_OK(add_some(p, 0, 2500, &err), err); /* one transaction is committed, the next is under way */
+    CHECK(raw_text(PYTHON_INSERT("B", "M2", "1.2")).n > 0);
+    REQUIRE_OK(add_some(p, 2500, 2000, &err), err); /* ... and is committed */
+    CHECK_OK(store_populate_add(p, &r, T0, &what, NULL, &err), err);
+    CHECK_INT(what, STORE_REVIVED);
+    REQUIRE_OK(store_populate_end(p, &err), err);
+    CHECK_INT(images_in(s), 4501);
+    store_close(s);
+}
+
 static bool kill_server(void *ctx, struct store_bucket *b)
 {
     (void)ctx;
@@ -670,6 +690,7 @@ int main(int argc, char **argv)
         TEST(test_adopt__refuses_what_it_does_not_know_and_leaves_it),
         TEST(test_adopt__what_its_first_versions_left),
         TEST(test_beside__its_rows_come_in_and_its_word_counts),
+        TEST(test_beside__a_row_between_two_batches_of_a_populate_is_met),
         TEST(test_lost__in_the_middle_of_a_populate),
         TEST(test_lost__in_the_middle_of_work),
         TEST(test_recover__leaves_a_claim_that_was_made_meanwhile),
