@@ -159,7 +159,7 @@ def check_as_python_reads(h, database, studies, uids):
     pseudo = [r[3] for r in read]
     assert None not in pseudo and len(set(pseudo)) == len(pseudo)                           # "exactly one" finds one
     assert all(isinstance(r[4], dt.datetime) and r[4].tzinfo is not None and r[5] == DAY for r in read)
-    assert rows(database, "SELECT count(*) FROM pixl_pipeline.extract") == [(1,)]
+    assert rows(database, "SELECT count(DISTINCT extract_id) FROM pixl_pipeline.image") == [(1,)]
     # Its own populate, which inserts what it does not find, still can.
     database.execute("INSERT INTO pixl_pipeline.image (accession_number, study_date, mrn, study_uid, extract_id, pseudo_patient_id)"
                      " SELECT 'A', %s, 'M', '1.2', extract_id, NULL FROM pixl_pipeline.extract", (DAY,))
