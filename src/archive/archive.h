@@ -35,6 +35,7 @@ struct archive_options {
     int64_t query_timeout_s, transfer_timeout_s; /* of a C-FIND for studies; of bringing a study (and of listing one) */
     int64_t most_transfers;                      /* at once; others wait for their turn */
     const char *ca_file;                         /* the only CAs to trust; NULL: those of the system */
+    uint64_t max_instance_bytes;                 /* a longer one fails with LIMIT when it is opened */
     bool releases;                               /* archive_release() deletes; else it does nothing */
 };
 
@@ -91,6 +92,12 @@ struct archive_instance {
     uint8_t remote[20];                      /* the backend's; zero before it is fetched */
 };
 #define ARCHIVE_SIZE_UNKNOWN UINT64_MAX
+/* Has a remote one been fetched? */
+static inline bool archive_instance_is_near(const struct archive_instance *i)
+{
+    static const uint8_t nothing[sizeof i->remote];
+    return memcmp(i->remote, nothing, sizeof nothing) != 0;
+}
 /* All instances of a study, in no order; one SOP UID may come twice (two files).  A file that claims this study but cannot be read
  * whole is listed all the same: it fails when opened or parsed, never silently. */
 PIXL_MUST_CHECK bool archive_list(struct archive *a, struct phi_text study_uid, struct arena *arena, struct archive_instance **out, size_t *n,
@@ -107,12 +114,13 @@ struct archive_fetched {
 PIXL_MUST_CHECK bool archive_fetch(struct archive *a, struct phi_text study_uid, struct archive_instance *const *wanted,
                                    size_t n, const atomic_bool *cancel, struct archive_fetched *out,
                                    struct pixl_error *err);
-/* *fd given, open for reading at 0, whole.  Fails: NOT_FOUND (gone since), CORRUPT (another one by now), UNAVAILABLE, IO, DENIED.
+/* *fd given, open for reading at 0, whole.  Fails: NOT_FOUND (gone since), CORRUPT (another one by now), LIMIT (longer than
+ * max_instance_bytes), UNAVAILABLE, IO, DENIED.
  * A remote one comes whole into a file without a name in the state folder. */
 PIXL_MUST_CHECK bool archive_open_instance(struct archive *a, const struct archive_instance *i, int *fd, struct pixl_error *err);
 
 /* The study is delivered: what was brought by fetch and was not there before may be deleted where it was brought to, if the options
- * say so.  Another attempt that is reading it finds it gone, and fetches again. */
+ * say so; what fetches brought that were cancelled or killed, too, when they had the same state folder.  Another attempt that is reading it finds it gone, and fetches again. */
 PIXL_MUST_CHECK bool archive_release(struct archive *a, struct phi_text study_uid, struct pixl_error *err);
 
 #endif

@@ -19,7 +19,13 @@ struct archive_brought {
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS brought(id TEXT PRIMARY KEY, study_uid TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE INDEX IF NOT EXISTS brought_study ON brought(study_uid);";
+    "CREATE INDEX IF NOT EXISTS brought_study ON brought(study_uid);"
+    "CREATE TABLE IF NOT EXISTS asked(study_uid TEXT, sop_uid TEXT, PRIMARY KEY(study_uid, sop_uid)) WITHOUT ROWID;";
+
+static bool fail_damaged(struct pixl_error *err)
+{
+    return pixl_fail(err, PIXL_E_CORRUPT, 0, "the list of what was brought to Orthanc is damaged");
+}
 
 static bool open_file(struct archive_brought *b, const char *state_dir, const char *place, struct pixl_error *err)
 {
@@ -65,19 +71,112 @@ void archive_brought_close(struct archive_brought *b)
     free(b);
 }
 
-bool archive_brought_add(struct archive_brought *b, struct phi_text study_uid, const uint8_t id[20],
-                         struct pixl_error *err)
+static bool ask_one(struct archive_brought *b, struct str study_uid, const struct archive_instance *i,
+                    struct pixl_error *err)
+{
+    struct sqlite_stmt *s = NULL;
+    if (archive_instance_is_near(i))
+        return true;
+    if (!sqlite_db_prepare(b->db, "INSERT OR IGNORE INTO asked(study_uid, sop_uid) VALUES(?1, ?2)", &s, err))
+        return false;
+    sqlite_bind_str(s, 1, study_uid);
+    sqlite_bind_str(s, 2, phi_reveal(i->sop_uid));
+    return sqlite_run(s, err);
+}
+
+static bool delete_asked(struct archive_brought *b, struct str study_uid, struct str sop_uid, struct pixl_error *err)
+{
+    struct sqlite_stmt *s = NULL;
+    if (!sqlite_db_prepare(b->db, "DELETE FROM asked WHERE study_uid = ?1 AND sop_uid = ?2", &s, err))
+        return false;
+    sqlite_bind_str(s, 1, study_uid);
+    sqlite_bind_str(s, 2, sop_uid);
+    return sqlite_run(s, err);
+}
+
+static bool came_one(struct archive_brought *b, struct str study_uid, const struct archive_instance *i,
+                     struct pixl_error *err)
 {
     char hex[2 * ID_BYTES + 1];
     struct sqlite_stmt *s = NULL;
-    hash_hex(id, ID_BYTES, hex);
+    if (!archive_instance_is_near(i))
+        return true;
+    if (!delete_asked(b, study_uid, phi_reveal(i->sop_uid), err))
+        return false;
+    if (sqlite_db_changes(b->db) == 0) /* not ours */
+        return true;
+    if (!sqlite_db_prepare(b->db, "INSERT OR REPLACE INTO brought(id, study_uid) VALUES(?1, ?2)", &s, err))
+        return false;
+    hash_hex(i->remote, ID_BYTES, hex);
+    sqlite_bind_str(s, 1, str_of(hex));
+    sqlite_bind_str(s, 2, study_uid);
+    return sqlite_run(s, err);
+}
+
+/* One transaction for all of a study. */
+static bool
+for_each(struct archive_brought *b, struct phi_text study_uid, struct archive_instance *const *list, size_t n,
+         bool (*one)(struct archive_brought *, struct str, const struct archive_instance *, struct pixl_error *),
+         struct pixl_error *err)
+{
     (void)pthread_mutex_lock(&b->lock);
-    bool ok = sqlite_db_prepare(b->db, "INSERT OR REPLACE INTO brought(id, study_uid) VALUES(?1, ?2)", &s, err);
+    bool ok = sqlite_db_begin(b->db, err);
     if (ok) {
-        sqlite_bind_str(s, 1, str_of(hex));
-        sqlite_bind_str(s, 2, phi_reveal(study_uid));
-        ok = sqlite_run(s, err);
+        for (size_t i = 0; ok && i < n; i++)
+            ok = one(b, phi_reveal(study_uid), list[i], err);
+        ok = ok && sqlite_db_commit(b->db, err);
+        if (!ok)
+            sqlite_db_rollback(b->db);
     }
+    (void)pthread_mutex_unlock(&b->lock);
+    return ok;
+}
+
+bool archive_brought_ask(struct archive_brought *b, struct phi_text study_uid, struct archive_instance *const *list,
+                         size_t n, struct pixl_error *err)
+{
+    return for_each(b, study_uid, list, n, ask_one, err);
+}
+
+bool archive_brought_came(struct archive_brought *b, struct phi_text study_uid, struct archive_instance *const *list,
+                          size_t n, struct pixl_error *err)
+{
+    char sop_uid[ARCHIVE_BROUGHT_UID_SIZE];
+    bool any;
+    if (!archive_brought_next_asked(b, study_uid, &any, sop_uid, err))
+        return false;
+    return !any || for_each(b, study_uid, list, n, came_one, err);
+}
+
+bool archive_brought_next_asked(struct archive_brought *b, struct phi_text study_uid, bool *got,
+                                char sop_uid[ARCHIVE_BROUGHT_UID_SIZE], struct pixl_error *err)
+{
+    struct sqlite_stmt *s = NULL;
+    bool row = false;
+    (void)pthread_mutex_lock(&b->lock);
+    bool ok = sqlite_db_prepare(b->db, "SELECT sop_uid FROM asked WHERE study_uid = ?1 LIMIT 1", &s, err);
+    if (ok) {
+        sqlite_bind_str(s, 1, phi_reveal(study_uid));
+        ok = sqlite_step(s, &row, err);
+        struct str uid = ok && row ? sqlite_col_str(s, 0) : (struct str){ 0 };
+        if (uid.n >= ARCHIVE_BROUGHT_UID_SIZE)
+            ok = fail_damaged(err);
+        else if (uid.n > 0)
+            memcpy(sop_uid, uid.p, uid.n);
+        sop_uid[ok ? uid.n : 0] = '\0';
+        sqlite_reset(s);
+    }
+    (void)pthread_mutex_unlock(&b->lock);
+    if (ok)
+        *got = row;
+    return ok;
+}
+
+bool archive_brought_forget_asked(struct archive_brought *b, struct phi_text study_uid, struct phi_text sop_uid,
+                                  struct pixl_error *err)
+{
+    (void)pthread_mutex_lock(&b->lock);
+    bool ok = delete_asked(b, phi_reveal(study_uid), phi_reveal(sop_uid), err);
     (void)pthread_mutex_unlock(&b->lock);
     return ok;
 }
@@ -105,7 +204,7 @@ bool archive_brought_next(struct archive_brought *b, struct phi_text study_uid, 
         sqlite_bind_str(s, 1, phi_reveal(study_uid));
         ok = sqlite_step(s, &row, err);
         if (ok && row && !from_hex(sqlite_col_str(s, 0), id))
-            ok = pixl_fail(err, PIXL_E_CORRUPT, 0, "the list of what was brought to Orthanc is damaged");
+            ok = fail_damaged(err);
         sqlite_reset(s);
     }
     (void)pthread_mutex_unlock(&b->lock);

@@ -165,6 +165,7 @@ static bool orthanc_open(const struct archive_options *options, struct archive *
     o->query_us = options->query_timeout_s * ORTHANC_SECOND_US;
     o->transfer_us = options->transfer_timeout_s * ORTHANC_SECOND_US;
     o->most_transfers = options->most_transfers;
+    o->max_instance_bytes = options->max_instance_bytes;
     assert(o->query_us > 0 && o->transfer_us > 0 && o->most_transfers > 0);
     bool ok =
         connect_to(o, options, url, err) && take_names(o, options, err) &&
@@ -464,9 +465,8 @@ static int open_temp(const struct orthanc *o)
 
 static bool orthanc_open_instance(struct archive *a, const struct archive_instance *i, int *out, struct pixl_error *err)
 {
-    static const uint8_t nothing[sizeof i->remote];
     struct orthanc *o = orthanc_of(a);
-    if (memcmp(i->remote, nothing, sizeof nothing) == 0)
+    if (!archive_instance_is_near(i))
         return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "archive: an instance was not fetched");
     char path[ORTHANC_PATH_SIZE];
     orthanc_instance_path(i->remote, "/file", path);
@@ -478,7 +478,7 @@ static bool orthanc_open_instance(struct archive *a, const struct archive_instan
     buf_init(&answer.body, 4096);
     r.path = path;
     r.deadline_us = clock_mono_us() + o->transfer_us;
-    r.answer_max = UINT64_MAX;
+    r.answer_max = o->max_instance_bytes;
     r.answer_fd = fd;
     bool ok = orthanc_do(o, &r, &answer, err);
     buf_done(&answer.body);

@@ -27,17 +27,11 @@ static bool fail_nomem(struct pixl_error *err)
 
 /* --- what raw has */
 
-static bool has_come(const struct archive_instance *i)
-{
-    static const uint8_t nothing[sizeof i->remote];
-    return memcmp(i->remote, nothing, sizeof nothing) != 0;
-}
-
 static size_t count_come(const struct fetch *f)
 {
     size_t n = 0;
     for (size_t i = 0; i < f->n; i++)
-        n += has_come(f->wanted[i]);
+        n += archive_instance_is_near(f->wanted[i]);
     return n;
 }
 
@@ -83,7 +77,7 @@ static bool look_at_series(struct fetch *f, const struct json_node *series, stru
         key.sop_uid = phi_text(orthanc_text(json_node_member(v, "MainDicomTags"), "SOPInstanceUID"));
         struct archive_instance **at = bsearch(&key_at, f->wanted, f->n, sizeof *f->wanted, by_uids);
         const struct json_node *size = json_node_member(v, "FileSize");
-        if (at == NULL || has_come(*at) || !take_sha1(orthanc_text(v, "ID"), (*at)->remote))
+        if (at == NULL || archive_instance_is_near(*at) || !take_sha1(orthanc_text(v, "ID"), (*at)->remote))
             continue;
         (*at)->size_bytes = json_node_is(size, JSON_NODE_INTEGER) ? (uint64_t)size->integer : ARCHIVE_SIZE_UNKNOWN;
     }
@@ -129,7 +123,7 @@ static bool look_at_study(struct fetch *f, const struct json_node *found, struct
     return ok;
 }
 
-/* Notes of each wanted instance where it is in raw. */
+/* Notes of each wanted instance where it is in raw, and in the list of what pixl brought. */
 static bool look(struct fetch *f, struct pixl_error *err)
 {
     struct arena a;
@@ -145,7 +139,8 @@ static bool look(struct fetch *f, struct pixl_error *err)
     for (const struct json_node *v = ok ? found->first : NULL; ok && v; v = v->next)
         ok = look_at_study(f, v, err);
     arena_done(&a);
-    return ok;
+    return ok &&
+           (f->o->brought == NULL || archive_brought_came(f->o->brought, phi_text(f->study_uid), f->wanted, f->n, err));
 }
 
 /* --- bringing */
@@ -156,7 +151,7 @@ static size_t series_end(const struct fetch *f, size_t i, size_t *come)
     size_t next = i;
     *come = 0;
     for (; next < f->n && phi_eq(f->wanted[next]->series_uid, f->wanted[i]->series_uid); next++)
-        *come += has_come(f->wanted[next]);
+        *come += archive_instance_is_near(f->wanted[next]);
     return next;
 }
 
@@ -175,7 +170,7 @@ static bool bring(struct fetch *f, struct str *uids, struct pixl_error *err)
         next = series_end(f, i, &come);
         n = 0;
         for (size_t k = i; come > 0 && k < next; k++)
-            if (!has_come(f->wanted[k]))
+            if (!archive_instance_is_near(f->wanted[k]))
                 uids[n++] = phi_reveal(f->wanted[k]->sop_uid);
         if (n > 0 && !orthanc_move(f->o, "Instance", f->study_uid, phi_reveal(f->wanted[i]->series_uid), uids, n,
                                    &f->wait, f->note, err))
@@ -184,29 +179,20 @@ static bool bring(struct fetch *f, struct str *uids, struct pixl_error *err)
     return true;
 }
 
-static bool note_brought(struct fetch *f, const bool *was_there, struct pixl_error *err)
-{
-    for (size_t i = 0; f->o->brought && i < f->n; i++)
-        if (!was_there[i] && has_come(f->wanted[i]) &&
-            !archive_brought_add(f->o->brought, phi_text(f->study_uid), f->wanted[i]->remote, err))
-            return false;
-    return true;
-}
-
-/* Holding a place among the transfers.  What did come before a transfer failed is there: it is looked for all the same. */
+/* Holding a place among the transfers.  What did come before a transfer failed is there: it is looked for all the same.
+ * What still comes after that, or while pixl is stopped, was written down as asked for. */
 static bool bring_and_look(struct fetch *f, struct pixl_error *err)
 {
     struct str *uids = malloc(f->n * sizeof *uids);
-    bool *was_there = malloc(f->n);
     struct pixl_error look_err = { 0 };
-    bool ok = (uids != NULL && was_there != NULL) || fail_nomem(err);
+    bool ok = uids != NULL || fail_nomem(err);
+    ok = ok &&
+         (f->o->brought == NULL || archive_brought_ask(f->o->brought, phi_text(f->study_uid), f->wanted, f->n, err));
     if (ok) {
-        for (size_t i = 0; i < f->n; i++)
-            was_there[i] = has_come(f->wanted[i]);
         ok = bring(f, uids, err);
         if (ok || (err->code != PIXL_E_CANCELLED && err->code != PIXL_E_NOMEM)) {
             f->wait.deadline_us = clock_mono_us() + f->o->transfer_us;
-            bool looked = look(f, &look_err) && note_brought(f, was_there, &look_err);
+            bool looked = look(f, &look_err);
             if (looked && count_come(f) == f->n) {
                 pixl_error_clear(err);
                 ok = true;
@@ -216,7 +202,6 @@ static bool bring_and_look(struct fetch *f, struct pixl_error *err)
         }
     }
     free(uids);
-    free(was_there);
     return ok;
 }
 
@@ -359,12 +344,38 @@ static bool delete_instance(struct orthanc *o, const uint8_t id[20], struct pixl
     return ok;
 }
 
+/* An instance by its SOP Instance UID; nothing when raw has none, or more than one. */
+static bool delete_asked(struct orthanc *o, struct str sop_uid, struct pixl_error *err)
+{
+    struct arena a;
+    int status;
+    uint8_t id[20];
+    const struct json_node *found;
+    const struct orthanc_wait w = { .deadline_us = clock_mono_us() + o->query_us };
+    arena_init(&a, 1 << 20);
+    bool ok = orthanc_call(o, HTTP_POST, "/tools/lookup", sop_uid, &w, &a, &status, &found, err);
+    if (ok && (status / 100 != 2 || found == NULL))
+        ok = pixl_fail(err, PIXL_E_UNAVAILABLE, status, "%s: it answers with HTTP status %d",
+                       http_client_place(o->http), status);
+    bool one = ok && json_node_items(found) == 1 && str_eq(orthanc_text(found->first, "Type"), STR("Instance")) &&
+               take_sha1(orthanc_text(found->first, "ID"), id);
+    arena_done(&a);
+    return ok && (!one || delete_instance(o, id, err));
+}
+
 bool orthanc_release(struct archive *a, struct phi_text study_uid, struct pixl_error *err)
 {
     struct orthanc *o = orthanc_of(a);
     bool got = true;
     uint8_t id[20] = { 0 };
+    char sop_uid[ARCHIVE_BROUGHT_UID_SIZE];
     while (o->brought && got) {
+        if (!archive_brought_next_asked(o->brought, study_uid, &got, sop_uid, err) ||
+            (got && (!delete_asked(o, str_of(sop_uid), err) ||
+                     !archive_brought_forget_asked(o->brought, study_uid, phi_text(str_of(sop_uid)), err))))
+            return false;
+    }
+    for (got = true; o->brought && got;) {
         if (!archive_brought_next(o->brought, study_uid, &got, id, err) ||
             (got && (!delete_instance(o, id, err) || !archive_brought_forget(o->brought, id, err))))
             return false;

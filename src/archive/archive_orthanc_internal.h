@@ -35,6 +35,7 @@ struct orthanc {
     char *temp_dir;
     int64_t query_us, transfer_us;
     int64_t most_transfers;
+    uint64_t max_instance_bytes;
     struct archive_brought *brought; /* NULL: nothing is released */
     pthread_mutex_t lock;            /* guards what follows */
     pthread_cond_t changed;

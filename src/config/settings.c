@@ -77,7 +77,7 @@ const struct settings_option settings_options[] = {
     INT("PIXL_ARCHIVE_TRANSFERS", archive_transfers, "5", 1, 100, "",
         "Studies brought from the archive at the same time; the limit of jobs in Orthanc should not be lower."),
     INT("PIXL_ARCHIVE_RELEASE", archive_release, "0", 0, 1, "",
-        "1: what pixl brought to that Orthanc is deleted there once it is delivered; 0: it stays."),
+        "1: what pixl (with this state folder) brought to that Orthanc is deleted there once it is delivered; 0: it stays."),
     TEXT("PIXL_SECRETS_URL", secrets_url, "file:$PIXL_STATE_DIR/secrets.env", 0,
          "Where keys and passwords come from: file:/path, env: (PIXL_SECRET_ and the name in capitals), azure:VAULT-NAME or"
          " azure:https://HOST (Azure Key Vault). With AZURE_KEY_VAULT_NAME the default is azure:."),

@@ -408,7 +408,7 @@ static bool deidentify_one(struct attempt *a, const struct todo *t)
     int fd;
     arena_reset(&a->x->instance);
     if (!archive_open_instance(archive_of(a), t->from, &fd, &a->r->error))
-        return archive_failed(a);
+        return a->r->error.code == PIXL_E_LIMIT ? ended(a, STUDY_OUT_FAILED, STUDY_WHY_TOO_LARGE) : archive_failed(a);
     bool ok = deidentify_fd(a, t, fd);
     (void)close(fd);
     return ok;

@@ -173,11 +173,19 @@ bool site_archive_address(const struct settings *set, int which, struct site_arc
     if (url != NULL && which == 1)
         url = second_url(set, url);
     out->options = (struct archive_options){
-        .url = url, .state_dir = set->state_dir, .name = site_archive_name(which),
-        .user = set->orthanc_raw_user, .password = set->orthanc_raw_password,
-        .modality = modality_of(set, which), .target_aet = set->orthanc_raw_aet,
-        .query_timeout_s = set->query_timeout_s, .transfer_timeout_s = set->transfer_timeout_s,
-        .most_transfers = set->archive_transfers, .ca_file = set->archive_ca, .releases = set->archive_release != 0,
+        .url = url,
+        .state_dir = set->state_dir,
+        .name = site_archive_name(which),
+        .user = set->orthanc_raw_user,
+        .password = set->orthanc_raw_password,
+        .modality = modality_of(set, which),
+        .target_aet = set->orthanc_raw_aet,
+        .query_timeout_s = set->query_timeout_s,
+        .transfer_timeout_s = set->transfer_timeout_s,
+        .most_transfers = set->archive_transfers,
+        .ca_file = set->archive_ca,
+        .releases = set->archive_release != 0,
+        .max_instance_bytes = (uint64_t)set->max_study_gib << 30,
     };
     return url != NULL;
 }

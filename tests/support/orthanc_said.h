@@ -62,6 +62,7 @@ static inline void orthanc_says_all(void)
     orthanc_says("DELETE_instances_" ORTHANC_ID_B, 200, "{}");
 }
 
+enum { ORTHANC_SAID_MAX_BYTES = 1000 };
 static inline bool orthanc_open_said(bool releases, struct archive **out, struct pixl_error *err)
 {
     char url[256];
@@ -73,6 +74,7 @@ static inline bool orthanc_open_said(bool releases, struct archive **out, struct
                                        .query_timeout_s = 5,
                                        .transfer_timeout_s = 5,
                                        .most_transfers = 2,
+                                       .max_instance_bytes = ORTHANC_SAID_MAX_BYTES,
                                        .releases = releases };
     return archive_open(&o, out, err);
 }

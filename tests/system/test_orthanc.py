@@ -424,6 +424,23 @@ def test_what_pixl_brought_is_released(site, tmp_path):
     assert uids(site.raw, 37) == [] and uids(site.raw, 36) == [f"{ROOT}.36.1.{n}" for n in (1, 2)]
 
 
+def test_what_a_killed_run_asked_for_is_released_later(site, tmp_path):
+    h = populated(site.hospital(tmp_path), 38, series=2, instances=100, side=512)
+    site.store(h)
+    site.raw.upload(h.files[38, 1, 1].read_bytes())             # somebody else has it in raw already
+    p = in_background(h, site.raw, PIXL_ARCHIVE_RELEASE="1")
+    wait_until(lambda: len(uids(site.raw, 38)) > 5)
+    child = int(open(f"/proc/{p.pid}/task/{p.pid}/children").read().split()[0])
+    for pid in (p.pid, child):
+        os.kill(pid, signal.SIGKILL)
+    p.communicate()
+    at_kill = len(uids(site.raw, 38))
+    wait_until(lambda: len(uids(site.raw, 38)) >= 100, 10)      # the archive goes on sending the series that was asked for
+    run(h, PIXL_ARCHIVE_RELEASE="1")
+    assert at_kill < 100 and states(h) == {"exported": 1} and delivered(h) == [200]
+    assert uids(site.raw, 38) == [f"{ROOT}.38.1.1"]
+
+
 # --- another make, and size
 
 

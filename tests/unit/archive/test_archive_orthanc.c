@@ -331,21 +331,113 @@ static void *cancel_soon(void *flag)
     return NULL;
 }
 
-static void test_orthanc__fetch_is_cancelled(void)
+/* Raw has the first of two; the transfer of the second is cancelled. */
+static void cancel_fetch(struct archive *a, struct archive_instance *one, struct archive_instance *two)
 {
     orthanc_says_all();
     orthanc_says("GET_jobs_f1", 200, "{\"State\":\"Running\"}");
-    orthanc_says("GET_studies_d1_series", 200, "[]");
-    archive_auto *a = opened();
-    struct archive_instance one = instance_of("1.2.1", "1.2.1.1"), *wanted[] = { &one };
+    orthanc_says("GET_series_e1_instances", 200, "[" ORTHANC_RAW_INSTANCE(ORTHANC_ID_A, "1.2.1.1") "]");
+    orthanc_says("GET_queries_c1_answers", 200, "[" ORTHANC_INSTANCE("1", "2") "]");
+    struct archive_instance *wanted[] = { one, two };
     struct archive_fetched got;
     atomic_bool cancel = false;
     pthread_t t;
     REQUIRE(pthread_create(&t, NULL, cancel_soon, &cancel) == 0);
     int64_t start = clock_mono_us();
-    CHECK_FAILS(archive_fetch(a, phi_text(STR("1.2")), wanted, 1, &cancel, &got, &err), err, PIXL_E_CANCELLED);
+    CHECK_FAILS(archive_fetch(a, phi_text(STR("1.2")), wanted, 2, &cancel, &got, &err), err, PIXL_E_CANCELLED);
     CHECK(clock_mono_us() - start < 4000000);
     (void)pthread_join(t, NULL);
+}
+
+/* Raw refuses to delete `which`: releasing fails exactly when pixl tries to. */
+static bool release_deletes(struct archive *a, const char *which)
+{
+    char call[96];
+    (void)snprintf(call, sizeof call, "DELETE_instances_%s", which);
+    orthanc_says(call, 500, "");
+    bool tried = !archive_release(a, phi_text(STR("1.2")), &err);
+    CHECK(!tried || err.code == PIXL_E_UNAVAILABLE);
+    pixl_error_clear(&err);
+    orthanc_says(call, 200, "{}");
+    return tried;
+}
+
+static void test_orthanc__what_came_after_a_cancel_is_known_as_brought(void)
+{
+    struct archive_instance one = instance_of("1.2.1", "1.2.1.1"), two = instance_of("1.2.1", "1.2.1.2");
+    struct archive_instance *wanted[] = { &one, &two };
+    struct archive_fetched got;
+    orthanc_says_all();
+    struct archive *a;
+    REQUIRE_OK(orthanc_open_said(true, &a, &err), err);
+    cancel_fetch(a, &one, &two);
+    archive_close(a); /* another process goes on */
+    REQUIRE_OK(orthanc_open_said(true, &a, &err), err);
+    orthanc_says_all();
+    REQUIRE_OK(archive_fetch(a, phi_text(STR("1.2")), wanted, 2, NULL, &got, &err), err);
+    CHECK_INT(got.there, 2);
+    CHECK_OK(archive_release(a, phi_text(STR("1.2")), &err), err);
+    archive_close(a);
+
+    test_row("only that");
+    REQUIRE_OK(orthanc_open_said(true, &a, &err), err);
+    cancel_fetch(a, &one, &two);
+    orthanc_says_all();
+    REQUIRE_OK(archive_fetch(a, phi_text(STR("1.2")), wanted, 2, NULL, &got, &err), err);
+    CHECK(release_deletes(a, ORTHANC_ID_B));
+    CHECK(!release_deletes(a, ORTHANC_ID_A));
+    test_row("once");
+    CHECK(!release_deletes(a, ORTHANC_ID_B));
+    archive_close(a);
+}
+
+static void test_orthanc__what_was_asked_for_is_released_though_nobody_looked(void)
+{
+    static const struct {
+        const char *name, *found;
+        bool deletes;
+    } rows[] = {
+        { "it came", "[{\"Type\":\"Instance\",\"ID\":\"" ORTHANC_ID_B "\"}]", true },
+        { "it did not", "[]", false },
+        { "two of that UID",
+          "[{\"Type\":\"Instance\",\"ID\":\"" ORTHANC_ID_B "\"},{\"Type\":\"Instance\",\"ID\":\"" ORTHANC_ID_A "\"}]",
+          false },
+        { "something else", "[{\"Type\":\"Study\",\"ID\":\"" ORTHANC_ID_B "\"}]", false },
+    };
+    struct archive_instance one = instance_of("1.2.1", "1.2.1.1"), two = instance_of("1.2.1", "1.2.1.2");
+    orthanc_says_all();
+    struct archive *a;
+    REQUIRE_OK(orthanc_open_said(true, &a, &err), err);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i].name);
+        cancel_fetch(a, &one, &two);
+        orthanc_says("POST_tools_lookup", 200, rows[i].found);
+        CHECK(release_deletes(a, ORTHANC_ID_B) == rows[i].deletes);
+        CHECK_OK(archive_release(a, phi_text(STR("1.2")), &err), err);
+        CHECK(!release_deletes(a, ORTHANC_ID_B));
+    }
+    archive_close(a);
+}
+
+static void test_orthanc__an_instance_has_a_largest_size(void)
+{
+    orthanc_says_all();
+    struct archive *a;
+    REQUIRE_OK(orthanc_open_said(false, &a, &err), err);
+    struct archive_instance one = instance_of("1.2.1", "1.2.1.1"), *wanted[] = { &one };
+    struct archive_fetched got;
+    int fd = -1;
+    char longer[ORTHANC_SAID_MAX_BYTES + 2];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    orthanc_says("GET_instances_" ORTHANC_ID_A "_file", 200, longer);
+    REQUIRE_OK(archive_fetch(a, phi_text(STR("1.2")), wanted, 1, NULL, &got, &err), err);
+    CHECK_FAILS(archive_open_instance(a, &one, &fd, &err), err, PIXL_E_LIMIT);
+    longer[ORTHANC_SAID_MAX_BYTES] = '\0';
+    orthanc_says("GET_instances_" ORTHANC_ID_A "_file", 200, longer);
+    REQUIRE_OK(archive_open_instance(a, &one, &fd, &err), err);
+    (void)close(fd);
+    archive_close(a);
 }
 
 int main(int argc, char **argv)
@@ -360,7 +452,9 @@ int main(int argc, char **argv)
         TEST(test_orthanc__a_list_that_is_not_of_the_study_is_refused),
         TEST(test_orthanc__fetch_finds_what_is_there),
         TEST(test_orthanc__fetch_tells_why_something_is_missing),
-        TEST(test_orthanc__fetch_is_cancelled),
+        TEST(test_orthanc__what_came_after_a_cancel_is_known_as_brought),
+        TEST(test_orthanc__what_was_asked_for_is_released_though_nobody_looked),
+        TEST(test_orthanc__an_instance_has_a_largest_size),
     };
     http_peer_start();
     int rc = test_main(argc, argv, tests, ARRAY_LEN(tests));
