@@ -6,8 +6,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "pipeline/metrics.h"
 
-enum { ANSWER_MS = 10 * 1000, PAUSE_MIN_MS = 250, PAUSE_MAX_MS = 30 * 1000 };
+enum { ANSWER_MS = 10 * 1000, PAUSE_MIN_MS = 250, PAUSE_MAX_MS = 30 * 1000, COUNT_EVERY_US = 10 * 1000000 };
 #define ARENA_BYTES ((size_t)8 << 20)
 
 struct hints {
@@ -18,6 +19,7 @@ struct hints {
     struct arena arena; /* of one message */
     bool was_said;      /* that the broker is away */
     int64_t pause_ms, next_us;
+    int64_t next_count_us; /* mono: of the messages in the queues, for who watches */
 };
 
 /* --- what a message says ----------------------------------------------------------------------------------------- */
@@ -131,8 +133,42 @@ static void disconnect(struct hints *h)
     h->consumed = 0;
 }
 
+static void tell_counts(struct hints *h, const int64_t ready[STORE_ARCHIVES])
+{
+    for (int a = 0; a < STORE_ARCHIVES; a++)
+        metrics_set_queue(site_metrics(h->site), a, h->route->queues[a], ready[a]);
+}
+
+/* Depths for the metrics.  A queue that is not there yet has none. */
+static bool count_messages(struct hints *h, const atomic_bool *cancel, struct pixl_error *err)
+{
+    int64_t ready[STORE_ARCHIVES];
+    const int64_t now = clock_mono_us();
+    if (now < h->next_count_us)
+        return true;
+    for (int a = 0; a < STORE_ARCHIVES; a++) {
+        const struct queue_wait w = queue_wait_ms(ANSWER_MS, cancel);
+        uint64_t n = 0;
+        ready[a] = -1;
+        if (queue_depth(h->queue, h->route->queues[a], &w, &n, err))
+            ready[a] = n < INT64_MAX ? (int64_t)n : INT64_MAX;
+        else if (err->code != PIXL_E_NOT_FOUND)
+            return false;
+        pixl_error_clear(err);
+    }
+    tell_counts(h, ready);
+    h->next_count_us = now + COUNT_EVERY_US;
+    return true;
+}
+
 static void broker_failed(struct hints *h, struct pixl_error *err)
 {
+    if (err->code != PIXL_E_CANCELLED && h->pause_ms == 0) {
+        static const int64_t unknown[STORE_ARCHIVES] = { -1, -1 };
+        tell_counts(h, unknown);
+        metrics_set_breaker(site_metrics(h->site), "broker", true);
+        h->next_count_us = 0;
+    }
     if (err->code != PIXL_E_CANCELLED) {
         if (!h->was_said)
             log_event(LOG_WARN, "hints.wait", "for=broker code=%s error=%s", pixl_code_name(err->code), err->msg);
@@ -149,6 +185,8 @@ static void broker_answered(struct hints *h)
 {
     if (h->was_said)
         log_event(LOG_INFO, "hints.go_on", "after=broker");
+    if (h->pause_ms > 0)
+        metrics_set_breaker(site_metrics(h->site), "broker", false);
     h->was_said = false;
     h->pause_ms = h->next_us = 0;
 }
@@ -200,7 +238,8 @@ static bool next_delivery(struct hints *h, unsigned archives, int64_t until_us, 
         return false;
     }
     rest_until(h->next_us, cancel);
-    bool ok = connect_broker(h, cancel, &err) && consume(h, archives, cancel, &err) &&
+    bool ok = connect_broker(h, cancel, &err) && count_messages(h, cancel, &err) &&
+              consume(h, archives, cancel, &err) &&
               (archives == 0 ? queue_pump(h->queue, &w, &err) : queue_take(h->queue, &w, &got, d, &err));
     if (ok) {
         broker_answered(h);

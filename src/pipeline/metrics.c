@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "pipeline/tokens.h"
+#include "queue/queue.h"
 
 /* Upper bounds of the histogram of times; the last one, +Inf, is not listed. */
 static const struct {
@@ -47,6 +48,10 @@ struct metrics {
         bool is_open;
     } breakers[BREAKERS_MAX];
     size_t n_breakers;
+    struct queue_state {
+        char name[QUEUE_NAME_MAX + 1]; /* "": nobody looked */
+        int64_t ready;
+    } queues[STORE_ARCHIVES];
 };
 
 bool metrics_new(struct metrics **out, struct pixl_error *err)
@@ -157,15 +162,13 @@ void metrics_set_breaker(struct metrics *m, const char *what, bool is_open)
     pthread_mutex_unlock(&m->lock);
 }
 
-bool metrics_open_breaker(struct metrics *m, char what[64], int *n)
+void metrics_set_queue(struct metrics *m, int archive, const char *name, int64_t ready)
 {
-    *n = 0;
+    struct queue_state *q = &m->queues[archive];
     pthread_mutex_lock(&m->lock);
-    for (size_t i = 0; i < m->n_breakers; i++)
-        if (m->breakers[i].is_open && (*n)++ == 0)
-            memcpy(what, m->breakers[i].what, sizeof m->breakers[i].what);
+    (void)snprintf(q->name, sizeof q->name, "%s", name);
+    q->ready = ready;
     pthread_mutex_unlock(&m->lock);
-    return *n > 0;
 }
 
 /* --- rendering --------------------------------------------------------------------------------------------------------- */
@@ -279,10 +282,16 @@ static void render_own(struct metrics *m, struct buf *out)
         int n = atomic_load_explicit(&m->in_flight[i], memory_order_relaxed);
         count(out, "pixl_studies_in_flight", "work", str_of(work_names[i]), NULL, STR(""), n > 0 ? (unsigned long long)n : 0);
     }
-    head(out, "pixl_breaker_open", "gauge", "1 while an archive, a destination or the spool cannot be used.");
+    head(out, "pixl_breaker_open", "gauge",
+         "1 while an archive, a destination, the broker or the spool cannot be used.");
     pthread_mutex_lock(&m->lock);
     for (size_t i = 0; i < m->n_breakers; i++)
         count(out, "pixl_breaker_open", "what", str_of(m->breakers[i].what), NULL, STR(""), m->breakers[i].is_open);
+    head(out, "pixl_queue_messages", "gauge", "Messages that wait in a queue of the broker; none while it is away.");
+    for (size_t i = 0; i < STORE_ARCHIVES; i++)
+        if (m->queues[i].name[0] != '\0' && m->queues[i].ready >= 0)
+            count(out, "pixl_queue_messages", "queue", str_of(m->queues[i].name), NULL, STR(""),
+                  (unsigned long long)m->queues[i].ready);
     pthread_mutex_unlock(&m->lock);
 }
 

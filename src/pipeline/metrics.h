@@ -32,10 +32,10 @@ void metrics_add_in_flight(struct metrics *m, enum metrics_work what, int n);
 /* A study of the project went to this state. */
 void metrics_add_move(struct metrics *m, struct str project, enum study_state to);
 void metrics_add_instances(struct metrics *m, struct str project, int64_t delivered, int64_t skipped);
-/* what: "archive", "spool", the slug of a project whose destination it is. */
+/* what: "archive", "spool", "broker", the slug of a project whose destination it is. */
 void metrics_set_breaker(struct metrics *m, const char *what, bool is_open);
-/* The first what of the breakers that are open; *n: how many. */
-bool metrics_open_breaker(struct metrics *m, char what[64], int *n);
+/* Messages that wait in the broker's queue of that archive; ready < 0: not known (the broker is away).  name: copied. */
+void metrics_set_queue(struct metrics *m, int archive, const char *name, int64_t ready);
 
 /* Everything, with the facts of the store, appended to out.  Fails: as the store; NOMEM. */
 PIXL_MUST_CHECK bool metrics_render(struct metrics *m, struct store *s, struct buf *out, struct pixl_error *err);

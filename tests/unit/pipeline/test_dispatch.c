@@ -3,6 +3,7 @@
 
 #include "hint_rig.h"
 #include "pipeline/dead.h"
+#include "pipeline/metrics.h"
 #include "pipeline/purge.h"
 
 static void test_dispatch__every_due_row_is_hinted_once_in_its_order(void)
@@ -379,6 +380,39 @@ static void test_hints__a_lost_connection_gives_the_message_back(void)
     hint_rig_close(&r);
 }
 
+static bool metrics_have(struct hint_rig *r, const char *line)
+{
+    struct pixl_error err = { 0 };
+    buf_auto text;
+    buf_init(&text, 1 << 20);
+    REQUIRE_OK(metrics_render(site_metrics(r->site.site), site_store(r->site.site), &text, &err), err);
+    return strstr(buf_cstr(&text), line) != NULL;
+}
+
+static void test_hints__tell_how_many_wait_and_when_the_broker_is_away(void)
+{
+    struct hint_rig r;
+    hint_rig_open(&r, "PIXL_SWEEP_S=300");
+    rig_populate(&r.site, THREE_ROWS);
+    turn(&r);
+    CHECK_INT(follow(&r, 0), HINTS_NOTHING);
+    CHECK(metrics_have(&r, "pixl_queue_messages{queue=\"" QUEUE "\"} 3\n"));
+    CHECK(metrics_have(&r, "pixl_queue_messages{queue=\"" SECONDARY "\"} 0\n"));
+    CHECK(!metrics_have(&r, "what=\"broker\""));
+    struct queue *q = share(&r);
+    hints_use(r.hints, q);
+    queue_memory_cut(q);
+    (void)follow(&r, 1);
+    CHECK(!metrics_have(&r, "pixl_queue_messages{"));
+    CHECK(metrics_have(&r, "pixl_breaker_open{what=\"broker\"} 1\n"));
+    hints_use(r.hints, share(&r));
+    for (int i = 0; i < 20 && metrics_have(&r, "\"broker\"} 1\n"); i++)
+        (void)follow(&r, 0);
+    CHECK(metrics_have(&r, "pixl_breaker_open{what=\"broker\"} 0\n"));
+    CHECK(metrics_have(&r, "pixl_queue_messages{queue=\"" QUEUE "\"} 3\n"));
+    hint_rig_close(&r);
+}
+
 /* --- dead letters, and purging ----------------------------------------------------------------------------------- */
 
 struct shown {
@@ -499,6 +533,7 @@ int main(int argc, char **argv)
         TEST(test_hints__that_mean_nothing_are_buried_with_a_reason),
         TEST(test_hints__are_given_back_when_a_claim_fails),
         TEST(test_hints__a_lost_connection_gives_the_message_back),
+        TEST(test_hints__tell_how_many_wait_and_when_the_broker_is_away),
         TEST(test_dead__are_shown_without_their_content_and_read_again),
         TEST(test_purge__holds_the_rows_and_empties_the_queues),
     };

@@ -41,8 +41,6 @@ static void test_metrics__counts_what_it_is_told(void)
     struct pixl_error err = { 0 };
     store_auto *s = open_store();
     struct metrics *m;
-    char what[64];
-    int n;
     buf_auto out;
     buf_init(&out, 1 << 20);
     REQUIRE_OK(metrics_new(&m, &err), err);
@@ -57,13 +55,11 @@ static void test_metrics__counts_what_it_is_told(void)
     metrics_add_move(m, STR("a"), STUDY_FAILED);
     metrics_add_move(m, STR("b"), STUDY_EXPORTED);
     metrics_add_instances(m, STR("b"), 40, 2);
-    CHECK(!metrics_open_breaker(m, what, &n));
     metrics_set_breaker(m, "archive", true);
     metrics_set_breaker(m, "spool", true);
     metrics_set_breaker(m, "archive", false);
-    CHECK(metrics_open_breaker(m, what, &n));
-    CHECK_STR(str_of(what), "spool");
-    CHECK_INT(n, 1);
+    metrics_set_queue(m, 0, "imaging-primary", 7);
+    metrics_set_queue(m, 1, "imaging-secondary", -1);
     REQUIRE_OK(tokens_set_rate(s, "vna", 2.5, 0, &err), err);
     static const char *const lines[] = {
         "pixl_step_seconds_bucket{step=\"find\",le=\"0.001\"} 1",
@@ -74,6 +70,7 @@ static void test_metrics__counts_what_it_is_told(void)
         "pixl_step_seconds_count{step=\"find\"} 3",
         "pixl_step_seconds_count{step=\"deliver\"} 0",
         "pixl_bytes_total{what=\"delivered\"} 12",
+        "pixl_queue_messages{queue=\"imaging-primary\"} 7",
         "pixl_studies_in_flight{work=\"retrieve\"} 1",
         "pixl_study_moves_total{project=\"b\",state=\"exported\"} 2",
         "pixl_study_moves_total{project=\"a\",state=\"failed\"} 1",
