@@ -53,7 +53,7 @@ static inline bool orthanc_is_cancelled(const struct orthanc_wait *w)
     return w->cancel && atomic_load(w->cancel);
 }
 
-/* http_client_do(), where what concerns raw itself (its certificate, the file of CAs) is an outage: no fault of a study. */
+/* http_client_do(), where raw's certificate not being taken is an outage: no fault of a study. */
 PIXL_MUST_CHECK bool orthanc_do(struct orthanc *o, const struct http_request *r, struct http_answer *out,
                                 struct pixl_error *err);
 /* One call.  body.n == 0: none.  *root: the answer's JSON in the arena, NULL when the status is not 2xx or nothing came that is

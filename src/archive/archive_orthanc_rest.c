@@ -16,8 +16,6 @@ bool orthanc_do(struct orthanc *o, const struct http_request *r, struct http_ans
     if (err->code == PIXL_E_DENIED) {
         err->code = PIXL_E_UNAVAILABLE;
         err->sys = ORTHANC_SYS_CERTIFICATE;
-    } else if (err->code == PIXL_E_INVALID) {
-        err->code = PIXL_E_UNAVAILABLE;
     }
     return false;
 }

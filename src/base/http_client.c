@@ -76,7 +76,7 @@ static const struct {
     const char *text;
 } failures[] = {
     { CURLE_OUT_OF_MEMORY, PIXL_E_NOMEM, "out of memory" },
-    { CURLE_SSL_CACERT_BADFILE, PIXL_E_INVALID, "the CA file cannot be read" },
+    { CURLE_SSL_CACERT_BADFILE, PIXL_E_UNAVAILABLE, "the CA file cannot be read any more" },
     { CURLE_COULDNT_RESOLVE_HOST, PIXL_E_UNAVAILABLE, "the host name is not known" },
     { CURLE_COULDNT_RESOLVE_PROXY, PIXL_E_UNAVAILABLE, "the proxy's host name is not known" },
     { CURLE_COULDNT_CONNECT, PIXL_E_UNAVAILABLE, "the connection was refused or the host is not reached" },

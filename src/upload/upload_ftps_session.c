@@ -414,7 +414,7 @@ static bool fail(struct ftps_session *s, CURLcode rc, const char *doing, struct 
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR: return fail_certificate(s, err);
     case CURLE_SSL_CACERT_BADFILE:
-        return pixl_fail(err, PIXL_E_INVALID, (int)rc,
+        return pixl_fail(err, PIXL_E_UNAVAILABLE, (int)rc,
                          "destination: the file of destination.ftps.ca_file cannot be used");
     case CURLE_USE_SSL_FAILED:
         return pixl_fail(err, PIXL_E_DENIED, reply,

@@ -225,6 +225,30 @@ static void test_http__addresses(void)
     CHECK(c == NULL);
 }
 
+/* Whoever replaces it may be in the middle of that: it passes. */
+static void test_http__a_ca_file_that_goes_is_an_outage(void)
+{
+    struct pixl_error err = { 0 };
+    char copy[1024], original[600];
+    struct arena a;
+    struct str pem;
+    arena_init(&a, 1 << 20);
+    (void)snprintf(copy, sizeof copy, "%s", test_path("ca.pem"));
+    (void)snprintf(original, sizeof original, "%s/ca.pem", http_peer.certs);
+    REQUIRE_OK(fs_read_whole(&a, original, 1 << 16, &pem, &err), err);
+    REQUIRE_OK(fs_write_whole(copy, pem, 0600, &err), err);
+    arena_done(&a);
+    (void)snprintf(url, sizeof url, "https://127.0.0.1:%d", http_peer.tls_port);
+    const struct http_client_options o = { .url = url, .connect_ms = 5000, .ca_file = copy };
+    http_client_auto *c = NULL;
+    REQUIRE_OK(http_client_open(&o, &c, &err), err);
+    REQUIRE(rename(copy, test_path("elsewhere.pem")) == 0);
+    struct http_request r = get("/bytes/10");
+    CHECK_FAILS(http_client_do(c, &r, new_answer(), &err), err, PIXL_E_UNAVAILABLE);
+    REQUIRE(rename(test_path("elsewhere.pem"), copy) == 0);
+    CHECK_OK(http_client_do(c, &r, new_answer(), &err), err);
+}
+
 static void test_http__bodies_of_every_kind_come_whole(void)
 {
     http_client_auto *c = plain();
@@ -568,6 +592,7 @@ int main(int argc, char **argv)
         TEST(test_http__the_request_is_what_was_asked_for),
         TEST(test_http__a_request_cannot_be_broken_into),
         TEST(test_http__addresses),
+        TEST(test_http__a_ca_file_that_goes_is_an_outage),
         TEST(test_http__bodies_of_every_kind_come_whole),
         TEST(test_http__a_cut_answer_is_unavailable),
         TEST(test_http__no_answer_in_time_is_unavailable),
