@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "pipeline/held.h"
 
 struct site {
     const struct settings *settings;
@@ -20,6 +21,7 @@ struct site {
     struct archive *archives[STORE_ARCHIVES];
     struct secrets *secrets;
     struct metrics *metrics;
+    struct held_list held;
     struct secret key;                   /* the hashing key, once site_keys_ready() has seen it */
     int lock_fd;
     bool made_key, is_alone, only_checks;
@@ -34,6 +36,10 @@ struct archive *site_archive(struct site *s, int which) { return s->archives[whi
 const char *site_archive_name(int which) { return which == 0 ? "primary" : "secondary"; }
 struct secrets *site_secrets(struct site *s) { return s->secrets; }
 struct metrics *site_metrics(struct site *s) { return s->metrics; }
+struct held_list *site_held(struct site *s)
+{
+    return &s->held;
+}
 const char *site_owner(const struct site *s) { return s->owner; }
 const char *site_owners_here(const struct site *s) { return s->owners_here; }
 const char *site_spool(const struct site *s) { return s->spool; }
@@ -266,6 +272,7 @@ bool site_open(const struct settings *settings, unsigned flags, struct site **ou
     s->only_checks = (flags & SITE_CHECKS) != 0;
     int rc = pthread_mutex_init(&s->lock, NULL);
     assert(rc == 0);
+    held_list_init(&s->held);
     if (!metrics_new(&s->metrics, err) || !open_parts(s, flags, err)) {
         site_close(s);
         return false;
@@ -296,6 +303,7 @@ void site_close(struct site *s)
         s->projects = next;
     }
     metrics_free(s->metrics);
+    held_list_done(&s->held);
     for (size_t i = 0; i < ARRAY_LEN(s->archives); i++)
         archive_close(s->archives[i]);
     store_close(s->store);

@@ -65,6 +65,7 @@ struct archive *site_archive(struct site *s, int which);     /* 0: the primary o
 const char *site_archive_name(int which);            /* "primary", "secondary": of its bucket, in what is told */
 struct secrets *site_secrets(struct site *s);
 struct metrics *site_metrics(struct site *s);        /* never NULL */
+struct held_list *site_held(struct site *s);         /* what this process has claimed; never NULL */
 const char *site_owner(const struct site *s);        /* names this process in claims */
 const char *site_owners_here(const struct site *s);  /* how the owners of all processes on this state directory begin */
 const char *site_spool(const struct site *s);        /* names the spool of this state directory: as long as that is there */

@@ -110,8 +110,8 @@ void work_note_settled(struct work *w, const struct store_image *image, const st
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Is it worth trying on to write what became of a row?  A service does so beyond its lease: the fence tells whether the row is still its
- * own, and a row that it left would be prolonged with the others and be nobody's for as long as the service lives. */
+/* Is it worth trying on to write what became of a row?  A service does so beyond its lease: the work is done, and the fence tells whether
+ * the row is still its own. */
 static bool goes_on(struct hand *h, const struct pixl_error *err, int64_t until_us)
 {
     struct work *w = h->lane->work;
@@ -200,6 +200,18 @@ struct watch {
     int64_t began_us, ask_us, recover_us, stop_us, expire_us;
 };
 
+static bool renew(struct work *w, int64_t lease_us, struct pixl_error *err)
+{
+    struct arena a;
+    int64_t *images;
+    size_t n;
+    arena_init(&a, 1 << 20);
+    bool ok = held_images(site_held(w->site), &a, &images, &n, err) &&
+              store_renew_claims(site_store(w->site), site_owner(w->site), images, n, clock_wall_us() + lease_us, err);
+    arena_done(&a);
+    return ok;
+}
+
 /* Prolongs all claims at a third of their time; when that failed, every second. */
 static void keep_leases(struct work *w, struct watch *t)
 {
@@ -212,7 +224,7 @@ static void keep_leases(struct work *w, struct watch *t)
     }
     if (now < t->ask_us)
         return;
-    if (store_renew_claims(site_store(w->site), site_owner(w->site), clock_wall_us() + lease_us, &err)) {
+    if (renew(w, lease_us, &err)) {
         lease_prolonged(&w->lease, now, lease_us);
         t->ask_us = now + lease_us / 3;
     } else {
@@ -221,7 +233,7 @@ static void keep_leases(struct work *w, struct watch *t)
     }
 }
 
-/* Claims of processes that are no more. */
+/* Claims of processes that are no more, and our own that are in no hand. */
 static void take_back(struct work *w, struct watch *t)
 {
     int64_t n = 0;
@@ -354,11 +366,35 @@ static void done(struct work *w)
     (void)pthread_mutex_destroy(&w->lock);
 }
 
+/* All threads have ended with nothing in hand: what is claimed in our name all the same was claimed in vain. */
+static bool is_left_behind(struct work *w)
+{
+    struct pixl_error err = { 0 };
+    int64_t n = 0;
+    if (w->options->stays || w->failed || !atomic_load(&w->done))
+        return false;
+    if (!store_recover_claims(site_store(w->site), site_owner(w->site), site_owner(w->site), clock_wall_us(), &n,
+                              &err)) {
+        log_event(LOG_WARN, "claims.not_looked_for", "code=%s", pixl_code_name(err.code));
+        return false;
+    }
+    if (n == 0)
+        return false;
+    log_event(LOG_WARN, "claims.recovered", "n=%lld", (long long)n);
+    for (size_t i = 0; i < w->n_lanes; i++)
+        w->lanes[i].threads = 0;
+    atomic_store(&w->done, false);
+    return true;
+}
+
 bool work_run(struct site *s, const struct work_options *o, enum work_end *end, struct pixl_error *err)
 {
     struct work w = { .site = s, .options = o };
     init(&w);
-    bool ok = begin(&w, err) && work_hints_begin(&w, err) && run_threads(&w, err);
+    bool ok = begin(&w, err) && work_hints_begin(&w, err);
+    do
+        ok = ok && run_threads(&w, err);
+    while (ok && is_left_behind(&w));
     work_hints_end(&w);
     if (ok && w.failed) {
         *err = w.fatal;

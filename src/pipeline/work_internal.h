@@ -12,6 +12,7 @@
 
 #include "pipeline/extract.h"
 #include "pipeline/gate.h"
+#include "pipeline/held.h"
 #include "pipeline/lease.h"
 #include "pipeline/settle.h"
 #include "pipeline/work.h"
@@ -74,6 +75,7 @@ struct hand {
     struct extract x;
     struct arena arena;                  /* of a look and of the row */
     struct store_image image;
+    struct held held;                    /* of image, while it is in hand */
     struct pass source, spool;           /* of the archive or destination; of the spool */
     struct site_project *project;        /* a delivery's; NULL: it cannot be used */
 };

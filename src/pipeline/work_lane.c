@@ -235,10 +235,12 @@ static void *live(void *arg)
         arena_reset(&h->arena);
         bool works = look(h, &again_us) == DID_WORK;
         if (works) {
+            held_take(site_held(w->site), &h->held, h->image.id);
             count_in_hand(h, 1);
             give_lead(h, true);
             h->lane->run(h);
             count_in_hand(h, -1);
+            held_drop(site_held(w->site), &h->held);
         } else {
             if (!work_is_ending(w))
                 rest(h, again_us);

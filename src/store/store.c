@@ -228,11 +228,12 @@ bool store_claim_image(struct store *s, const struct store_claim *c, int64_t ima
     return leave(s, x, x->ops->claim_image(x, c, image, a, got, out, err), err);
 }
 
-bool store_renew_claims(struct store *s, const char *owner, int64_t lease_until_us, struct pixl_error *err)
+bool store_renew_claims(struct store *s, const char *owner, const int64_t *images, size_t n, int64_t lease_until_us,
+                        struct pixl_error *err)
 {
     assert(is_owner(owner));
     struct store_session *x = enter(s, err);
-    return leave(s, x, x->ops->renew_claims(x, owner, lease_until_us, err), err);
+    return leave(s, x, x->ops->renew_claims(x, owner, images, n, lease_until_us, err), err);
 }
 
 bool store_recover_claims(struct store *s, const char *owner, const char *dead, int64_t now_us, int64_t *n,

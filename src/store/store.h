@@ -119,10 +119,13 @@ PIXL_MUST_CHECK bool store_claim_next(struct store *s, const struct store_claim 
 /* This row, if it is due and c allows it; a number that is no image's is not an error. */
 PIXL_MUST_CHECK bool store_claim_image(struct store *s, const struct store_claim *c, int64_t image, struct arena *a,
                                        bool *got, struct store_image *out, struct pixl_error *err);
-/* Prolongs every claim of this owner. */
-PIXL_MUST_CHECK bool store_renew_claims(struct store *s, const char *owner, int64_t lease_until_us, struct pixl_error *err);
-/* Gives back the claims of others: those whose lease ended before now and, unless it is NULL, those of owners whose name begins with
- * `dead` ("": all; the caller holds the lock that says so).  retrieving -> queued with crashes + 1, delivering -> deidentified; reason lease-lost.  *n: how many.
+/* Prolongs the claims of this owner on these rows, which are in ascending order; of what is no longer its own, nothing is changed. */
+PIXL_MUST_CHECK bool store_renew_claims(struct store *s, const char *owner, const int64_t *images, size_t n,
+                                        int64_t lease_until_us, struct pixl_error *err);
+/* Gives back claims: those whose lease ended before now and, unless it is NULL, those of owners whose name begins with
+ * `dead` ("": all; the caller holds the lock that says so).  retrieving -> queued, delivering -> deidentified; reason lease-lost;
+ * a retrieving row of another owner has crashed (crashes + 1), one of `owner` itself was claimed in vain: the answer to the
+ * claim was lost, and nobody here has it in hand.  *n: how many.
  * With `dead`, rows that an outage held back (reason unavailable) are due at once: who begins to work looks anew. */
 PIXL_MUST_CHECK bool store_recover_claims(struct store *s, const char *owner, const char *dead, int64_t now_us, int64_t *n,
                                           struct pixl_error *err);

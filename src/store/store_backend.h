@@ -26,7 +26,8 @@ struct store_ops {
                        struct store_image *out, struct pixl_error *err);
     bool (*claim_image)(struct store_session *s, const struct store_claim *c, int64_t image, struct arena *a, bool *got,
                         struct store_image *out, struct pixl_error *err);
-    bool (*renew_claims)(struct store_session *s, const char *owner, int64_t lease_until_us, struct pixl_error *err);
+    bool (*renew_claims)(struct store_session *s, const char *owner, const int64_t *images, size_t n,
+                         int64_t lease_until_us, struct pixl_error *err);
     bool (*recover_claims)(struct store_session *s, const char *owner, const char *dead, int64_t now_us, int64_t *n,
                            struct pixl_error *err);
     bool (*next_due)(struct store_session *s, const struct store_claim *c, int64_t *due_us, struct pixl_error *err);

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "store_sql_read.h"
 
@@ -360,45 +361,50 @@ bool store_sql_next_due(struct store_session *store, const struct store_claim *c
 
 /* --- leases ---------------------------------------------------------------------------------------------------- */
 
-static bool renew_in(struct store_sql *s, const char *owner, int64_t lease_until_us, struct pixl_error *err)
+static bool renew_in(struct store_sql *s, const char *owner, const int64_t *images, size_t n, int64_t lease_until_us,
+                     struct pixl_error *err)
 {
-    sql_stmt_auto *q = NULL;
-    if (!sql_prepare(s->db, SQL("UPDATE image SET lease_until_us = ?2 WHERE owner = ?1 AND owner <> ''"), &q, err))
-        return false;
-    sql_bind_str(q, 1, str_of(owner));
-    sql_bind_i64(q, 2, lease_until_us);
-    return sql_run(q, err);
+    for (size_t i = 0; i < n; i++) {
+        sql_stmt_auto *q = NULL;
+        if (!sql_prepare(s->db, SQL("UPDATE image SET lease_until_us = ?3 WHERE image_id = ?1 AND owner = ?2"), &q,
+                         err))
+            return false;
+        sql_bind_i64(q, 1, images[i]);
+        sql_bind_str(q, 2, str_of(owner));
+        sql_bind_i64(q, 3, lease_until_us);
+        if (!sql_run_later(q, err))
+            return false;
+    }
+    return true;
 }
 
-bool store_sql_renew_claims(struct store_session *store, const char *owner, int64_t lease_until_us,
-                            struct pixl_error *err)
+bool store_sql_renew_claims(struct store_session *store, const char *owner, const int64_t *images, size_t n,
+                            int64_t lease_until_us, struct pixl_error *err)
 {
-
     struct store_sql *s = store_sql_of(store);
-    bool ok = store_sql_begin(s, STORE_LOCK_STUDIES, err) && renew_in(s, owner, lease_until_us, err) &&
+    bool ok = store_sql_begin(s, STORE_LOCK_STUDIES, err) && renew_in(s, owner, images, n, lease_until_us, err) &&
               sql_commit(s->db, err);
     if (!ok)
         store_sql_rollback(s);
     return ok;
 }
 
-#define NEXT_LOST(index) \
-    "SELECT image_id FROM image" index " WHERE owner <> '' AND owner <> ?1" \
-    " AND (lease_until_us < ?2 OR substr(owner, 1, length(?3)) = ?3) AND (image_id = ?4 OR ?4 = 0) LIMIT 1"
+#define NEXT_LOST(index)                                    \
+    "SELECT image_id FROM image" index " WHERE owner <> ''" \
+    " AND (lease_until_us < ?1 OR substr(owner, 1, length(?2)) = ?2) AND (image_id = ?3 OR ?3 = 0) LIMIT 1"
 
-/* A claim of another; only: of this row, 0: of any.  *id 0: none.  Each one that was given back is no longer among them. */
-static bool next_lost(struct store_sql *s, const char *owner, const char *dead, int64_t now_us, int64_t only,
-                      int64_t *id, struct pixl_error *err)
+/* A lost claim; only: of this row, 0: of any.  *id 0: none.  Each one that was given back is no longer among them. */
+static bool next_lost(struct store_sql *s, const char *dead, int64_t now_us, int64_t only, int64_t *id,
+                      struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     bool got;
     if (!sql_prepare(s->db, SQL_EACH(NEXT_LOST(" INDEXED BY image_claimed"), NEXT_LOST("")), &q, err))
         return false;
-    sql_bind_str(q, 1, str_of(owner));
-    sql_bind_i64(q, 2, now_us);
+    sql_bind_i64(q, 1, now_us);
     if (dead != NULL)
-        sql_bind_str(q, 3, str_of(dead));
-    sql_bind_i64(q, 4, only);
+        sql_bind_str(q, 2, str_of(dead));
+    sql_bind_i64(q, 3, only);
     if (!sql_step(q, &got, err))
         return false;
     *id = got ? sql_col_i64(q, 0) : 0;
@@ -411,18 +417,18 @@ static bool recover_in(struct store_sql *s, const char *owner, const char *dead,
     for (;;) {
         int64_t id, still;
         struct store_row r;
-        if (!next_lost(s, owner, dead, now_us, 0, &id, err))
+        if (!next_lost(s, dead, now_us, 0, &id, err))
             return false;
         if (id == 0)
             return true;
-        if (!store_sql_get_row(s, id, &r, err) || !next_lost(s, owner, dead, now_us, id, &still, err))
+        if (!store_sql_get_row(s, id, &r, err) || !next_lost(s, dead, now_us, id, &still, err))
             return false;
         if (still == 0)
             continue; /* while we waited for the row it was given back, and maybe claimed anew */
         bool retrieving = r.state == STUDY_RETRIEVING;
         struct store_change c = store_sql_change_of(&r, retrieving ? STUDY_QUEUED : STUDY_DEIDENTIFIED, now_us);
         c.reason = STUDY_WHY_LEASE_LOST;
-        c.crashes += retrieving;
+        c.crashes += retrieving && strcmp(r.owner, owner) != 0;
         c.fence = r.fence + 1; /* the lost worker, should it still live, hears STALE */
         if (!store_sql_change(s, &c, err))
             return false;
@@ -457,7 +463,7 @@ bool store_sql_recover_claims(struct store_session *store, const char *owner, co
     int64_t id, moved = 0;
     if (dead != NULL && !end_outages(s, err))
         return false;
-    if (!next_lost(s, owner, dead, now_us, 0, &id, err))
+    if (!next_lost(s, dead, now_us, 0, &id, err))
         return false;
     if (id == 0) { /* the usual case needs no write lock */
         *n = 0;

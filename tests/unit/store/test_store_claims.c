@@ -267,8 +267,9 @@ static void test_recover__gives_back_what_others_lost(void)
         { "lease runs on another machine", "other", "here-", 1, STUDY_RETRIEVING, false },
         { "lease ended on another machine", "other", "here-", LEASE + 1, STUDY_RETRIEVING, true },
         { "a name is no pattern", "here-17", "%", 1, STUDY_RETRIEVING, false },
-        { "own claim, lease ended", ME, NULL, LEASE + 1, STUDY_RETRIEVING, false },
-        { "own claim, alone", ME, "", 1, STUDY_RETRIEVING, false },
+        { "own claim, lease ended", ME, NULL, LEASE + 1, STUDY_RETRIEVING, true },
+        { "own claim, lease runs", ME, NULL, LEASE, STUDY_RETRIEVING, false },
+        { "own claims are asked for", ME, ME, 1, STUDY_RETRIEVING, true },
         { "delivery", "other", "", 1, STUDY_DELIVERING, true },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -291,7 +292,7 @@ static void test_recover__gives_back_what_others_lost(void)
         } else {
             CHECK_INT(after.state, delivering ? STUDY_DEIDENTIFIED : STUDY_QUEUED);
             CHECK_INT(after.reason, STUDY_WHY_LEASE_LOST);
-            CHECK_INT(after.crashes, !delivering);
+            CHECK_INT(after.crashes, !delivering && strcmp(rows[i].owner, ME) != 0);
             CHECK_STR(after.owner, "");
             struct store_move late = move_of(1, m.fence, delivering ? STUDY_EXPORTED : STUDY_MISSING);
             CHECK_FAILS(store_move(s, &late, NULL, &err), err, PIXL_E_STALE);
@@ -323,19 +324,27 @@ static void test_recover__ends_the_waiting_for_an_outage(void)
     store_close(s);
 }
 
-static void test_renew__prolongs_the_claims_of_one_owner(void)
+static void test_renew__prolongs_what_is_in_hand_and_still_ours(void)
 {
     struct pixl_error err = { 0 };
     struct store *s = open_store();
     add(s, (struct ask){ .mrn = "1", .accession = "A" });
     add(s, (struct ask){ .mrn = "1", .accession = "B" });
     add(s, (struct ask){ .mrn = "1", .accession = "C" });
+    add(s, (struct ask){ .mrn = "1", .accession = "D" });
+    add(s, (struct ask){ .mrn = "1", .accession = "E" });
     CHECK_INT(claim(s).id, 1);
     CHECK_INT(claim_as(s, "other", STORE_WORK_RETRIEVE, 0, false).id, 2);
-    CHECK_OK(store_renew_claims(s, ME, T0 + 5 * LEASE, &err), err);
+    CHECK_INT(claim(s).id, 3);
+    CHECK_INT(claim(s).id, 4);
+    CHECK_OK(store_renew_claims(s, ME, (const int64_t[]){ 1, 2, 3, 5, 99 }, 5, T0 + 5 * LEASE, &err), err);
     CHECK_INT(image_of(s, 1).lease_until_us, T0 + 5 * LEASE);
     CHECK_INT(image_of(s, 2).lease_until_us, T0 + LEASE);
-    CHECK_INT(image_of(s, 3).lease_until_us, 0);
+    CHECK_INT(image_of(s, 3).lease_until_us, T0 + 5 * LEASE);
+    CHECK_INT(image_of(s, 4).lease_until_us, T0 + LEASE);
+    CHECK_INT(image_of(s, 5).lease_until_us, 0);
+    CHECK_OK(store_renew_claims(s, ME, NULL, 0, T0 + 6 * LEASE, &err), err);
+    CHECK_INT(image_of(s, 1).lease_until_us, T0 + 5 * LEASE);
     store_close(s);
 }
 
@@ -352,7 +361,7 @@ int main(int argc, char **argv)
         TEST(test_claim__can_name_its_row),
         TEST(test_recover__gives_back_what_others_lost),
         TEST(test_recover__ends_the_waiting_for_an_outage),
-        TEST(test_renew__prolongs_the_claims_of_one_owner),
+        TEST(test_renew__prolongs_what_is_in_hand_and_still_ours),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }

@@ -601,7 +601,7 @@ static void *recover(void *arg)
     while (!atomic_load(&all->over)) {
         struct pixl_error err = { 0 };
         int64_t n;
-        note(all, store_renew_claims(all->s, "w0", T0 + 2 * LEASE, &err), &err);
+        note(all, store_renew_claims(all->s, "w0", (const int64_t[]){ 1, 2, 3, 5, 8 }, 5, T0 + 2 * LEASE, &err), &err);
         note(all, store_recover_claims(all->s, "w0", NULL, T0 + LEASE + 1, &n, &err), &err);
         (void)usleep(5000);
     }
