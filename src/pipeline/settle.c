@@ -129,6 +129,7 @@ static bool fail_instead(struct site *s, struct store_move *m, struct pixl_error
     struct store_move plain = STORE_MOVE_NONE;
     plain.image = m->image;
     plain.fence = m->fence;
+    plain.from = m->from;
     plain.now_us = m->now_us;
     plain.to = STUDY_FAILED;
     plain.reason = STUDY_WHY_DEIDENTIFY_ERROR;
@@ -181,6 +182,7 @@ bool settle(struct site *s, const struct store_image *image, const struct extrac
     }
     m.image = image->id;
     m.fence = image->fence;
+    m.from = (int)image->state;
     m.now_us = now_us;
     m.reason = r->reason;
     m.detail = r->detail[0] ? r->detail : NULL;

@@ -145,6 +145,7 @@ PIXL_MUST_CHECK bool store_resolve(struct store *s, int64_t image, int64_t fence
 /* One move.  Fields that are not to change: NULL text, -1 numbers. */
 struct store_move {
     int64_t image, fence;
+    int from;                          /* the state that it must be in: of who moves what it claimed, the claimed one; -1: any */
     enum study_state to;
     enum study_reason reason;
     const char *detail;                /* NULL: none */
@@ -158,13 +159,14 @@ struct store_move {
         *skipped_by; /* STUDY_REASON_COUNT numbers that add up to instances_skipped: why they were left out; NULL */
 };
 #define STORE_MOVE_NONE                              \
-    ((struct store_move){ .series_version = -1,      \
+    ((struct store_move){ .from = -1,                \
+                          .series_version = -1,      \
                           .archive = -1,             \
                           .zip_bytes = -1,           \
                           .instances_found = -1,     \
                           .instances_delivered = -1, \
                           .instances_skipped = -1 })
-/* Checks the table of moves (INTERNAL when not allowed), the fence (STALE), and writes the row and its event.  A move to exported sets exported_us.
+/* Checks from and the table of moves (INTERNAL when not allowed), the fence (STALE), and writes the row and its event.  A move to exported sets exported_us.
  * *widened: series were added since the claim: the row went back to queued instead; may be NULL when series_version is -1. */
 PIXL_MUST_CHECK bool store_move(struct store *s, const struct store_move *m, bool *widened, struct pixl_error *err);
 

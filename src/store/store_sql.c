@@ -265,7 +265,7 @@ static bool move_in(struct store_sql *s, const struct store_move *m, bool *widen
         return false;
     if (r.fence != m->fence)
         return pixl_fail(err, PIXL_E_STALE, 0, "store: image %lld was claimed anew", (long long)m->image);
-    if (!study_can_move(r.state, m->to)) /* told also when the row would only be queued again */
+    if ((m->from >= 0 && (int)r.state != m->from) || !study_can_move(r.state, m->to)) /* told also when the row would only be queued again */
         return pixl_fail(err, PIXL_E_INTERNAL, 0, "store: image %lld cannot go from %s to %s", (long long)m->image,
                          study_state_name(r.state), study_state_name(m->to));
     *widened = m->series_version >= 0 && m->series_version != r.series_version;

@@ -273,6 +273,24 @@ static void test_settle__a_move_whose_answer_was_lost_is_made(void)
     }
 }
 
+/* A child settled the study and died of something else then: what its parent says of it is about a claim that has ended. */
+static void test_settle__what_was_settled_is_not_settled_otherwise(void)
+{
+    rig_folders("");
+    struct site_rig r;
+    rig_open(&r, NULL);
+    rig_populate(&r, ROW(1));
+    const struct store_image image = claimed(&r, STUDY_RETRIEVING, 0);
+    struct extract_result done = deidentified(UID);
+    put_zip(&r, UID);
+    CHECK_INT(rig_settle(&r, &image, &done).state, STUDY_DEIDENTIFIED);
+    const struct extract_result crashed = { .outcome = STUDY_OUT_FAILED, .reason = STUDY_WHY_CRASHED };
+    CHECK(rig_settle(&r, &image, &crashed).lost);
+    CHECK_INT(rig_image(&r, image.id).state, STUDY_DEIDENTIFIED);
+    CHECK(fs_exists(spooled(&r, UID)));
+    rig_close(&r);
+}
+
 static void test_settle__series_added_meanwhile_send_it_back(void)
 {
 #define SERIES_ROW(n, series) #n ",MRN1,ACC1,rig,2023-12-07T14:08:58Z,2020-05-23,1.2.3.1,," series "\n"
@@ -459,6 +477,7 @@ int main(int argc, char **argv)
         TEST(test_settle__every_pair_of_state_and_outcome),
         TEST(test_settle__a_stale_claim_changes_nothing),
         TEST(test_settle__a_move_whose_answer_was_lost_is_made),
+        TEST(test_settle__what_was_settled_is_not_settled_otherwise),
         TEST(test_settle__series_added_meanwhile_send_it_back),
         TEST(test_settle__a_shared_pseudonym_fails_one_study_only),
         TEST(test_settle__a_long_detail_is_no_reason_to_stop),
