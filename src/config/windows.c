@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "base/tz_file.h"
 
 enum { DAY_S = 24 * 3600, LOOK_AHEAD_S = 9 * DAY_S };
 
@@ -198,9 +199,7 @@ void windows_time(int64_t wall_us, char out[WINDOWS_TIME_SIZE])
 
 bool windows_is_zone(const char *tz)
 {
-    char path[300];
     if (tz == NULL || tz[0] == '\0' || strcmp(tz, "UTC") == 0 || strpbrk(tz, "0123456789:") != NULL)
         return true; /* the system's own; or a rule of POSIX, which is not looked up */
-    int n = snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", tz);
-    return n > 0 && (size_t)n < sizeof path && strstr(tz, "..") == NULL && access(path, R_OK) == 0;
+    return tz_file_is_there(str_of(tz));
 }

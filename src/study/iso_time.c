@@ -116,8 +116,8 @@ bool iso_time_parse(struct str text, struct iso_time *out)
     return true;
 }
 
-/* Days since 1970-01-01; years that begin in March make the leap day the last one. */
-static int64_t days_of(int year, int month, int day)
+/* Years that begin in March make the leap day the last one. */
+int64_t iso_time_day_number(int year, int month, int day)
 {
     int64_t y = month <= 2 ? year - 1 : year;
     int64_t era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
@@ -137,7 +137,8 @@ static void day_of(int64_t days, struct iso_time *t)
 
 static int64_t seconds_of(const struct iso_time *t)
 {
-    return days_of(t->year, t->month, t->day) * DAY_S + t->hour * 3600 + t->minute * 60 + t->second - t->offset_s;
+    return iso_time_day_number(t->year, t->month, t->day) * DAY_S + t->hour * 3600 + t->minute * 60 + t->second -
+           t->offset_s;
 }
 
 int64_t iso_time_to_us(const struct iso_time *t)

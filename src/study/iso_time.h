@@ -23,6 +23,9 @@ bool iso_time_parse(struct str text, struct iso_time *out);
 /* Is there such a day?  Years 1 to 9999. */
 bool iso_time_is_day(int year, int month, int day);
 
+/* Days since 1970-01-01, of any year. */
+int64_t iso_time_day_number(int year, int month, int day);
+
 /* Microseconds since 1970 UTC, to compare times by; one without offset counts as UTC. */
 int64_t iso_time_to_us(const struct iso_time *t);
 
