@@ -32,6 +32,7 @@ const char *hint_reason_name(enum hint_reason r)
         [HINT_NOT_JSON] = "not-json",
         [HINT_INVALID_FIELD] = "invalid-field",
         [HINT_UNKNOWN_TYPE] = "unknown-type",
+        [HINT_UNKNOWN_ZONE] = "unknown-zone",
         [HINT_UNKNOWN_PROJECT] = "unknown-project",
         [HINT_UNUSABLE_PROJECT] = "unusable-project",
         [HINT_TOO_MANY_SERIES] = "too-many-series",
@@ -56,6 +57,7 @@ static bool decode(struct phi_text body, struct arena *a, struct study_request *
     case PIXL_E_LIMIT: return bury_as(HINT_TOO_LONG, reason, err);
     case PIXL_E_INVALID: return bury_as(HINT_INVALID_FIELD, reason, err);
     case PIXL_E_UNSUPPORTED: return bury_as(HINT_UNKNOWN_TYPE, reason, err);
+    case PIXL_E_NOT_FOUND: return bury_as(HINT_UNKNOWN_ZONE, reason, err);
     default: return false;
     }
 }

@@ -46,6 +46,7 @@ enum hint_reason {
     HINT_NOT_JSON,
     HINT_INVALID_FIELD,
     HINT_UNKNOWN_TYPE,
+    HINT_UNKNOWN_ZONE, /* not in the tz database of this system */
     HINT_UNKNOWN_PROJECT,
     HINT_UNUSABLE_PROJECT,
     HINT_TOO_MANY_SERIES,

@@ -242,7 +242,7 @@ bool message_decode(struct phi_text body, const struct message_limits *limits, s
                     struct study_request *out, struct pixl_error *err)
 {
     struct str s = phi_reveal(body);
-    struct reading m = { .arena = a, .r = { .priority = 1 } };
+    struct reading m = { .arena = a, .seen.arena = a, .r = { .priority = 1 } };
     const struct json_node *root;
     if (s.n > limits->max_bytes)
         return pixl_fail(err, PIXL_E_LIMIT, 0, "message: longer than %zu bytes", limits->max_bytes);

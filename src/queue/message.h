@@ -34,9 +34,10 @@ PIXL_MUST_CHECK bool message_encode(const struct study_request *r, enum message_
 /* Either form, and both ages of it: study_uid and series_uid may be absent.  Texts are trimmed, project_name becomes a slug,
  * the time what iso_time_format() gives; priority is 1.  *out passed study_request_check(); its texts are in the arena.
  * Refused are: an unknown, a doubled or a missing field, more than 64 of anything; a value of another type (a number of whole value and a text of
- * digits are both a procedure); any Python type but Message and those of a date and time.  A zone by name is read where
- * it is UTC, or pytz wrote the offset beside it.
- * Fails: CORRUPT (no JSON, no UTF-8), LIMIT, INVALID (a field), UNSUPPORTED (a Python type, a named zone), NOMEM. */
+ * digits are both a procedure); any Python type but Message and those of a date and time.  A zone by name gives the offset that
+ * this system's tz database has for that time, unless it is UTC, or pytz wrote the offset beside it.
+ * Fails: CORRUPT (no JSON, no UTF-8), LIMIT, INVALID (a field), UNSUPPORTED (a Python type), NOT_FOUND (a zone that the tz
+ * database does not have; or there is no database), NOMEM. */
 PIXL_MUST_CHECK bool message_decode(struct phi_text body, const struct message_limits *limits, struct arena *a,
                                     struct study_request *out, struct pixl_error *err);
 

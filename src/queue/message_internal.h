@@ -14,19 +14,24 @@
 enum py_kind { PY_KIND_MESSAGE, PY_KIND_TIME, PY_KIND_ZONE, PY_KIND_DELTA };
 enum { MESSAGE_ITEMS_MAX = 64 }; /* series of a message, members of one object */
 enum { PY_OBJECTS_MAX = 8 }; /* two times with a zone and an offset each, and the message: seven */
+struct py_zone {
+    int64_t seconds; /* east of UTC */
+    struct str name; /* of the tz database, which knows the seconds of a time; "" where they are told */
+};
 struct py_objects {
     struct {
         enum py_kind kind;
         struct iso_time time;
-        int64_t seconds;
+        struct py_zone zone; /* of an offset, its seconds */
     } at[PY_OBJECTS_MAX];
     size_t n;
+    struct arena *arena; /* for files of the tz database */
 };
 
 /* The one text of an object's "py/object"; "" when there is none. */
 struct str py_class(const struct json_node *value);
 /* A datetime.date (at midnight, without offset) or datetime.datetime.
- * Fails: INVALID (not as jsonpickle writes it, no such time), UNSUPPORTED (another type, a zone by name). */
+ * Fails: INVALID (not as jsonpickle writes it, no such time), UNSUPPORTED (another type), NOT_FOUND (a zone), NOMEM. */
 PIXL_MUST_CHECK bool py_read_time(struct py_objects *seen, const struct json_node *value, struct iso_time *out,
                                   struct pixl_error *err);
 /* A datetime.date of the day, or a datetime.datetime, with offset where t has one. */

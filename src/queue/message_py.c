@@ -4,7 +4,11 @@
 
 #include <string.h>
 
+#include "base/tz_file.h"
+#include "study/tz_offset.h"
+
 enum { DATE_BYTES = 4, TIME_BYTES = 10, DAY_S = 86400 };
+enum { FOLD = 0x80 }; /* beside the month: the second of two times that a clock shows alike (PEP 495) */
 
 /* --- what a value is made of ---------------------------------------------------------------------------------- */
 
@@ -118,7 +122,7 @@ static bool read_delta(struct py_objects *seen, const struct json_node *v, int64
 {
     size_t before;
     if (seen_before(seen, v, PY_KIND_DELTA, &before)) {
-        *seconds = seen->at[before].seconds;
+        *seconds = seen->at[before].zone.seconds;
         return true;
     }
     const struct json_node *args, *maker = reduced(v, &args);
@@ -129,7 +133,7 @@ static bool read_delta(struct py_objects *seen, const struct json_node *v, int64
         !whole_number(json_node_item(args, 1), 0, DAY_S - 1, &rest) ||
         !whole_number(json_node_item(args, 2), 0, 0, &micros))
         return malformed(err);
-    *seconds = seen->at[me].seconds = days * DAY_S + rest;
+    *seconds = seen->at[me].zone.seconds = days * DAY_S + rest;
     return true;
 }
 
@@ -142,66 +146,64 @@ static bool is_utc(struct str zone)
     return false;
 }
 
-/* By name only: its offset on a day stands in a database that is not ours to ask. */
-static bool read_named_zone(const struct json_node *name, int64_t *seconds, struct pixl_error *err)
+static bool read_name(const struct json_node *name, struct py_zone *out, struct pixl_error *err)
 {
     if (!is_text(name))
         return malformed(err);
     if (!is_utc(json_node_text(name)))
-        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "a time zone by name; UTC and offsets are understood");
-    *seconds = 0;
-    return true;
+        out->name = json_node_text(name);
+    return json_node_text(name).n > 0 || malformed(err);
 }
 
-static bool read_timezone(struct py_objects *seen, const struct json_node *args, int64_t *seconds,
+static bool read_timezone(struct py_objects *seen, const struct json_node *args, struct py_zone *out,
                           struct pixl_error *err)
 {
     size_t n = json_node_items(args);
     if (n < 1 || n > 2 || (n == 2 && !is_text(json_node_item(args, 1))))
         return malformed(err);
-    return read_delta(seen, json_node_item(args, 0), seconds, err);
+    return read_delta(seen, json_node_item(args, 0), &out->seconds, err);
 }
 
-static bool read_zoneinfo(const struct json_node *args, int64_t *seconds, struct pixl_error *err)
+static bool read_zoneinfo(const struct json_node *args, struct py_zone *out, struct pixl_error *err)
 {
     int64_t from_cache;
     if (json_node_items(args) != 2 || !whole_number(json_node_item(args, 1), 0, 1, &from_cache))
         return malformed(err);
-    return read_named_zone(json_node_item(args, 0), seconds, err);
+    return read_name(json_node_item(args, 0), out, err);
 }
 
 /* pytz: a zone with its offset from UTC, of daylight saving and its short name; or one that has but one offset. */
-static bool read_pytz(const struct json_node *args, int64_t *seconds, struct pixl_error *err)
+static bool read_pytz(const struct json_node *args, struct py_zone *out, struct pixl_error *err)
 {
     int64_t saving;
     if (json_node_items(args) == 1)
-        return read_named_zone(json_node_item(args, 0), seconds, err);
+        return read_name(json_node_item(args, 0), out, err);
     if (json_node_items(args) != 4 || !is_text(json_node_item(args, 0)) ||
-        !whole_number(json_node_item(args, 1), 1 - DAY_S, DAY_S - 1, seconds) ||
+        !whole_number(json_node_item(args, 1), 1 - DAY_S, DAY_S - 1, &out->seconds) ||
         !whole_number(json_node_item(args, 2), 1 - DAY_S, DAY_S - 1, &saving) || !is_text(json_node_item(args, 3)))
         return malformed(err);
     return true;
 }
 
-static bool read_pytz_minutes(const struct json_node *args, int64_t *seconds, struct pixl_error *err)
+static bool read_pytz_minutes(const struct json_node *args, struct py_zone *out, struct pixl_error *err)
 {
     int64_t minutes;
     if (json_node_items(args) != 1 || !whole_number(json_node_item(args, 0), 1 - DAY_S / 60, DAY_S / 60 - 1, &minutes))
         return malformed(err);
-    *seconds = minutes * 60;
+    out->seconds = minutes * 60;
     return true;
 }
 
-static bool read_pytz_utc(const struct json_node *args, int64_t *seconds, struct pixl_error *err)
+static bool read_pytz_utc(const struct json_node *args, struct py_zone *out, struct pixl_error *err)
 {
-    *seconds = 0;
+    out->seconds = 0;
     return json_node_items(args) == 0 || malformed(err);
 }
 
 /* What makes a zone other than datetime.timezone, and how its arguments are read. */
 static const struct {
     const char *function;
-    bool (*read)(const struct json_node *, int64_t *, struct pixl_error *);
+    bool (*read)(const struct json_node *, struct py_zone *, struct pixl_error *);
 } makers[] = {
     { "zoneinfo.ZoneInfo._unpickle", read_zoneinfo },
     { "builtins.ZoneInfo._unpickle", read_zoneinfo }, /* jsonpickle 3 */
@@ -210,33 +212,50 @@ static const struct {
     { "pytz.FixedOffset", read_pytz_minutes },
 };
 
-static bool read_zone_of(struct py_objects *seen, const struct json_node *v, int64_t *seconds, struct pixl_error *err)
+static bool read_zone_of(struct py_objects *seen, const struct json_node *v, struct py_zone *out,
+                         struct pixl_error *err)
 {
     const struct json_node *args, *maker = reduced(v, &args);
     if (maker == NULL)
         return malformed(err);
     if (is_named(maker, "py/type", "datetime.timezone"))
-        return read_timezone(seen, args, seconds, err);
+        return read_timezone(seen, args, out, err);
     for (size_t i = 0; i < ARRAY_LEN(makers); i++)
         if (is_named(maker, "py/function", makers[i].function))
-            return makers[i].read(args, seconds, err);
+            return makers[i].read(args, out, err);
     return unknown_type(err);
 }
 
-static bool read_zone(struct py_objects *seen, const struct json_node *v, int64_t *seconds, struct pixl_error *err)
+static bool read_zone(struct py_objects *seen, const struct json_node *v, struct py_zone *out, struct pixl_error *err)
 {
     size_t before, me;
     if (seen_before(seen, v, PY_KIND_ZONE, &before)) {
-        *seconds = seen->at[before].seconds;
+        *out = seen->at[before].zone;
         return true;
     }
     me = begin_object(seen, PY_KIND_ZONE);
     if (me == SIZE_MAX)
         return malformed(err);
-    if (!read_zone_of(seen, v, seconds, err))
+    if (!read_zone_of(seen, v, out, err))
         return false;
-    seen->at[me].seconds = *seconds;
-    return *seconds > -DAY_S || malformed(err);
+    seen->at[me].zone = *out;
+    return out->seconds > -DAY_S || malformed(err);
+}
+
+/* Zones begin with a capital letter; among the others is the one of this machine, which is not the sender's. */
+static bool set_offset(const struct py_objects *seen, const struct py_zone *z, bool fold, struct iso_time *t,
+                       struct pixl_error *err)
+{
+    struct str file;
+    struct pixl_error e = { 0 };
+    t->offset_s = (int)z->seconds;
+    if (z->name.n == 0)
+        return true;
+    if (z->name.p[0] >= 'A' && z->name.p[0] <= 'Z' && tz_file_read(seen->arena, z->name, &file, &e) &&
+        tz_offset(file, t, fold, &t->offset_s, &e))
+        return true;
+    return pixl_fail(err, e.code == PIXL_E_NOMEM ? PIXL_E_NOMEM : PIXL_E_NOT_FOUND, 0,
+                     "a time zone that the tz database of this system does not have");
 }
 
 /* --- dates and times ------------------------------------------------------------------------------------------- */
@@ -244,7 +263,7 @@ static bool read_zone(struct py_objects *seen, const struct json_node *v, int64_
 static bool set_day(const uint8_t *p, struct iso_time *t)
 {
     t->year = p[0] << 8 | p[1];
-    t->month = p[2];
+    t->month = p[2] & ~FOLD;
     t->day = p[3];
     return iso_time_is_day(t->year, t->month, t->day);
 }
@@ -262,17 +281,15 @@ static bool read_parts(struct py_objects *seen, const struct json_node *args, bo
                        struct pixl_error *err)
 {
     uint8_t p[TIME_BYTES];
-    int64_t seconds = 0;
+    struct py_zone zone = { 0 };
     size_t n = json_node_items(args);
     if (n < 1 || n > (is_date ? 1 : 2) ||
         !read_base64(json_node_text(json_node_item(args, 0)), p, is_date ? DATE_BYTES : TIME_BYTES) || !set_day(p, t) ||
-        (!is_date && !set_clock(p, t)))
+        (is_date ? (p[2] & FOLD) != 0 : !set_clock(p, t)))
         return malformed(err);
     t->has_offset = n == 2;
-    if (n == 2 && !read_zone(seen, json_node_item(args, 1), &seconds, err))
-        return false;
-    t->offset_s = (int)seconds;
-    return true;
+    return n == 1 || (read_zone(seen, json_node_item(args, 1), &zone, err) &&
+                      set_offset(seen, &zone, (p[2] & FOLD) != 0, t, err));
 }
 
 bool py_read_time(struct py_objects *seen, const struct json_node *value, struct iso_time *out, struct pixl_error *err)

@@ -13,13 +13,14 @@
     A_ROW "2,MRN5501,A2,rig,2024-01-01T00:00:00Z,2024-01-02,,,\n" \
           "3,MRN5501,A3,rig,2024-01-01T00:00:00Z,2024-01-03,,,\n"
 /* As the Python system's command writes it. */
-#define PY_MESSAGE(project)                                                                                  \
+#define PY_MESSAGE_IN(project, zone)                                                                         \
     "{\"py/object\": \"core.patient_queue.message.Message\", \"mrn\": \"987654321\", \"accession_number\": " \
     "\"AA12345601\", \"study_uid\": \"1.2.3\", \"series_uid\": \"\", \"study_date\": {\"py/object\": "       \
     "\"datetime.date\", \"__reduce__\": [{\"py/type\": \"datetime.date\"}, [\"B+QFFw==\"]]}, "               \
     "\"procedure_occurrence_id\": 4, \"project_name\": \"" project "\", \"extract_generated_timestamp\": "   \
     "{\"py/object\": \"datetime.datetime\", \"__reduce__\": [{\"py/type\": \"datetime.datetime\"}, "         \
-    "[\"B+cMBw4IOgAAAA==\"]]}}"
+    "[\"B+cMBw4IOgAAAA==\"" zone "]]}}"
+#define PY_MESSAGE(project) PY_MESSAGE_IN(project, "")
 
 struct hint_rig {
     struct site_rig site;

@@ -1,12 +1,16 @@
 """Messages between pixl and the Python system: jsonpickle writes what pixl reads, and reads what pixl writes."""
+import base64
 import dataclasses
 import datetime as dt
 import itertools
 import json
 import os
+import pathlib
 import random
+import struct
 import subprocess
 import sys
+import time
 import types
 import zoneinfo
 
@@ -66,8 +70,8 @@ def make(cls, **fields):
     return cls(**{f.name: values[f.name] for f in dataclasses.fields(cls)})
 
 
-def codec(form, lines):
-    r = subprocess.run([CODEC, form], input="\n".join(lines) + "\n", capture_output=True, text=True, check=True)
+def codec(form, lines, **env):
+    r = subprocess.run([CODEC, form], input="\n".join(lines) + "\n", capture_output=True, text=True, check=True, env={**os.environ, **env})
     out = r.stdout.splitlines()
     assert len(out) == len(lines) and not r.stderr
     return out
@@ -136,9 +140,180 @@ def test_zones_of_python(message):
                   dt.datetime(2021, 7, 1, tzinfo=zoneinfo.ZoneInfo("UTC")), pytz.timezone("Etc/GMT").localize(summer)]
     messages = [make(message, extract_generated_timestamp=t) for t in understood]
     assert codec("json", [jsonpickle.encode(m) for m in messages]) == [plain(m) for m in messages]
-    named = [dt.datetime(2021, 7, 1, tzinfo=zoneinfo.ZoneInfo("Europe/London")), pytz.timezone("Etc/GMT+5").localize(summer)]
-    for line in codec("json", [jsonpickle.encode(make(message, extract_generated_timestamp=t)) for t in named]):
-        assert line.startswith("refused: unsupported: message: extract_generated_timestamp: a time zone by name") and "London" not in line
+    unknown = make(message, extract_generated_timestamp=dt.datetime(2021, 7, 1, tzinfo=zoneinfo.ZoneInfo("Europe/London")))
+    [line] = codec("json", [jsonpickle.encode(unknown)], TZDIR="/nowhere")
+    assert line == "refused: not_found: message: extract_generated_timestamp: a time zone that the tz database of this system does not have"
+
+
+# --- zones by name: Python's own reader of the tz database is the judge ------------------------------------------------
+
+class Asked:
+    """Local times and the offsets that Python knows for them, a message for each."""
+
+    def __init__(self):
+        self.wire, self.want = [], []
+
+    def ask(self, name, local, zone):
+        seen = set()
+        for t in (local, local.replace(fold=1)):
+            payload = bytearray(t.year.to_bytes(2, "big") + bytes([t.month, t.day, t.hour, t.minute, t.second, 0, 0, 0]))
+            payload[2] |= 0x80 * t.fold
+            self.wire.append(LINE % (base64.b64encode(payload).decode(), name))
+            self.want.append((name, t.isoformat(), t.fold, t.replace(tzinfo=zone).isoformat()))
+            seen.add(t.replace(tzinfo=zone).utcoffset())
+        return len(seen) == 2
+
+    def check(self, **env):
+        got = [json.loads(line)["extract_generated_timestamp"] if line[0] == "{" else line for line in codec("json", self.wire, **env)]
+        assert [(w, g) for w, g in zip(self.want, got) if w[-1] != g] == []
+        return len(got)
+
+
+LINE = ('{"py/object": "core.patient_queue.message.Message", "mrn": "1", "accession_number": "2", "study_date": null, '
+        '"procedure_occurrence_id": 4, "project_name": "p", "extract_generated_timestamp": {"py/object": "datetime.datetime", '
+        '"__reduce__": [{"py/type": "datetime.datetime"}, ["%s", {"py/reduce": [{"py/function": "zoneinfo.ZoneInfo._unpickle"}, '
+        '{"py/tuple": ["%s", 1]}]}]]}}')
+EPOCH = dt.datetime(1970, 1, 1)
+
+
+def block(data, at, size):
+    n = struct.unpack(">6I", data[at + 20:at + 44])
+    return n, n[3] * (size + 1) + n[4] * 6 + n[5] + n[2] * (size + 4) + n[1] + n[0]
+
+
+def listed_changes(data):
+    """(seconds since 1970, offset before, offset after) of a TZif file of version 2."""
+    at = 44 + block(data, 0, 4)[1]
+    n = block(data, at, 8)[0]
+    at += 44
+    times = struct.unpack(f">{n[3]}q", data[at:at + 8 * n[3]])
+    indexes = data[at + 8 * n[3]:at + 9 * n[3]]
+    offsets = [struct.unpack(">i", data[i:i + 4])[0] for i in range(at + 9 * n[3], at + 9 * n[3] + 6 * n[4], 6)]
+    before = [offsets[0]] + [offsets[i] for i in indexes]
+    return list(zip(times, before, before[1:]))
+
+
+def ask_around(asked, name, zone, change):
+    utc, *offsets = change
+    twice = 0
+    for s in {utc + o + beside for o in offsets for beside in (-1, 0, 1)}:
+        try:
+            local = EPOCH + dt.timedelta(seconds=s)
+        except OverflowError:
+            continue
+        twice += asked.ask(name, local, zone)
+    return twice
+
+
+@pytest.fixture(scope="module")
+def every_zone(tmp_path_factory):
+    """Folders with the zones of this system: as they are, and as zic writes them when only the footer tells of the future."""
+    slim = tmp_path_factory.mktemp("slim")
+    subprocess.run(["/usr/sbin/zic", "-b", "slim", "-d", slim, "/usr/share/zoneinfo/tzdata.zi"], check=True)
+    unlike = {}
+    for name in sorted(zoneinfo.available_timezones() - {"localtime"}):
+        if (slim / name).exists():
+            unlike.setdefault((slim / name).read_bytes(), name)
+    assert len(unlike) > 300
+    yield {"slim": slim, "system": pathlib.Path("/usr/share/zoneinfo")}, list(unlike.values())
+    zoneinfo.reset_tzpath()
+
+
+@pytest.mark.parametrize("which", ["slim", "system"])
+def test_every_change_of_every_zone(every_zone, which):
+    folders, names = every_zone
+    zoneinfo.reset_tzpath([str(folders[which])])
+    asked, twice = Asked(), 0
+    for name in names:
+        zone = zoneinfo.ZoneInfo.no_cache(name)
+        changes = listed_changes((folders[which] / name).read_bytes())
+        for change in changes if which == "slim" else changes[:2] + changes[-4:]:
+            twice += ask_around(asked, name, zone, change)
+        for local in (dt.datetime(1, 1, 1), dt.datetime(1799, 12, 31, 23, 59, 59), dt.datetime(9999, 12, 31, 23, 59, 59)):
+            asked.ask(name, local, zone)
+    assert twice > 1000                                  # times that a clock skips or shows twice
+    assert asked.check(TZDIR=str(folders[which])) > (100000 if which == "slim" else 20000)
+
+
+def test_times_that_only_the_footer_knows(every_zone):
+    folders, names = every_zone
+    zoneinfo.reset_tzpath([str(folders["slim"])])
+    asked, twice, day = Asked(), 0, 86400
+    for name in names:
+        zone = zoneinfo.ZoneInfo.no_cache(name)
+
+        def offset(s):
+            return int((dt.datetime(1970, 1, 1, tzinfo=UTC) + dt.timedelta(seconds=s)).astimezone(zone).utcoffset().total_seconds())
+        for year in (2038, 2096, 2100, 9998):
+            first = (dt.date(year, 1, 1) - dt.date(1970, 1, 1)).days * day
+            for s in range(first, first + 366 * day, day):
+                if offset(s) == offset(s + day):
+                    continue
+                low, high = s, s + day
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    low, high = (middle, high) if offset(middle) == offset(low) else (low, middle)
+                twice += ask_around(asked, name, zone, (high, offset(low), offset(high)))
+            asked.ask(name, dt.datetime(year, 1, 1), zone)
+            asked.ask(name, dt.datetime(year, 12, 31, 23, 59, 59), zone)
+    assert twice > 500
+    assert asked.check(TZDIR=str(folders["slim"])) > 5000
+
+
+def tzif(footer):
+    """A file of a footer alone."""
+    one = b"TZif2" + bytes(15) + struct.pack(">6I", 0, 0, 0, 0, 1, 4) + struct.pack(">iBB", 0, 0, 0) + b"UTC\0"
+    return one + one + b"\n" + footer.encode() + b"\n"
+
+
+# Weekdays: Python's reader is asked above.  Of days by number, which no zone has, it takes some for others; the C library does not.
+RULES = ["AAA0BBB,0,100", "AAA0BBB,364/0,J2", "AAA5BBB4,J1/0,J365/23", "AAA-3BBB,J59,J60", "AAA0BBB-2,59/3:30:01,60", "AAA3BBB,0/0,J365/25",
+         "<+0330>-3:30<+0430>,J79/24,J263/24", "<-11>11:59:59<-10>10,J60/0,J300", "AAA-1BBB,M3.5.0,M10.5.0/3", "AAA-10BBB,M10.1.0,M4.1.0/3",
+         "AAA12:30BBB,M2.5.6/24,M11.1.4/-1", "AAA3BBB,M3.5.4/50,M10.5.4/50", "IST-1GMT0,M10.5.0,M3.5.0/1", "AAA-14", "AAA+0:0:7"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rules_as_the_c_library_has_them(tmp_path, monkeypatch, rule):
+    (tmp_path / "Rule").write_bytes(tzif(rule))
+    monkeypatch.setenv("TZ", rule)
+    time.tzset()
+    wire, want = [], []
+    for year in (2023, 2024, 2100):
+        first = (dt.date(year, 1, 1) - dt.date(1970, 1, 1)).days * 86400
+        for utc in range(first, first + 366 * 86400, 3607):
+            offset = time.localtime(utc).tm_gmtoff
+            local = EPOCH + dt.timedelta(seconds=utc + offset)
+            others = {time.localtime(utc + d).tm_gmtoff for d in (-4 * 3600, 4 * 3600)}
+            payload = local.year.to_bytes(2, "big") + bytes([local.month, local.day, local.hour, local.minute, local.second, 0, 0, 0])
+            if others == {offset}:                       # else the time may be shown twice
+                wire.append(LINE % (base64.b64encode(payload).decode(), "Rule"))
+                want.append(local.replace(tzinfo=dt.timezone(dt.timedelta(seconds=offset))).isoformat())
+    monkeypatch.delenv("TZ")
+    time.tzset()
+    got = [json.loads(line)["extract_generated_timestamp"] for line in codec("json", wire, TZDIR=str(tmp_path))]
+    assert [(w, g) for w, g in zip(want, got) if w != g] == [] and len(want) > 25000
+
+
+def test_zones_on_two_times_and_damage(message, tmp_path):
+    zone = zoneinfo.ZoneInfo("Europe/London")
+    times = [(dt.datetime(2020, 1, 1, tzinfo=zone), dt.datetime(2020, 7, 1, tzinfo=zone)), (None, dt.datetime(2020, 7, 1, tzinfo=zone)),
+             (None, dt.datetime(2023, 10, 29, 1, 30, tzinfo=zone)), (None, dt.datetime(1, 1, 1, tzinfo=zone)),
+             (None, dt.datetime(2020, 7, 1, tzinfo=pytz.timezone("Europe/London"))), (None, pytz.timezone("Etc/GMT+5").localize(dt.datetime(2021, 7, 1)))]
+    messages = [make(message, study_date=d, extract_generated_timestamp=t) for d, t in times]
+    wire = [jsonpickle.encode(m) for m in messages]
+    assert '"py/id": 2' in wire[0] and codec("json", wire) == [plain(m) for m in messages]
+    good = pathlib.Path("/usr/share/zoneinfo/Europe/London").read_bytes()
+    (tmp_path / "Europe").mkdir()
+    (tmp_path / "secret").write_bytes(good)
+    for damaged in (b"", good[:-1], good[:1000], b"TZif", good[:32] + b"\xff" * 4 + good[36:], bytes(70000)):
+        (tmp_path / "Europe/London").write_bytes(damaged)
+        assert codec("json", wire[1:2], TZDIR=str(tmp_path))[0].startswith("refused: not_found: ")
+    names = ["../secret", "Europe/../secret", str(tmp_path / "secret"), "Europe", "Europe/", "Europe//London", "./secret", "E/" * 400 + "E", "Ü", "A B"]
+    (tmp_path / "Europe/London").write_bytes(good)
+    for name in names:
+        line = LINE % ("B+QFFwEBAQAAAA==", json.dumps(name)[1:-1])
+        assert codec("json", [line], TZDIR=str(tmp_path / "Europe"))[0].startswith("refused: not_found: ")
+        assert codec("json", [line], TZDIR=str(tmp_path))[0].startswith("refused: not_found: ")
 
 
 def test_no_object_is_made_of_a_body(message, tmp_path):
@@ -158,12 +333,12 @@ def test_random_messages_survive(message):
     def text(n):
         return "x" + "".join(r.choice(alphabet) for _ in range(r.randrange(n))) + "y"
 
-    def time():
+    def moment():
         zone = r.choice([None, UTC, dt.timezone(dt.timedelta(seconds=r.randrange(-86399, 86400)))])
         return dt.datetime(r.randrange(1, 10000), r.randrange(1, 13), r.randrange(1, 29), r.randrange(24), r.randrange(60), r.randrange(60),
                            r.choice([0, r.randrange(1000000)]), zone)
 
-    messages = [make(message, mrn=text(60), accession_number=text(60), extract_generated_timestamp=time(), study_date=time().date(),
+    messages = [make(message, mrn=text(60), accession_number=text(60), extract_generated_timestamp=moment(), study_date=moment().date(),
                      procedure_occurrence_id=r.randrange(-2**63, 2**63), series_uid="\\".join(["1.2.3", "1.2.4"][:r.randrange(3)]))
                 for _ in range(500)]
     wire = [jsonpickle.encode(m) for m in messages]

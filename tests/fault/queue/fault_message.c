@@ -32,13 +32,13 @@ static bool there_and_back(enum message_form form, struct pixl_error *err)
     return ok;
 }
 
-static void sweep(enum message_form form)
+static void sweep(const char *what, bool (*run)(struct pixl_error *))
 {
     for (long n = 0;; n++) {
         struct pixl_error err = { 0 };
-        test_row("form %d, allocation %ld", (int)form, n);
+        test_row("%s, allocation %ld", what, n);
         fault_alloc_after(n);
-        bool ok = there_and_back(form, &err), reached = fault_alloc_stop();
+        bool ok = run(&err), reached = fault_alloc_stop();
         if (!reached) {
             CHECK_OK(ok, err);
             CHECK(n >= 2);
@@ -49,10 +49,40 @@ static void sweep(enum message_form form)
     }
 }
 
+/* A zone by name is looked up in a file. */
+static bool read_zone(struct pixl_error *err)
+{
+    static const char body[] =
+        "{\"py/object\": \"core.patient_queue.message.Message\", \"mrn\": \"CANARY\", \"accession_number\": \"A\", "
+        "\"study_date\": null, \"procedure_occurrence_id\": 4, \"project_name\": \"lung\", "
+        "\"extract_generated_timestamp\": "
+        "{\"py/object\": \"datetime.datetime\", \"__reduce__\": [{\"py/type\": \"datetime.datetime\"}, "
+        "[\"B+cHAQ4IOgAAAA==\", {\"py/reduce\": [{\"py/function\": \"zoneinfo.ZoneInfo._unpickle\"}, "
+        "{\"py/tuple\": [\"Europe/London\", 1]}]}]]}}";
+    struct arena a;
+    struct study_request r = { .priority = 99 };
+    arena_init(&a, 1 << 16);
+    bool ok = message_decode(phi_text(str_of(body)), &MESSAGE_LIMITS_DEFAULT, &a, &r, err);
+    CHECK(ok ? str_eq(r.extract_time, STR("2023-07-01T14:08:58+01:00")) : r.priority == 99);
+    arena_done(&a);
+    return ok;
+}
+
+static bool json(struct pixl_error *err)
+{
+    return there_and_back(MESSAGE_JSON, err);
+}
+
+static bool jsonpickle(struct pixl_error *err)
+{
+    return there_and_back(MESSAGE_JSONPICKLE, err);
+}
+
 static void test_fault__every_allocation_may_fail(void)
 {
-    sweep(MESSAGE_JSON);
-    sweep(MESSAGE_JSONPICKLE);
+    sweep("ours", json);
+    sweep("jsonpickle", jsonpickle);
+    sweep("a zone by name", read_zone);
 }
 
 int main(int argc, char **argv)

@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         require(r.priority == 99 && strncmp(err.msg, "message: ", 9) == 0);
         require(err.code == PIXL_E_CORRUPT || err.code == PIXL_E_INVALID || err.code == PIXL_E_UNSUPPORTED ||
-                err.code == PIXL_E_LIMIT);
+                err.code == PIXL_E_LIMIT || err.code == PIXL_E_NOT_FOUND);
     }
     arena_done(&a);
     return 0;

@@ -343,6 +343,32 @@ static void test_hints__that_mean_nothing_are_buried_with_a_reason(void)
     hint_rig_close(&r);
 }
 
+/* It waits as a dead letter until the machine has a tz database. */
+static void test_hints__of_a_zone_that_this_system_does_not_know_are_buried(void)
+{
+    struct hint_rig r;
+    struct pixl_error err = { 0 };
+    struct str body = STR(PY_MESSAGE_IN("rig", ", {\"py/reduce\": [{\"py/function\": \"zoneinfo.ZoneInfo._unpickle\"}, "
+                                               "{\"py/tuple\": [\"Europe/London\", 1]}]}"));
+    int64_t *images;
+    size_t n = 9;
+    enum hint_reason reason = HINT_GOOD;
+    hint_rig_open(&r, "PIXL_SWEEP_S=300");
+    turn(&r);
+    (void)setenv("TZDIR", test_path("no-database"), 1);
+    CHECK_OK(hint_rows_of(r.site.site, phi_text(body), true, 1, &r.site.arena, &images, &n, &reason, &err), err);
+    CHECK_STR(str_of(hint_reason_name(reason)), "unknown-zone");
+    CHECK_INT(n, 0);
+    say(&r, body.p, 1);
+    CHECK_INT(follow(&r, 1), HINTS_BURIED);
+    CHECK_INT(depth_of(&r, QUEUE ".dead"), 1);
+    (void)unsetenv("TZDIR");
+    CHECK_OK(hint_rows_of(r.site.site, phi_text(body), true, 1, &r.site.arena, &images, &n, &reason, &err), err);
+    CHECK_INT(reason, HINT_GOOD);
+    CHECK_INT(n, 1);
+    hint_rig_close(&r);
+}
+
 static void test_hints__are_given_back_when_a_claim_fails(void)
 {
     struct hint_rig r;
@@ -531,6 +557,7 @@ int main(int argc, char **argv)
         TEST(test_hints__of_rows_that_are_not_due_are_acknowledged),
         TEST(test_hints__of_the_python_system_make_a_row),
         TEST(test_hints__that_mean_nothing_are_buried_with_a_reason),
+        TEST(test_hints__of_a_zone_that_this_system_does_not_know_are_buried),
         TEST(test_hints__are_given_back_when_a_claim_fails),
         TEST(test_hints__a_lost_connection_gives_the_message_back),
         TEST(test_hints__tell_how_many_wait_and_when_the_broker_is_away),
