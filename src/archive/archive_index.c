@@ -350,29 +350,13 @@ bool archive_index_has_study(struct archive_index *ix, struct phi_text study_uid
     return ok;
 }
 
-/* Room for one more item of size bytes in an arena's list; the old ones are copied. */
-static bool grow(struct arena *arena, void **items, size_t n, size_t *cap, size_t size, struct pixl_error *err)
-{
-    if (n < *cap)
-        return true;
-    size_t wider = *cap ? *cap * 2 : 16;
-    void *p = arena_calloc(arena, wider, size);
-    if (p == NULL)
-        return fail_memory(err);
-    if (n > 0)
-        memcpy(p, *items, n * size);
-    *items = p;
-    *cap = wider;
-    return true;
-}
-
 static bool find_locked(struct archive_index *ix, struct phi_text patient_id, struct phi_text accession_number,
                         struct arena *arena,
                         struct phi_text **uids, size_t *n, struct pixl_error *err)
 {
     struct sqlite_stmt *s = NULL;
-    void *list = NULL;
-    size_t got = 0, cap = 0;
+    struct phi_text *list = NULL;
+    size_t got = 0, room = 0;
     if (!sqlite_db_prepare(ix->db,
                            "SELECT DISTINCT study_uid, patient_id, accession_number FROM files WHERE patient_id = ?1 "
                            "AND accession_number = ?2 AND study_uid <> '' ORDER BY study_uid", &s, err))
@@ -387,8 +371,8 @@ static bool find_locked(struct archive_index *ix, struct phi_text patient_id, st
         if (!str_eq(sqlite_col_str(s, 1), phi_reveal(patient_id)) ||
             !str_eq(sqlite_col_str(s, 2), phi_reveal(accession_number)))
             continue;
-        if (!grow(arena, &list, got, &cap, sizeof **uids, err) ||
-            !copy_col(s, 0, arena, &((struct phi_text *)list)[got], err)) {
+        list = arena_grow(arena, list, got, &room, sizeof *list);
+        if (!(list != NULL ? copy_col(s, 0, arena, &list[got], err) : fail_memory(err))) {
             sqlite_reset(s);
             return false;
         }
@@ -414,8 +398,8 @@ static bool list_locked(struct archive_index *ix, struct phi_text study_uid, str
                         size_t *n, struct pixl_error *err)
 {
     struct sqlite_stmt *s = NULL;
-    void *list = NULL;
-    size_t got = 0, cap = 0;
+    struct archive_instance *list = NULL;
+    size_t got = 0, room = 0;
     if (!sqlite_db_prepare(ix->db,
                            "SELECT id, size_bytes, series_uid, sop_uid, frames FROM files WHERE study_uid = ?1 AND "
                            "study_uid <> ''",
@@ -427,9 +411,10 @@ static bool list_locked(struct archive_index *ix, struct phi_text study_uid, str
             return false;
         if (!row)
             break;
-        bool ok = grow(arena, &list, got, &cap, sizeof **out, err);
-        struct archive_instance *i = ok ? &((struct archive_instance *)list)[got] : NULL;
-        if (!ok || !copy_col(s, 2, arena, &i->series_uid, err) || !copy_col(s, 3, arena, &i->sop_uid, err)) {
+        list = arena_grow(arena, list, got, &room, sizeof *list);
+        struct archive_instance *i = list != NULL ? &list[got] : NULL;
+        if (!(i != NULL ? copy_col(s, 2, arena, &i->series_uid, err) && copy_col(s, 3, arena, &i->sop_uid, err)
+                        : fail_memory(err))) {
             sqlite_reset(s);
             return false;
         }

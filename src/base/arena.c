@@ -73,6 +73,20 @@ void *arena_calloc(struct arena *a, size_t count, size_t size)
     return arena_alloc(a, n);
 }
 
+void *arena_grow(struct arena *a, void *list, size_t n, size_t *room, size_t size)
+{
+    if (n < *room)
+        return list;
+    size_t more = *room > 0 ? *room * 2 : 16;
+    void *wider = arena_calloc(a, more, size);
+    if (wider == NULL)
+        return NULL;
+    if (n > 0)
+        memcpy(wider, list, n * size);
+    *room = more;
+    return wider;
+}
+
 struct str arena_str(struct arena *a, struct str s)
 {
     char *p = s.n < SIZE_MAX ? arena_alloc(a, s.n + 1) : NULL;

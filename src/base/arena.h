@@ -30,6 +30,10 @@ void *arena_alloc(struct arena *a, size_t n);
 /* count objects of size bytes each; NULL also when count * size overflows. */
 void *arena_calloc(struct arena *a, size_t count, size_t size);
 
+/* Room for one more behind the n objects of a list, which has room for *room: the list itself, or a copy of twice the room, its end
+ * zeroed; the old one stays until the reset.  NULL (list, room 0) begins one.  NULL comes back as above, *room as it was. */
+void *arena_grow(struct arena *a, void *list, size_t n, size_t *room, size_t size);
+
 /* A copy of s with a NUL behind it; p == NULL when out of memory. */
 struct str arena_str(struct arena *a, struct str s);
 char *arena_cstr(struct arena *a, const char *s);

@@ -104,18 +104,11 @@ void needles_add(struct needles *l, const char *text)
         l->failed = true;
         return;
     }
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 64;
-        const char **more = arena_calloc(l->arena, cap, sizeof *more);
-        if (more == NULL) {
-            l->failed = true;
-            return;
-        }
-        if (l->n > 0)
-            memcpy(more, l->texts, l->n * sizeof *more);
-        l->texts = more;
-        l->cap = cap;
-    }
+    const char **texts = arena_grow(l->arena, l->texts, l->n, &l->cap, sizeof *texts);
+    l->failed = texts == NULL;
+    if (l->failed)
+        return;
+    l->texts = texts;
     l->texts[l->n++] = text;
 }
 

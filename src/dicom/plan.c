@@ -13,11 +13,10 @@
 #define IMPLEMENTATION_NAME "PIXL_0_1"
 
 enum {
-    TAIL_BYTES = 4096,              /* memory pieces grow in chunks of this */
-    FIRST_PIECES = 64,
-    GATHER = 128,                   /* pieces for one writev */
-    BLOCK_BYTES = 32 * 1024,        /* short ranges of the source lie close together and are read in blocks */
-    COPY_BYTES = 64 * 1024,         /* from here on the kernel copies a range, as cp does */
+    TAIL_BYTES = 4096,       /* memory pieces grow in chunks of this */
+    GATHER = 128,            /* pieces for one writev */
+    BLOCK_BYTES = 32 * 1024, /* short ranges of the source lie close together and are read in blocks */
+    COPY_BYTES = 64 * 1024,  /* from here on the kernel copies a range, as cp does */
 };
 
 void dicom_plan_init(struct dicom_plan *p, struct arena *arena)
@@ -28,16 +27,10 @@ void dicom_plan_init(struct dicom_plan *p, struct arena *arena)
 static bool add_piece(struct dicom_plan *p, struct dicom_piece piece, struct pixl_error *err)
 {
     assert((p->pieces != NULL) == (p->cap_pieces > 0) && p->n_pieces <= p->cap_pieces);
-    if (p->n_pieces == p->cap_pieces) {
-        size_t cap = p->cap_pieces ? p->cap_pieces * 2 : FIRST_PIECES;
-        struct dicom_piece *more = arena_calloc(p->arena, cap, sizeof *more);
-        if (more == NULL)
-            return pixl_fail(err, PIXL_E_NOMEM, 0, "no memory for the plan of an instance");
-        if (p->n_pieces > 0)
-            memcpy(more, p->pieces, p->n_pieces * sizeof *more);
-        p->pieces = more;
-        p->cap_pieces = cap;
-    }
+    struct dicom_piece *pieces = arena_grow(p->arena, p->pieces, p->n_pieces, &p->cap_pieces, sizeof *pieces);
+    if (pieces == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "no memory for the plan of an instance");
+    p->pieces = pieces;
     p->pieces[p->n_pieces++] = piece;
     p->size_bytes += piece.n;
     return true;

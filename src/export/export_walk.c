@@ -14,16 +14,10 @@ static bool add_entry(struct arena *a, struct export_tree *tree, const char *pat
 {
     if (tree->n == ENTRIES_MAX)
         return pixl_fail(err, PIXL_E_LIMIT, 0, "a folder of more than %d files", ENTRIES_MAX);
-    if (tree->n == tree->cap) {
-        size_t cap = tree->cap ? tree->cap * 2 : 64;
-        struct export_entry *more = arena_calloc(a, cap, sizeof *more);
-        if (more == NULL)
-            return pixl_fail(err, PIXL_E_NOMEM, 0, "list a folder");
-        if (tree->n > 0)
-            memcpy(more, tree->entries, tree->n * sizeof *more);
-        tree->entries = more;
-        tree->cap = cap;
-    }
+    struct export_entry *entries = arena_grow(a, tree->entries, tree->n, &tree->cap, sizeof *entries);
+    if (entries == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "list a folder");
+    tree->entries = entries;
     tree->entries[tree->n++] = (struct export_entry){ path, is_dir };
     return true;
 }

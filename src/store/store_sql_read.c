@@ -141,7 +141,7 @@ bool store_sql_each_image(struct store_session *s, const struct store_filter *f,
 
 /* --- finding what a person names ------------------------------------------------------------------------------- */
 
-/* Numbers of a statement's first column, in the arena; room is doubled by copying, as arenas do. */
+/* Numbers of a statement's first column, in the arena. */
 static bool collect_ids(struct sql_stmt *q, struct arena *a, int64_t **ids, size_t *n, struct pixl_error *err)
 {
     int64_t *list = NULL;
@@ -152,16 +152,9 @@ static bool collect_ids(struct sql_stmt *q, struct arena *a, int64_t **ids, size
             return false;
         if (!got)
             break;
-        if (used == room) {
-            size_t more = room ? room * 2 : 8;
-            int64_t *wider = arena_calloc(a, more, sizeof *wider);
-            if (wider == NULL)
-                return pixl_fail(err, PIXL_E_NOMEM, 0, "store: list of images");
-            if (used > 0)
-                memcpy(wider, list, used * sizeof *list);
-            list = wider;
-            room = more;
-        }
+        list = arena_grow(a, list, used, &room, sizeof *list);
+        if (list == NULL)
+            return pixl_fail(err, PIXL_E_NOMEM, 0, "store: list of images");
         list[used++] = sql_col_i64(q, 0);
     }
     *ids = list;
@@ -349,16 +342,9 @@ static bool collect_texts(struct sql_stmt *q, struct arena *a, struct str **out,
             return false;
         if (!got)
             break;
-        if (used == room) {
-            size_t more = room ? room * 2 : 8;
-            struct str *wider = arena_calloc(a, more, sizeof *wider);
-            if (wider == NULL)
-                return pixl_fail(err, PIXL_E_NOMEM, 0, "store: list");
-            if (used > 0)
-                memcpy(wider, list, used * sizeof *list);
-            list = wider;
-            room = more;
-        }
+        list = arena_grow(a, list, used, &room, sizeof *list);
+        if (list == NULL)
+            return pixl_fail(err, PIXL_E_NOMEM, 0, "store: list");
         list[used] = sql_col_str(q, 0);
         if (!own_str(a, &list[used++]))
             return pixl_fail(err, PIXL_E_NOMEM, 0, "store: list");

@@ -33,22 +33,6 @@ static bool fail_memory(struct pixl_error *err)
     return pixl_fail(err, PIXL_E_NOMEM, 0, "store: reports");
 }
 
-/* Room for one more in an array of the arena; the older, smaller one stays there until it is reset. */
-static bool make_room(struct arena *a, void **list, size_t n, size_t *room, size_t size)
-{
-    if (n < *room)
-        return true;
-    size_t more = *room ? *room * 2 : 16;
-    void *wider = arena_calloc(a, more, size);
-    if (wider == NULL)
-        return false;
-    if (n > 0)
-        memcpy(wider, *list, n * size);
-    *list = wider;
-    *room = more;
-    return true;
-}
-
 /* Each once; there are few. */
 static bool add_needle(struct arena *a, struct needles *to, enum store_needle_kind kind, struct str text,
                        struct pixl_error *err)
@@ -58,10 +42,11 @@ static bool add_needle(struct arena *a, struct needles *to, enum store_needle_ki
     for (size_t i = 0; i < to->n; i++)
         if (to->list[i].kind == kind && str_eq(phi_reveal(to->list[i].text), text))
             return true;
-    void *list = to->list;
-    bool ok = make_room(a, &list, to->n, &to->room, sizeof *to->list);
+    struct store_needle *list = arena_grow(a, to->list, to->n, &to->room, sizeof *list);
+    if (list == NULL)
+        return fail_memory(err);
     to->list = list;
-    struct str copy = ok ? arena_str(a, text) : (struct str){ 0 };
+    struct str copy = arena_str(a, text);
     if (copy.p == NULL)
         return fail_memory(err);
     to->list[to->n++] = (struct store_needle){ kind, phi_text(copy) };
@@ -124,10 +109,11 @@ static bool add_delivered(struct gathering *g, struct str uid, struct pixl_error
         at++;
     if (at < g->n_delivered && str_eq(g->delivered[at], uid))
         return true;
-    void *list = g->delivered;
-    bool ok = make_room(g->a, &list, g->n_delivered, &g->delivered_room, sizeof *g->delivered);
+    struct str *list = arena_grow(g->a, g->delivered, g->n_delivered, &g->delivered_room, sizeof *list);
+    if (list == NULL)
+        return fail_memory(err);
     g->delivered = list;
-    struct str copy = ok ? arena_str(g->a, uid) : (struct str){ 0 };
+    struct str copy = arena_str(g->a, uid);
     if (copy.p == NULL)
         return fail_memory(err);
     memmove(g->delivered + at + 1, g->delivered + at, (g->n_delivered - at) * sizeof *g->delivered);

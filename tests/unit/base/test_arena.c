@@ -102,6 +102,26 @@ static void test_arena__texts_are_copied_with_a_nul(void)
     arena_done(&a);
 }
 
+static void test_arena__lists_grow_and_keep_what_they_hold(void)
+{
+    struct arena a;
+    size_t n = 0, room = 0;
+    int64_t *list = NULL;
+    arena_init(&a, 4096);
+    for (int64_t *wider; (wider = arena_grow(&a, list, n, &room, sizeof *list)) != NULL; n++) {
+        CHECK((wider == list) == (n % 16 != 0 || (n & (n - 1)) != 0));
+        CHECK(room > n && wider[n] == 0 && wider[room - 1] == 0);
+        list = wider;
+        list[n] = (int64_t)n + 1;
+    }
+    CHECK(n == room && n >= 128); /* the next would be beyond the ceiling */
+    for (size_t i = 0; i < n; i++)
+        CHECK_INT(list[i], i + 1);
+    room = n = SIZE_MAX / 2;
+    CHECK(arena_grow(&a, list, n, &room, sizeof *list) == NULL && room == SIZE_MAX / 2);
+    arena_done(&a);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -111,6 +131,7 @@ int main(int argc, char **argv)
         TEST(test_arena__sizes_that_overflow_are_refused),
         TEST(test_arena__a_reset_one_can_be_filled_again),
         TEST(test_arena__texts_are_copied_with_a_nul),
+        TEST(test_arena__lists_grow_and_keep_what_they_hold),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }
