@@ -1,6 +1,7 @@
 #include "secrets.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,15 @@ bool secrets_is_name(struct str name)
             return false;
     }
     return name.n > 0 && name.n <= SECRETS_NAME_MAX;
+}
+
+char *secrets_join(const char *a, const char *b)
+{
+    size_t n = strlen(a) + strlen(b) + 1;
+    char *p = malloc(n);
+    if (p != NULL)
+        (void)snprintf(p, n, "%s%s", a, b);
+    return p;
 }
 
 bool secrets_open(const char *url, const struct settings *settings, struct secrets **out, struct pixl_error *err)

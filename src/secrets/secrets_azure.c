@@ -457,16 +457,6 @@ static void azure_freep(struct azure **z)
         azure_close(&(*z)->base);
 }
 
-/* a and b, one after the other; malloc. */
-static char *join(const char *a, const char *b)
-{
-    size_t n = strlen(a) + strlen(b) + 1;
-    char *p = malloc(n);
-    if (p != NULL)
-        (void)snprintf(p, n, "%s%s", a, b);
-    return p;
-}
-
 static bool is_word(const char *text, const char *beside)
 {
     for (const char *p = text; *p != '\0'; p++)
@@ -501,13 +491,13 @@ static bool find_vault(const char *rest, const struct settings *set, char **url,
     if (name == NULL || *name == '\0')
         return pixl_fail(err, PIXL_E_INVALID, 0, "secrets in Azure: AZURE_KEY_VAULT_NAME is not set, and PIXL_SECRETS_URL names no vault");
     if (strncmp(name, "https://", 8) == 0) {
-        *url = join(name, "");
+        *url = secrets_join(name, "");
         return *url != NULL || fail_memory(err);
     }
     if (!is_word(name, "-") || strlen(name) < 3 || strlen(name) > 24)
         return pixl_fail(err, PIXL_E_INVALID, 0, "secrets in Azure: a vault is named by 3 to 24 letters, digits and '-', or by https://...");
     (void)snprintf(text, sizeof text, "https://%s.vault.azure.net", name);
-    *url = join(text, "");
+    *url = secrets_join(text, "");
     return *url != NULL || fail_memory(err);
 }
 
@@ -540,10 +530,10 @@ static bool azure_open(const char *rest, const struct settings *set, struct secr
         return false;
     /* Tokens are for the vaults of one cloud: vault.azure.net, vault.azure.cn, vault.usgovcloudapi.net. */
     const char *cloud = strstr(http_client_place(z->vault), ".vault.");
-    z->resource = join("https://", cloud ? cloud + 1 : "vault.azure.net");
-    z->place = join("Azure Key Vault ", http_client_place(z->vault));
-    z->tenant = join(set->azure_tenant_id, "");
-    z->client_id = join(set->azure_client_id, "");
+    z->resource = secrets_join("https://", cloud ? cloud + 1 : "vault.azure.net");
+    z->place = secrets_join("Azure Key Vault ", http_client_place(z->vault));
+    z->tenant = secrets_join(set->azure_tenant_id, "");
+    z->client_id = secrets_join(set->azure_client_id, "");
     if (z->resource == NULL || z->place == NULL || z->tenant == NULL || z->client_id == NULL)
         return fail_memory(err);
     if (!secret_set(&z->client_secret, str_of(set->azure_client_secret), err))

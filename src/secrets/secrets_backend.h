@@ -34,6 +34,8 @@ struct secrets {
 };
 
 bool secrets_is_name(struct str name);
+/* a and b, one after the other; malloc. */
+char *secrets_join(const char *a, const char *b);
 
 extern const struct secrets_ops secrets_file, secrets_env, secrets_azure;
 

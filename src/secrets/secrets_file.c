@@ -243,16 +243,6 @@ static void file_freep(struct file_secrets **f)
         file_close(&(*f)->base);
 }
 
-/* a and b, one after the other; malloc. */
-static char *join(const char *a, const char *b)
-{
-    size_t n = strlen(a) + strlen(b) + 1;
-    char *p = malloc(n);
-    if (p != NULL)
-        (void)snprintf(p, n, "%s%s", a, b);
-    return p;
-}
-
 static bool file_open(const char *rest, const struct settings *settings, struct secrets **out, struct pixl_error *err)
 {
     (void)settings;
@@ -262,9 +252,9 @@ static bool file_open(const char *rest, const struct settings *settings, struct 
     if (f == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "secrets");
     f->base.ops = &secrets_file;
-    f->path = join(rest, "");
-    f->lock_path = join(rest, ".lock");
-    f->place = join("file ", rest);
+    f->path = secrets_join(rest, "");
+    f->lock_path = secrets_join(rest, ".lock");
+    f->place = secrets_join("file ", rest);
     if (f->path == NULL || f->lock_path == NULL || f->place == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "secrets");
     content_auto c = { 0 };
