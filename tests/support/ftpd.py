@@ -19,10 +19,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import certificates  # noqa: E402
+from servers import spawn, wait_for_port  # noqa: E402
 
 USER, PASSWORD = "pixl", "CANARY-s3cret:/@%"
 START_S = 30
@@ -113,17 +113,9 @@ class FtpServer:
                        (("host", host), ("port", self.port), ("username", USER), ("password", PASSWORD)))
 
     def start(self):
-        with open(self.folder / "out.log", "ab") as log:
-            self.server = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        end = time.monotonic() + START_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                if self.server.poll() is not None or time.monotonic() > end:
-                    raise RuntimeError("ProFTPD does not start:\n" + (self.folder / "out.log").read_text()[-2000:]) from None
-                time.sleep(0.02)
+        log = self.folder / "out.log"
+        self.server = spawn(self.command, log, start_new_session=True)
+        wait_for_port(self.port, self.server, log, START_S)
 
     def signal(self, number):
         """To the server and its sessions, which are its process group."""

@@ -12,7 +12,6 @@ password are USER and PASSWORD; url is http://127.0.0.1:PORT, login_url the same
 port of a TLS server before it with a certificate of certificates.make() (Debian's Orthanc itself crashes at the first TLS handshake).
 TCP_NODELAY is set for all: DCMTK on Debian otherwise waits 40 ms for each small message.
 """
-import base64
 import ctypes
 import io
 import json
@@ -28,7 +27,8 @@ import tempfile
 import threading
 import time
 import urllib.parse
-import urllib.request
+
+from servers import Rest, free_ports, spawn, wait_for_port
 
 ORTHANC, PLUGINS = "/usr/sbin/Orthanc", "/usr/share/orthanc/plugins"
 USER, PASSWORD = "pixl", "pw%/@:CANARYPW"
@@ -39,16 +39,6 @@ libc = ctypes.CDLL(None)
 
 def die_with_parent():
     libc.prctl(1, signal.SIGKILL)        # PR_SET_PDEATHSIG
-
-
-def free_ports(n):
-    held = [socket.socket() for _ in range(n)]
-    for s in held:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
 
 
 def part10(dataset):
@@ -66,18 +56,8 @@ class Server:
         self.log = folder / "log"
 
     def run(self, command, port, **environment):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env={**os.environ, "TCP_NODELAY": "1", **environment}, preexec_fn=die_with_parent)
-        end = time.monotonic() + START_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > end:
-                    raise RuntimeError(f"{command[0]} does not start:\n{self.log.read_text()[-2000:]}") from None
-                time.sleep(0.02)
+        self.process = spawn(command, self.log, env={"TCP_NODELAY": "1", **environment}, cwd=self.folder, preexec_fn=die_with_parent)
+        wait_for_port(port, self.process, self.log, START_S)
 
     def stop(self, number=signal.SIGTERM):
         if self.process is None:
@@ -94,7 +74,9 @@ class Server:
         self.stop(signal.SIGKILL)
 
 
-class Orthanc(Server):
+class Orthanc(Server, Rest):
+    user, password = USER, PASSWORD
+
     def __init__(self, folder, aet, modalities, plugins, options):
         super().__init__(folder, aet)
         self.http_port, self.port = free_ports(2)
@@ -145,23 +127,11 @@ class Orthanc(Server):
             self.stop()
             self.start()
 
-    def request(self, path, data=None, method=None):
-        r = urllib.request.Request(self.url + path, data=data, method=method)
-        r.add_header("Authorization", "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
-        with urllib.request.urlopen(r, timeout=120) as f:
-            return f.read()
-
-    def get(self, path):
-        return json.loads(self.request(path))
-
-    def post(self, path, value):
-        return json.loads(self.request(path, json.dumps(value).encode()))
-
     def delete(self, path):
-        self.request(path, method="DELETE")
+        self.ask("DELETE", path)
 
     def upload(self, dataset):
-        return json.loads(self.request("/instances", dataset if isinstance(dataset, bytes) else part10(dataset)))
+        return json.loads(self.ask("POST", "/instances", dataset if isinstance(dataset, bytes) else part10(dataset)))
 
     def sop_uids(self):
         return sorted(i["MainDicomTags"]["SOPInstanceUID"] for i in self.get("/instances?expand"))

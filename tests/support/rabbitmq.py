@@ -16,28 +16,17 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 
 import certificates
+from servers import free_ports, spawn, wait_for_port
 
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"        # not the one in sbin, which changes its user
 CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 ODD_USER, ODD_PASSWORD, ODD_VHOST = "n\u00e9 user", "p@ss/w:rd%#?&", "odd/vhost"
 START_S = 120
-
-
-def free_ports(n):
-    held = [socket.socket() for _ in range(n)]
-    for s in held:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
 
 
 def user(name, password, tags=""):
@@ -62,6 +51,7 @@ class Broker:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pixl-rabbitmq-"))
         self.port, self.tls_port, dist, self.epmd_port = free_ports(4)
         self.server = self.epmd = None
+        self.log = self.folder / "server.log"
         certificates.make(self.folder / "certs")
         for name in ("mnesia", "log", "home", "schema"):
             (self.folder / name).mkdir()
@@ -92,28 +82,13 @@ class Broker:
 
     def start(self):
         if self.epmd is None:           # our own, so that it can be stopped by its number
-            self.epmd = subprocess.Popen(["epmd"], env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                         stderr=subprocess.DEVNULL, start_new_session=True)
-            self.wait_for(self.epmd_port, self.epmd)
+            self.epmd = spawn(["epmd"], self.log, env=self.environment, start_new_session=True)
+            wait_for_port(self.epmd_port, self.epmd, self.log, START_S)
         pid_file = self.folder / "pid"
         pid_file.unlink(missing_ok=True)
-        with open(self.folder / "server.log", "ab") as log:
-            self.server = subprocess.Popen([SERVER], env=self.environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
-                                           stderr=log, start_new_session=True)
-        self.wait_for(self.tls_port, self.server)       # the last thing to listen
-        self.wait_for(self.port, self.server)
-
-    def wait_for(self, port, process):
-        end = time.monotonic() + START_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return
-            except OSError:
-                if process.poll() is not None or time.monotonic() > end:
-                    log = self.folder / "server.log"
-                    raise RuntimeError("RabbitMQ does not start:\n" + (log.read_text()[-2000:] if log.exists() else "")) from None
-                time.sleep(0.05)
+        self.server = spawn([SERVER], self.log, env=self.environment, cwd=self.folder, start_new_session=True)
+        for port in (self.tls_port, self.port):         # the first is the last to listen
+            wait_for_port(port, self.server, self.log, START_S)
 
     def signal(self, number):
         """To the Erlang machine itself; waits until it and its starter are gone."""

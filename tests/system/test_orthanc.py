@@ -134,7 +134,7 @@ def test_a_missing_instance_alone_is_brought_again(site, tmp_path):
     run(h)
     gone = f"{ROOT}.6.1.2"
     kept = site.raw.instance_of(f"{ROOT}.6.1.1")
-    before = site.raw.request(f"/instances/{kept}/metadata/ReceptionDate"), site.vna.moves().get("IMAGE", 0)
+    before = site.raw.ask("GET", f"/instances/{kept}/metadata/ReceptionDate"), site.vna.moves().get("IMAGE", 0)
     site.raw.delete(f"/instances/{site.raw.instance_of(gone)}")
     assert gone not in uids(site.raw, 6)
     time.sleep(1.1)
@@ -142,7 +142,7 @@ def test_a_missing_instance_alone_is_brought_again(site, tmp_path):
     other.add_study(6, series=2, instances=4)
     run(other)
     assert states(other) == {"exported": 1} and delivered(other) == [8] and len(uids(site.raw, 6)) == 8
-    assert (site.raw.request(f"/instances/{kept}/metadata/ReceptionDate"), site.vna.moves()["IMAGE"] - 1) == before
+    assert (site.raw.ask("GET", f"/instances/{kept}/metadata/ReceptionDate"), site.vna.moves()["IMAGE"] - 1) == before
 
 
 def test_a_study_that_gained_a_series(site, tmp_path):
