@@ -1,28 +1,12 @@
-#include "upload/upload.h"
-
-#include <dirent.h>
+/* What only a folder does as a destination, and what is said before there is one; the rest in contract/upload. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/fs.h"
-#include "base/hash.h"
-#include "test.h"
-
-#define UID "2.25.123456789"
-#define ZIP "dest/my-project/" UID ".zip"
-
-static struct pixl_error err;
-static struct arena arena;
+#include "upload_rig.h"
 
 static struct project project_to(enum project_destination d, const char *folder)
 {
@@ -31,17 +15,10 @@ static struct project project_to(enum project_destination d, const char *folder)
 }
 
 /* To test_dir()/dest. */
-static struct upload *open_as(const char *writer)
-{
-    struct upload *u = NULL;
-    struct project p = project_to(PROJECT_TO_DIRECTORY, test_path("dest"));
-    REQUIRE_OK(upload_open(&p, false, &(struct upload_options){ .secrets = NULL, .writer = writer }, &u, &err), err);
-    return u;
-}
-
 static struct upload *open_it(void)
 {
-    return open_as("w1");
+    struct project p = project_to(PROJECT_TO_DIRECTORY, test_path("dest"));
+    return open_project(&p, NULL, "w1", 1);
 }
 
 static void make(const char *name)
@@ -54,33 +31,9 @@ static void write_file(const char *name, const char *text)
     REQUIRE_OK(fs_write_whole(test_path(name), str_of(text), 0600, &err), err);
 }
 
-static void check_file(const char *name, const char *want)
-{
-    struct str text = { 0 };
-    CHECK_OK(fs_read_whole(&arena, test_path(name), 1 << 20, &text, &err), err);
-    CHECK_STR(text, want);
-}
-
 static size_t count_files(const char *name)
 {
-    DIR *d = opendir(test_path(name));
-    REQUIRE(d != NULL);
-    size_t n = 0;
-    for (struct dirent *e; (e = readdir(d)) != NULL; )
-        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
-    (void)closedir(d);
-    return n;
-}
-
-/* A zip in the spool, and what the store knows of it. */
-static struct upload_study spool(const char *text, int64_t fence)
-{
-    static char path[1024];
-    (void)snprintf(path, sizeof path, "%s/spool.zip", test_dir());
-    write_file("spool.zip", text);
-    struct upload_study z = { .zip_path = path, .pseudo_study_uid = UID, .fence = fence };
-    REQUIRE_OK(fs_digest(z.zip_path, z.digest, &z.size_bytes, &err), err);
-    return z;
+    return count_entries(test_path(name), NULL);
 }
 
 static void give_up_root(void)
@@ -177,8 +130,6 @@ static void test_check__leaves_nothing(void)
     CHECK_OK(upload_check(u, &err), err);
     CHECK(!fs_exists(test_path("dest/my-project")) && count_files("dest") == 0);
     CHECK_OK(upload_check_key(u, STR("key"), &err), err);
-    struct stat st;
-    CHECK(stat(test_path("dest/my-project"), &st) == 0 && (st.st_mode & 07777) == 0750);
     CHECK_OK(upload_check(u, &err), err);
     CHECK_INT(count_files("dest/my-project"), 1);        /* the marker */
 }
@@ -261,115 +212,41 @@ static void test_upload__full_and_read_only_destination(void)
     REQUIRE(umount(test_path("dest")) == 0);
 }
 
-static void test_study__is_delivered_once(void)
+static void check_mode(const char *name, mode_t want)
+{
+    struct stat st;
+    CHECK(stat(test_path(name), &st) == 0);
+    CHECK_INT(st.st_mode & 07777, want);
+}
+
+static void test_upload__what_is_made_is_for_its_owner_and_group(void)
 {
     make("dest");
     upload_auto *u = open_it();
-    struct upload_study z = spool("all of the zip", 1);
+    struct upload_study z = spool("zip", 1);
+    CHECK_OK(upload_check_key(u, STR("key"), &err), err);
     CHECK_OK(upload_study(u, &z, &err), err);
-    check_file(ZIP, "all of the zip");
-    CHECK_INT(count_files("dest/my-project"), 1);
-    struct stat before, after;
-    REQUIRE(stat(test_path(ZIP), &before) == 0);
-    CHECK_INT(before.st_mode & 07777, 0640);
-
-    /* Again, by a worker who does not know, and who no longer has the spooled zip. */
-    z.fence = 2;
-    REQUIRE(unlink(z.zip_path) == 0);
-    CHECK_OK(upload_study(u, &z, &err), err);
-    REQUIRE(stat(test_path(ZIP), &after) == 0);
-    CHECK(before.st_ino == after.st_ino && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
+    CHECK_OK(upload_table(u, STR("t"), z.zip_path, "a/b.parquet", &err), err);
+    check_mode("dest/my-project", 0750);
+    check_mode("dest/my-project/.pixl-key", 0640);
+    check_mode("dest/" ZIP, 0640);
+    check_mode("dest/my-project/t/parquet/a/b.parquet", 0640);
 }
 
-static void test_study__replaces_what_differs(void)
+static void test_study__replaces_a_link_and_no_folder(void)
 {
-    static const char *const there[] = { "", "other", "same size, else", "longer than it is now, much longer" };
     make("dest");
     make("dest/my-project");
     upload_auto *u = open_it();
-    for (size_t i = 0; i < ARRAY_LEN(there); i++) {
-        test_row("%s", there[i]);
-        write_file(ZIP, there[i]);
-        struct upload_study z = spool("same size, here", (int64_t)i + 1);
-        CHECK_OK(upload_study(u, &z, &err), err);
-        check_file(ZIP, "same size, here");
-        CHECK_INT(count_files("dest/my-project"), 1);
-    }
-    test_row("a link");
     write_file("precious", "precious");
-    REQUIRE(unlink(test_path(ZIP)) == 0 && symlink(test_path("precious"), test_path(ZIP)) == 0);
-    struct upload_study z = spool("zip", 9);
+    REQUIRE(symlink(test_path("precious"), test_path("dest/" ZIP)) == 0);
+    struct upload_study z = spool("zip", 1);
     CHECK_OK(upload_study(u, &z, &err), err);
-    check_file(ZIP, "zip");
-    check_file("precious", "precious");
-    test_row("a folder");
-    REQUIRE(unlink(test_path(ZIP)) == 0 && mkdir(test_path(ZIP), 0700) == 0);
+    check_content(test_path("dest/" ZIP), "zip");
+    check_content(test_path("precious"), "precious");
+    REQUIRE(unlink(test_path("dest/" ZIP)) == 0 && mkdir(test_path("dest/" ZIP), 0700) == 0);
     CHECK_FAILS(upload_study(u, &z, &err), err, PIXL_E_IO);
     CHECK_INT(count_files("dest/my-project"), 1);
-}
-
-static void test_study__a_zip_that_is_not_what_it_was_is_refused(void)
-{
-    make("dest");
-    make("dest/my-project");
-    write_file(ZIP, "delivered before");
-    upload_auto *u = open_it();
-    for (int how = 0; how < 5; how++) {
-        test_row("%d", how);
-        struct upload_study z = spool("all of the zip", how + 1);
-        switch (how) {
-        case 0: write_file("spool.zip", "all of the ziq"); break;
-        case 1: write_file("spool.zip", "all of the zi"); break;
-        case 2: write_file("spool.zip", "all of the zip and more"); break;
-        case 3: write_file("spool.zip", ""); break;
-        default: REQUIRE(unlink(z.zip_path) == 0);
-        }
-        CHECK_FAILS(upload_study(u, &z, &err), err, PIXL_E_CORRUPT);
-        check_file(ZIP, "delivered before");
-        CHECK_INT(count_files("dest/my-project"), 1);
-    }
-}
-
-static void test_study__clears_away_what_its_earlier_claims_left(void)
-{
-    static const struct { int64_t fence; const char *part; bool stays; } rows[] = {
-        { 7, "." UID ".zip.w1.6.part", false },
-        { 7, "." UID ".zip.w1.0.part", false },
-        { 7, "." UID ".zip.w1.7.part", false },                     /* ours: made anew */
-        { 7, "." UID ".zip.w1.8.part", true },                      /* a later claim's */
-        { 7, ".2.25.12345678.zip.6.part", true },
-        { 7, "." UID "1.zip.6.part", true },
-        { 7, "." UID ".zip.w1.x.part", true },
-        { 7, "." UID ".zip.w1.6.partial", true },
-        { 7, UID ".zip.6.part", true },
-        { 1000, "." UID ".zip.w1.999.part", false },
-        { 1000, "." UID ".zip.w1.3.part", false },
-        { 1000, "." UID ".zip.w1.1001.part", true },
-        { 1000, ".2.25.12345678.zip.6.part", true },
-        { 1000, "." UID "1.zip.6.part", true },
-        { 1000, "." UID ".zip.w1..part", true },
-        { 1000, "." UID ".zip.w1.part", true },
-        { 1000, "." UID ".zip.w2.6.part", true },                /* another store's */
-        { 7, "." UID ".zip.w2.6.part", true },
-        { 7, "." UID ".zip.6.part", true },
-        { 1000, "." UID ".zip.w1.-1.part", true },
-        { 1000, "." UID ".zip.w1.6.partial", true },
-    };
-    make("dest");
-    make("dest/my-project");
-    upload_auto *u = open_it();
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        char name[200];
-        test_row("%lld %s", (long long)rows[i].fence, rows[i].part);
-        (void)snprintf(name, sizeof name, "dest/my-project/%s", rows[i].part);
-        write_file(name, "part");
-        struct upload_study z = spool("zip", rows[i].fence);
-        CHECK_OK(upload_study(u, &z, &err), err);
-        CHECK(fs_exists(test_path(name)) == rows[i].stays);
-        check_file(ZIP, "zip");
-        (void)unlink(test_path(name));
-        REQUIRE(unlink(test_path(ZIP)) == 0);
-    }
 }
 
 static void test_study__name_is_a_uid(void)
@@ -384,69 +261,6 @@ static void test_study__name_is_a_uid(void)
         z.pseudo_study_uid = bad[i];
         CHECK_FAILS(upload_study(u, &z, &err), err, PIXL_E_INVALID);
     }
-}
-
-static void test_check_key__first_one_stays(void)
-{
-    make("dest");
-    upload_auto *u = open_it();
-    CHECK_FAILS(upload_check_key(u, STR(""), &err), err, PIXL_E_INVALID);
-    CHECK_FAILS(upload_check_key(u, STR("two\nlines"), &err), err, PIXL_E_INVALID);
-    CHECK_OK(upload_check_key(u, STR("key-one"), &err), err);
-    CHECK_INT(count_files("dest/my-project"), 1);
-    struct stat st;
-    CHECK(stat(test_path("dest/my-project/.pixl-key"), &st) == 0 && (st.st_mode & 07777) == 0640);
-    CHECK_OK(upload_check_key(u, STR("key-one"), &err), err);
-    CHECK(!upload_check_key(u, STR("key-two"), &err));
-    CHECK(strstr(err.msg, "key-") == NULL && strstr(err.msg, ".pixl-key") != NULL);
-    CHECK_FAILS(false, err, PIXL_E_EXISTS);
-    CHECK_FAILS(upload_check_key(u, STR("key-on"), &err), err, PIXL_E_EXISTS);
-    CHECK_FAILS(upload_check_key(u, STR("key-one2"), &err), err, PIXL_E_EXISTS);
-    CHECK_OK(upload_check_key(u, STR("key-one"), &err), err);
-
-    test_row("written by hand");
-    write_file("dest/my-project/.pixl-key", "key-one");
-    CHECK_OK(upload_check_key(u, STR("key-one"), &err), err);
-    write_file("dest/my-project/.pixl-key", "");
-    CHECK_FAILS(upload_check_key(u, STR("key-one"), &err), err, PIXL_E_EXISTS);
-}
-
-static void test_check_key__zips_without_a_marker_are_taken_on(void)
-{
-    make("dest");
-    make("dest/my-project");
-    write_file("dest/my-project/2.25.1.zip", "made by an older system");
-    upload_auto *u = open_it();
-    CHECK_OK(upload_check_key(u, STR("key-one"), &err), err);
-    CHECK_FAILS(upload_check_key(u, STR("key-two"), &err), err, PIXL_E_EXISTS);
-}
-
-static void test_check_key__of_many_at_once_one_wins(void)
-{
-    enum { N = 8 };
-    make("dest");
-    pid_t pids[N];
-    int won = 0;
-    for (int i = 0; i < N; i++) {
-        pids[i] = fork();
-        REQUIRE(pids[i] >= 0);
-        if (pids[i] == 0) {
-            char key[32], writer[32];
-            (void)snprintf(key, sizeof key, "key-%d", i);
-            (void)snprintf(writer, sizeof writer, "store%d", i);
-            struct upload *u = open_as(writer);
-            bool ok = upload_check_key(u, str_of(key), &err);
-            _exit(ok ? 0 : err.code == PIXL_E_EXISTS ? 1 : 2);
-        }
-    }
-    for (int i = 0; i < N; i++) {
-        int status = 0;
-        REQUIRE(waitpid(pids[i], &status, 0) == pids[i] && WIFEXITED(status));
-        CHECK(WEXITSTATUS(status) < 2);
-        won += WEXITSTATUS(status) == 0;
-    }
-    CHECK_INT(won, 1);
-    CHECK_INT(count_files("dest/my-project"), 1);
 }
 
 static void test_upload__a_marker_that_goes_means_another_folder(void)
@@ -464,40 +278,6 @@ static void test_upload__a_marker_that_goes_means_another_folder(void)
     REQUIRE(rmdir(test_path("dest")) == 0);
     REQUIRE(rename(test_path("unmounted"), test_path("dest")) == 0);
     CHECK_OK(upload_study(u, &z, &err), err);
-}
-
-static void test_table__goes_below_its_extract(void)
-{
-#define TABLE "dest/my-project/2023-12-07t14-08-58/parquet/omop/public/X.parquet"
-    const struct str slug = STR("2023-12-07t14-08-58");
-    make("dest");
-    upload_auto *u = open_it();
-    write_file("x", "rows");
-    CHECK_OK(upload_table(u, slug, test_path("x"), "omop/public/X.parquet", &err), err);
-    check_file(TABLE, "rows");
-    struct stat before, after;
-    REQUIRE(stat(test_path(TABLE), &before) == 0);
-    CHECK_OK(upload_table(u, slug, test_path("x"), "omop/public/X.parquet", &err), err);
-    REQUIRE(stat(test_path(TABLE), &after) == 0);
-    CHECK(before.st_ino == after.st_ino);
-    CHECK_INT(before.st_mode & 07777, 0640);
-    write_file("x", "more");
-    CHECK_OK(upload_table(u, slug, test_path("x"), "omop/public/X.parquet", &err), err);
-    check_file(TABLE, "more");
-    CHECK_INT(count_files("dest/my-project/2023-12-07t14-08-58/parquet/omop/public"), 1);
-    CHECK_FAILS(upload_table(u, slug, test_path("none"), "Y.parquet", &err), err, PIXL_E_NOT_FOUND);
-    for (int again = 0; again < 2; again++)
-        CHECK_OK(upload_withdraw_table(u, slug, "omop/public/X.parquet", &err), err);
-    CHECK_INT(count_files("dest/my-project/2023-12-07t14-08-58/parquet/omop/public"), 0);
-    CHECK_OK(upload_withdraw_table(u, STR("2031-01-01"), "omop/public/X.parquet", &err), err);
-    static const char *const bad[] = { "", "/x", "../x", "a/../../x", "a//x", "a/", ".x", "a/.x" };
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        test_row("'%s'", bad[i]);
-        CHECK_FAILS(upload_table(u, slug, test_path("x"), bad[i], &err), err, PIXL_E_INVALID);
-        CHECK_FAILS(upload_withdraw_table(u, slug, bad[i], &err), err, PIXL_E_INVALID);
-    }
-    CHECK_FAILS(upload_table(u, STR(".."), test_path("x"), "x", &err), err, PIXL_E_INVALID);
-    CHECK_FAILS(upload_table(u, STR(""), test_path("x"), "x", &err), err, PIXL_E_INVALID);
 }
 
 static void test_none__delivers_nothing(void)
@@ -520,19 +300,14 @@ int main(int argc, char **argv)
         TEST(test_open__destination_words),
         TEST(test_open__images_and_tables_may_go_apart),
         TEST(test_open__folder_from_the_project_or_a_secret),
-        TEST(test_check__leaves_nothing), TEST(test_look_at_key__compares_and_writes_nothing),
+        TEST(test_check__leaves_nothing),
+        TEST(test_look_at_key__compares_and_writes_nothing),
         TEST(test_check__told_to_keep_out),
         TEST(test_upload__full_and_read_only_destination),
-        TEST(test_study__is_delivered_once),
-        TEST(test_study__replaces_what_differs),
-        TEST(test_study__a_zip_that_is_not_what_it_was_is_refused),
-        TEST(test_study__clears_away_what_its_earlier_claims_left),
+        TEST(test_upload__what_is_made_is_for_its_owner_and_group),
+        TEST(test_study__replaces_a_link_and_no_folder),
         TEST(test_study__name_is_a_uid),
-        TEST(test_check_key__first_one_stays),
-        TEST(test_check_key__zips_without_a_marker_are_taken_on),
-        TEST(test_check_key__of_many_at_once_one_wins),
         TEST(test_upload__a_marker_that_goes_means_another_folder),
-        TEST(test_table__goes_below_its_extract),
         TEST(test_none__delivers_nothing),
     };
     arena_init(&arena, 16 << 20);
