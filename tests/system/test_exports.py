@@ -2,16 +2,14 @@
 import csv
 import json
 import os
-import pathlib
 import sqlite3
 import subprocess
 import time
 
 import pytest
-from hospital import MARK, PIXL, ROOT, Hospital, canaries
-from test_tables import SLUG, columns, extract_folder, parquet, rows
+from hospital import MARK, ROOT, Hospital, canaries
+from tables import SLUG, columns, extract_folder, make_parquet, parquet, rows
 
-MAKE_PARQUET = os.environ.get("MAKE_PARQUET", str(pathlib.Path(PIXL).parent / "tests" / "make-parquet"))
 RADIOLOGY = [["image_identifier", "BYTE_ARRAY"], ["procedure_occurrence_id", "INT64"], ["image_report", "BYTE_ARRAY"]]
 LARGE = 9007199254740993
 
@@ -27,12 +25,6 @@ def report_csv(h, reports, name="reports.csv", header=("procedure_occurrence_id"
         w = csv.writer(f)
         w.writerow(header)
         w.writerows(reports)
-    return path
-
-
-def make_parquet(h, path, select):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([MAKE_PARQUET, path, select, h.base / "duck-temp"], check=True)
     return path
 
 

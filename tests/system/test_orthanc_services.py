@@ -7,7 +7,7 @@ import time
 import orthancs
 import pytest
 from hospital import MARK, PIXL, ROOT, Hospital
-from test_services import Service, wait_for
+from services import Service, wait_for
 
 PRIMARY, SECONDARY = "UCPRIMARYQR", "UCSECONDARYQR"
 ALWAYS = {"PIXL_SECONDARY_WINDOWS": "mon-sun 00:00-24:00"}
