@@ -17,11 +17,11 @@ START_S = 60
 
 
 class Orthanc(Rest):
-    def __init__(self, name, user="pixl", password="pixl password", plugins=(DICOMWEB,), **more):
+    def __init__(self, name, user="pixl", password="pixl password", plugins=(DICOMWEB,), options=(), **more):
         self.name, self.user, self.password = name, user, password
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"pixl-orthanc-{name}-"))
         self.port, dicom = free_ports(2)
-        self.process = None
+        self.process, self.options = None, options
         self.configuration = {
             "Name": name, "StorageDirectory": f"{self.folder}/storage", "IndexDirectory": f"{self.folder}/index", "HttpPort": self.port,
             "HttpBindAddresses": ["127.0.0.1"], "DicomServerEnabled": False, "DicomPort": dicom, "RemoteAccessAllowed": False,
@@ -34,7 +34,7 @@ class Orthanc(Rest):
 
     def start(self):
         (self.folder / "orthanc.json").write_text(json.dumps(self.configuration))
-        self.process = spawn([SERVER, f"{self.folder}/orthanc.json"], self.folder / "log", env={"TCP_NODELAY": "1"}, cwd=self.folder,
+        self.process = spawn([SERVER, *self.options, f"{self.folder}/orthanc.json"], self.folder / "log", env={"TCP_NODELAY": "1"}, cwd=self.folder,
                              start_new_session=True)
         wait_for_port(self.port, self.process, self.folder / "log", START_S)
         return self

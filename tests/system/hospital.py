@@ -99,13 +99,16 @@ class Hospital:
         self.rows = []
         self.files = {}                  # (study, series, number) -> path
 
-    def write_project(self, destination="directory", min_instances=1, extra="", on_error=None, modalities="CT, DX"):
+    def write_project(self, destination="directory", min_instances=1, extra="", on_error=None, modalities="CT, DX", parquet=None,
+                      filters="localizer", alias=None, ca_file=None):
         where = f"\n  directory: {self.haven}" if destination == "directory" else ""
+        where += f"\n  ftps:\n    ca_file: {ca_file}" if ca_file else ""
+        alias_line = f"  azure_kv_alias: {alias}\n" if alias else ""
         lines = f"""\
 project:
   name: "{self.project.replace('-', ' ').title()}"
   modalities: [{modalities}]
-series_filters: [localizer]
+{alias_line}series_filters: [{filters}]
 min_instances_per_series: {min_instances}
 allowed_manufacturers:
   - regex: "^company"
@@ -115,7 +118,7 @@ tag_operation_files:
   manufacturer_overrides: null
 destination:
   dicom: {destination}
-  parquet: {destination}{where}
+  parquet: {parquet or destination}{where}
 """
         if on_error:
             lines += f"on_instance_error: {on_error}\n"

@@ -34,9 +34,7 @@ class Site(Hospital):
         self.set_secrets(far.web, far.user, far.password)
 
     def write_project(self, destination="dicomweb", **how):
-        super().write_project(destination, **how)
-        path = self.configs / f"{self.project}.yaml"
-        path.write_text(path.read_text().replace("  parquet: dicomweb", "  parquet: none"))
+        super().write_project(destination, parquet="none", **how)
 
     def set_secrets(self, url, user, password, prefix=None):
         """Leaves key and salts as they are."""
