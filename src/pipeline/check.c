@@ -162,8 +162,10 @@ static void check_lock(struct check *k)
     else if (fs_lock_look(path, &e))
         say(k, "lock", ALL, CHECK_GOOD, NULL, "free: nobody works on this state");
     else
-        say_error(k, "lock", ALL, &e, e.code == PIXL_E_BUSY ? "a run is on: let it end, or end it by `kill -INT` of that process"
-                                                            : "look at the file `lock` in the state directory");
+        say_error(k, "lock", ALL, &e,
+                  e.code == PIXL_E_BUSY ? "a run is on: let it end, or end it by `kill -INT` of that process; services "
+                                          "may stay as they are, but no run can begin beside them"
+                                        : "look at the file `lock` in the state directory");
 }
 
 static void check_clock(struct check *k)
