@@ -2,7 +2,6 @@
 fails it; Ctrl-C finishes what is in hand, a second one gives it back."""
 import json
 import os
-import pathlib
 import signal
 import sqlite3
 import subprocess
@@ -10,6 +9,7 @@ import time
 
 import pytest
 from hospital import Hospital
+from processes import children
 
 SMALL = 4
 SLOW = {"PIXL_DEFLATE_LEVEL": "12"}      # a large study takes seconds then, so that there is time to meet it
@@ -41,19 +41,6 @@ def start(h, *args, **env):
     with open(h.log, "ab") as log:
         return subprocess.Popen(h.command("run", h.csv, *args), env={**h.environment, **env}, cwd=h.base, stdout=log, stderr=log,
                                 start_new_session=True)
-
-
-def children(pid):
-    """Of a process and of those: number and command line."""
-    found = []
-    for p in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((p / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid:
-                found.append((int(p.name), (p / "cmdline").read_bytes().decode().split("\0")))
-        except (OSError, IndexError, ValueError):
-            pass
-    return found + [c for kid, _ in found for c in children(kid)]
 
 
 def wait_for(what, run, seconds=60):

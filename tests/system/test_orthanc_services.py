@@ -7,6 +7,7 @@ import time
 import orthancs
 import pytest
 from hospital import MARK, PIXL, ROOT, Hospital
+from processes import status_kib
 from services import Service, wait_for
 
 PRIMARY, SECONDARY = "UCPRIMARYQR", "UCSECONDARYQR"
@@ -116,10 +117,6 @@ def test_the_rate_as_the_archive_sees_it(site, hospital):
     assert at[-1] - at[0] >= (len(studies) - capacity) / rate - late
 
 
-def rss_anon_kib(pid):
-    return next(int(line.split()[1]) for line in open(f"/proc/{pid}/status") if line.startswith("RssAnon"))
-
-
 def test_a_hundred_studies_wait_for_a_slow_archive(site, hospital):
     h, n = hospital, 100
     for study in range(200, 200 + n):
@@ -137,12 +134,12 @@ def test_a_hundred_studies_wait_for_a_slow_archive(site, hospital):
         until = time.monotonic() + 15
         while time.monotonic() < until and most < n:
             most = max(most, service.metrics()["pixl_studies_in_flight", ("work", "retrieve")])
-            peak = max(peak, rss_anon_kib(service.process.pid))
+            peak = max(peak, status_kib(service.process.pid, "RssAnon"))
             time.sleep(0.1)
         site.first.process.send_signal(signal.SIGCONT)
         until = time.monotonic() + 240
         while states(h) != {"exported": n} and time.monotonic() < until:
-            peak = max(peak, rss_anon_kib(service.process.pid))
+            peak = max(peak, status_kib(service.process.pid, "RssAnon"))
             time.sleep(0.2)
         assert states(h) == {"exported": n}, service.log.read_text()[-3000:]
         assert len(h.zips()) == n

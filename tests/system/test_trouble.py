@@ -6,18 +6,8 @@ import shutil
 import subprocess
 
 import pytest
+from disks import mounted, remount, umount
 from hospital import Hospital, canaries
-
-
-def mounted(path, options):
-    path.mkdir(parents=True, exist_ok=True)
-    r = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], capture_output=True)
-    if r.returncode != 0:
-        pytest.skip("mounting a tmpfs is not permitted here")
-
-
-def umount(path):
-    subprocess.run(["umount", str(path)], check=True)
 
 
 def hospital(tmp_path, n=6, **how):
@@ -41,7 +31,7 @@ def test_full_destination(tmp_path):
         assert "space" in (r.stdout + r.stderr).lower()
         assert sum(states(h).values()) == 6 and states(h).get("failed", 0) == 0
         assert [p for p in h.haven.rglob(".*.part")] == []
-        subprocess.run(["mount", "-o", "remount,size=64m", str(h.haven)], check=True)
+        remount(h.haven, "size=64m")
         h.pixl("run")
         assert states(h) == {"exported": 6} and len(h.zips()) == 6
     finally:
@@ -55,7 +45,7 @@ def test_full_state_directory(tmp_path):
         r = h.pixl("run", h.csv, "--patience", "3", ok=None)
         if r.returncode != 0:
             assert r.returncode == 75 and "space" in (r.stdout + r.stderr).lower()
-        subprocess.run(["mount", "-o", "remount,size=128m", str(h.state)], check=True)
+        remount(h.state, "size=128m")
         h.pixl("run", h.csv)
         assert states(h) == {"exported": 6} and len(h.zips()) == 6
     finally:
@@ -66,11 +56,11 @@ def test_read_only_destination(tmp_path):
     h = hospital(tmp_path)
     mounted(h.haven, "size=64m")
     try:
-        subprocess.run(["mount", "-o", "remount,ro", str(h.haven)], check=True)
+        remount(h.haven, "ro")
         r = h.pixl("run", h.csv, "--patience", "2", ok=(75,))
         assert "read-only" in (r.stdout + r.stderr).lower() or "denied" in (r.stdout + r.stderr).lower()
         assert states(h).get("failed", 0) == 0
-        subprocess.run(["mount", "-o", "remount,rw", str(h.haven)], check=True)
+        remount(h.haven, "rw")
         h.pixl("run")
         assert states(h) == {"exported": 6} and len(h.zips()) == 6
     finally:

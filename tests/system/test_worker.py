@@ -10,7 +10,7 @@ import zipfile
 import psycopg2
 import pytest
 from hospital import Hospital
-from test_crash import children
+from processes import children
 
 SERVER = os.environ["TEST_POSTGRES"]
 DSN = f"host={SERVER}/sock user=pixl dbname=postgres"
