@@ -15,7 +15,7 @@ INSTALLED = bin/pixl lib/pixl/libduckdb.so share/man/man1/pixl.1 share/bash-comp
     $(addprefix share/doc/pixl/,README.md SECURITY.md operations.md env.sample LICENSE.duckdb) \
     $(addprefix lib/systemd/system/,$(notdir $(wildcard packaging/systemd/*)))
 
-.PHONY: all demo test check check-all check-asan check-tsan check-fault fuzz bench lint format docs install uninstall dist clean help
+.PHONY: all demo test check check-all soak check-asan check-tsan check-fault fuzz bench lint format docs install uninstall dist clean help
 .PHONY: setup-build setup-test release asan tsan clang fuzzers
 .NOTPARALLEL:
 
@@ -34,6 +34,9 @@ check-all: setup-test release clang asan tsan fuzzers   ## the long form: both c
 	@PIXL_TEST_LONG=1 tools/run-tests tools/lint + build/release -L $(ALL_TESTS) + build/clang -L $(ALL_TESTS) \
 	    + build/asan -L $(ALL_TESTS) + $(NO_ASLR) tools/run-tests build/tsan -L unit + build/release -L system \
 	    + tools/run-fuzz 60
+
+soak: setup-test release ## faults at random while studies go through, for PIXL_SOAK_S=600 seconds; PIXL_CHAOS_SEED=N draws the same again
+	@PIXL_SOAK_S=$(or $(PIXL_SOAK_S),600) tools/run-tests tests/support/with-postgres tests/support/run-pytest tests/system/test_chaos.py
 
 check-asan: asan        ## the tests of check under AddressSanitizer and UBSan
 	@tools/run-tests build/asan -L $(TESTS)
