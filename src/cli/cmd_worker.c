@@ -30,6 +30,11 @@ static enum cli_exit work(struct cli *c, struct pixl_error *err)
     unsigned flags = SITE_SERVES | SITE_SECRETS | SITE_STORE | (o.does & WORK_RETRIEVES ? SITE_ARCHIVE : 0u);
     if (!site_open(&c->settings, flags, &s, err))
         return CLI_FAILED;
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* one that comes before work begins waits for it */
     log_event(LOG_INFO, "worker.began", "spool=%s retrieves=%d delivers=%d", site_spool(s),
               (o.does & WORK_RETRIEVES) != 0, (o.does & WORK_DELIVERS) != 0);
     bool ok = work_run(s, &o, &end, err);

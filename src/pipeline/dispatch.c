@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -539,7 +540,11 @@ static void *run_thread(void *arg)
 
 bool dispatch_start(struct dispatch *d, struct pixl_error *err)
 {
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* it takes no signal of the process */
     int rc = pthread_create(&d->thread, NULL, run_thread, d);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     d->has_thread = rc == 0;
     return rc == 0 || pixl_fail_errno(err, rc, "starting the dispatcher");
 }

@@ -16,6 +16,7 @@ SERVER = os.environ["TEST_POSTGRES"]
 DSN = f"host={SERVER}/sock user=pixl dbname=postgres"
 URL = f"postgresql:///postgres?host={SERVER}/sock&user=pixl"
 SLOW = {"PIXL_DEFLATE_LEVEL": "12"}
+AWAY = "amqp://guest:guest@127.0.0.1:1/%2f"                      # a broker that is not there
 
 
 @pytest.fixture
@@ -163,6 +164,34 @@ def test_told_to_stop_it_gives_back_what_takes_too_long(database, hospital):
     until(lambda: rows(database, "SELECT 1 FROM pixl_pipeline.image WHERE state = 'retrieving'"))
     assert end(w) == 0                                            # and finishes it, when it may
     assert rows(database, "SELECT state FROM pixl_pipeline.image")[0][0] in ("deidentified", "exported")
+
+
+def test_told_to_stop_before_work_begins(database, hospital):
+    """The signal waits for work: from the moment at which it says that it began it ends with 0."""
+    hospital.add_study(1)
+    populate(hospital, PIXL_STORE_URL=URL)
+    for queue in ("none:", AWAY) * 3:
+        w = start(hospital, "one", PIXL_STORE_URL=URL, PIXL_QUEUE_URL=queue)
+        before = w.log.stat().st_size
+        while b"worker.began" not in w.log.read_bytes()[before:]:
+            assert w.poll() is None
+        assert end(w) == 0, w.log.read_text()
+        assert b"work.stopping" in w.log.read_bytes()[before:]
+
+
+def test_only_its_main_thread_takes_signals(database, hospital):
+    """One that another thread took would end it in the middle of its work."""
+    hospital.add_study(1)
+    populate(hospital, PIXL_STORE_URL=URL)
+    w = start(hospital, "one", PIXL_STORE_URL=URL, PIXL_QUEUE_URL=AWAY)
+    until(lambda: " studies " in w.log.read_text())
+    (child,) = [pid for pid, line in children(w.pid) if "worker" in line]
+    blocked = {}
+    for task in pathlib.Path(f"/proc/{child}/task").iterdir():
+        mask = next(line for line in (task / "status").read_text().splitlines() if line.startswith("SigBlk:"))
+        blocked[int(task.name)] = int(mask.split()[1], 16) >> (signal.SIGTERM - 1) & 1
+    assert len(blocked) > 3 and [thread for thread, b in blocked.items() if not b] in ([], [child])
+    assert end(w) == 0
 
 
 def test_retrieving_and_delivering_can_be_two_services(database, hospital):
