@@ -1,27 +1,30 @@
-"""Disks of a test's own that can be full or read-only."""
+"""Disks of a test's own that can be full or read-only.  They are mounted in a namespace of the test's, and go with it."""
+import ctypes
+import functools
 import subprocess
 
 import pytest
 
+CLONE_NEWNS = 0x00020000
 
-def may_mount(path):
-    path.mkdir(parents=True, exist_ok=True)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", path], capture_output=True).returncode != 0:
-        return False
-    umount(path)
-    return True
+
+@functools.cache
+def may_mount():
+    """To be asked before the test has threads: only those that come later see the same mounts."""
+    own = ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0
+    return own and subprocess.run(["mount", "--make-rprivate", "/"], capture_output=True).returncode == 0
 
 
 def mounted(path, options):
-    path.mkdir(parents=True, exist_ok=True)
-    r = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], capture_output=True)
-    if r.returncode != 0:
+    if not may_mount():
         pytest.skip("mounting a tmpfs is not permitted here")
+    path.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", path], check=True)
 
 
 def remount(path, options):
-    subprocess.run(["mount", "-o", f"remount,{options}", str(path)], check=True, capture_output=True)
+    subprocess.run(["mount", "-o", f"remount,{options}", path], check=True, capture_output=True)
 
 
 def umount(path):
-    subprocess.run(["umount", str(path)], check=True)
+    subprocess.run(["umount", path], check=True)
