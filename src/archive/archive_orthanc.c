@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -442,27 +441,6 @@ static bool orthanc_list(struct archive *a, struct phi_text study_uid, struct ar
 
 /* --- the bytes of an instance */
 
-/* A file without a name: nothing of an identifiable image stays behind, whatever happens. */
-static int open_temp(const struct orthanc *o)
-{
-    struct pixl_error ignored = { 0 };
-    int fd = open(o->temp_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0 && errno == ENOENT && fs_make_dirs(o->temp_dir, 0700, &ignored))
-        fd = open(o->temp_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
-        return fd;
-    char path[4096];
-    int n = snprintf(path, sizeof path, "%s/instance-XXXXXX", o->temp_dir);
-    if (n < 0 || (size_t)n >= sizeof path) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd >= 0)
-        (void)unlink(path);
-    return fd;
-}
-
 static bool orthanc_open_instance(struct archive *a, const struct archive_instance *i, int *out, struct pixl_error *err)
 {
     struct orthanc *o = orthanc_of(a);
@@ -470,9 +448,9 @@ static bool orthanc_open_instance(struct archive *a, const struct archive_instan
         return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "archive: an instance was not fetched");
     char path[ORTHANC_PATH_SIZE];
     orthanc_instance_path(i->remote, "/file", path);
-    int fd = open_temp(o);
-    if (fd < 0)
-        return pixl_fail_errno(err, errno, "archive: a temporary file in the state folder");
+    int fd;
+    if (!fs_open_nameless(o->temp_dir, &fd, err))
+        return pixl_wrap(err, "archive");
     struct http_request r = HTTP_REQUEST_NONE;
     struct http_answer answer = { 0 };
     buf_init(&answer.body, 4096);

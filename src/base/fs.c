@@ -367,6 +367,29 @@ bool fs_copy_file(const char *from, const char *to, const char *suffix, mode_t m
     return true;
 }
 
+bool fs_open_nameless(const char *dir, int *out, struct pixl_error *err)
+{
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == ENOENT) {
+        if (!fs_make_dirs(dir, 0700, err))
+            return pixl_wrap(err, "a temporary file");
+        fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    }
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) { /* a file system that cannot */
+        char path[4096];
+        int n = snprintf(path, sizeof path, "%s/nameless-XXXXXX", dir);
+        if (n < 0 || (size_t)n >= sizeof path)
+            return pixl_fail(err, PIXL_E_LIMIT, 0, "a temporary file: the folder's path is too long");
+        fd = mkostemp(path, O_CLOEXEC);
+        if (fd >= 0)
+            (void)unlink(path);
+    }
+    if (fd < 0)
+        return pixl_fail_errno(err, errno, "a temporary file");
+    *out = fd;
+    return true;
+}
+
 bool fs_digest(const char *path, uint8_t digest[32], uint64_t *size_bytes, struct pixl_error *err)
 {
     fd_auto fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);

@@ -63,6 +63,10 @@ void fs_start_writeback(int fd, uint64_t offset, uint64_t n);
 PIXL_MUST_CHECK bool fs_copy_file(const char *from, const char *to, const char *suffix, mode_t mode,
                                   uint8_t *digest, uint64_t *size_bytes, struct pixl_error *err);
 
+/* A file without a name in dir, which is made when it is not there: nothing of it stays behind, whatever happens.
+ * *fd given. */
+PIXL_MUST_CHECK bool fs_open_nameless(const char *dir, int *fd, struct pixl_error *err);
+
 /* SHA-256 and size of a file. */
 PIXL_MUST_CHECK bool fs_digest(const char *path, uint8_t digest[32], uint64_t *size_bytes, struct pixl_error *err);
 

@@ -190,6 +190,25 @@ static void fill(const char *path, size_t n)
     free(p);
 }
 
+static void test_fs__a_nameless_file_leaves_nothing(void)
+{
+    struct pixl_error err = { 0 };
+    const char *dir = test_path("made/for/it");
+    char back[8];
+    int fd = -1;
+    REQUIRE_OK(fs_open_nameless(dir, &fd, &err), err);
+    REQUIRE_OK(fs_write_all(fd, "of use", 6, &err), err);
+    REQUIRE_OK(fs_pread_all(fd, back, 6, 0, &err), err);
+    CHECK(memcmp(back, "of use", 6) == 0);
+    CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK(rmdir(dir) == 0); /* it is empty */
+    REQUIRE(close(fd) == 0);
+    fd = -2;
+    REQUIRE_OK(fs_write_whole(test_path("file"), STR(""), 0600, &err), err);
+    CHECK(!fs_open_nameless(test_path("file"), &fd, &err) && fd == -2);
+    pixl_error_clear(&err);
+}
+
 static void test_fs__copies_are_equal_and_digests_agree(void)
 {
     static const size_t sizes[] = { 0, 1, 65535, 65536, 65537, 300001 };
@@ -346,6 +365,7 @@ int main(int argc, char **argv)
         TEST(test_fs__make_dirs_makes_all_and_accepts_what_is_there),
         TEST(test_fs__read_whole_holds_its_limit_and_refuses_what_is_no_file),
         TEST(test_fs__short_reads_are_corrupt),
+        TEST(test_fs__a_nameless_file_leaves_nothing),
         TEST(test_fs__copies_are_equal_and_digests_agree),
         TEST(test_fs__copy_range_takes_the_middle_also_into_a_pipe),
         TEST(test_fs__a_full_disk_is_no_space),
