@@ -436,3 +436,18 @@ bool deid_decide(struct instance *in, struct pixl_error *err)
     return decide_level(in, DICOM_NO_PARENT, in->f->meta_end, in->f->n_elements, INHERIT_NOTHING, &changed, &bytes,
                         err);
 }
+
+bool deid_keep_all(struct instance *in, struct pixl_error *err)
+{
+    const struct dicom_file *f = in->f;
+    in->decisions = arena_calloc(in->arena, f->n_elements, sizeof *in->decisions);
+    if (in->decisions == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "decisions for %u elements", (unsigned)f->n_elements);
+    for (uint32_t i = f->meta_end; i < f->n_elements; i++) {
+        if (f->elements[i].flags & (DICOM_IS_ITEM | DICOM_IS_SEQUENCE))
+            in->decisions[i].what = DECISION_KEEP;
+        else if (!keep(in, i, NULL))
+            return false;
+    }
+    return true;
+}

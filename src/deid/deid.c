@@ -202,8 +202,7 @@ static bool refuse_two_values(struct instance *in, enum top_element t, uint32_t 
     return true;
 }
 
-/* What is refused is noted only: another patient's instance is one first of all. */
-static bool find_top(struct instance *in, struct pixl_error *err)
+bool instance_find_top(struct instance *in, struct pixl_error *err)
 {
     for (size_t t = 0; t < TOP_COUNT; t++)
         in->top[t] = -1;
@@ -456,7 +455,7 @@ static bool decide_instance(struct instance *in, struct deid_result *res, struct
 {
     if (in->f->limits.max_depth > DEID_DEPTH_MAX)
         return pixl_fail(err, PIXL_E_LIMIT, 0, "sequences nested deeper than %d", DEID_DEPTH_MAX);
-    if (!find_top(in, err))
+    if (!instance_find_top(in, err))
         return false;
     bool is_whole = check_identity(in, res);
     if (!harvest(in, res, err))

@@ -93,6 +93,8 @@ struct instance {
 
 /* Notes why this instance is left out; returns false. */
 bool instance_refuse(struct instance *in, enum study_reason why, uint32_t at);
+/* Fills top and text.  What is refused is noted only: another patient's instance is one first of all. */
+PIXL_MUST_CHECK bool instance_find_top(struct instance *in, struct pixl_error *err);
 /* Which item was counted last in the sequence open at each depth, so that places asked for in file order cost no
  * counting from the start. */
 struct item_counts { struct { uint32_t sequence, item, n; } at[DEID_DEPTH_MAX + 1]; };
@@ -134,6 +136,8 @@ PIXL_MUST_CHECK bool study_map_uid(struct deid_study *s, struct str uid, char ou
 
 PIXL_MUST_CHECK bool deid_harvest(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_decide(struct instance *in, struct pixl_error *err);
+/* Instead: everything is kept as it is, by no rule, so that nothing may be left in it.  Makes decisions. */
+PIXL_MUST_CHECK bool deid_keep_all(struct instance *in, struct pixl_error *err);
 /* Sets mask when the policy cleans pixels; what cannot be cleaned is refused. */
 PIXL_MUST_CHECK bool deid_regions(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_check(struct instance *in, struct pixl_error *err);
