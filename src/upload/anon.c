@@ -7,18 +7,24 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "dicom/uid.h"
 
 #define SECOND ((int64_t)1000000)
 
 enum {
     CONNECT_MS = 10000,
-    ANSWER_MAX = 16 * 1024 * 1024,       /* a page of a query */
+    ANSWER_MAX = 16 * 1024 * 1024, /* a page of a query */
     SMALL_MAX = 64 * 1024,
-    SEND_MAX = 64 * 1024 * 1024,         /* ids of a study */
+    SEND_MAX = 64 * 1024 * 1024, /* ids of a study */
     ITEMS_MAX = 100000,
-    POLL_FIRST_MS = 20, POLL_MAX_MS = 100,
+    POLL_FIRST_MS = 20,
+    POLL_MAX_MS = 100,
     CANCEL_US = 5 * 1000000,
-    FULL_STORAGE = 11,                   /* OrthancStatus */
+    LIST_S = 60,
+    LIST_MAX = 256 * 1024 * 1024,
+    LIST_ARENA_MAX = 512 * 1024 * 1024, /* a series, some 1 KB for each instance */
+    LIST_ITEMS_MAX = 4 * 1000 * 1000,
+    FULL_STORAGE = 11, /* OrthancStatus */
 };
 
 struct anon {
@@ -170,7 +176,7 @@ bool anon_query(struct anon *a, const char *server, const char *uri, const char 
 
 /* --- instances ---------------------------------------------------------------------------------------------------- */
 
-static bool is_id(struct str s)
+bool anon_is_id(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
         if (!((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f') || s.p[i] == '-'))
@@ -206,7 +212,7 @@ static bool put(struct anon *a, int fd, uint64_t n, int64_t deadline_us, struct 
         return false;
     struct str word = json_node_text(json_node_member(json, "Status")), got = json_node_text(json_node_member(json, "ID"));
     bool done = str_eq(word, STR("Success")), there = str_eq(word, STR("AlreadyStored"));
-    if (status != 200 || !(done || there) || !is_id(got))
+    if (status != 200 || !(done || there) || !anon_is_id(got))
         return fail_store(a, status, json, err);
     *how = done ? PUT_DONE : PUT_WAS_THERE;
     (void)snprintf(id, ANON_ID_SIZE, "%.*s", STR_ARG(got));
@@ -260,7 +266,7 @@ static bool start(struct anon *a, const char *server, struct str ids, int64_t de
     if (!ask_small(a, &r, arena, &status, &json, err))
         return false;
     struct str id = json_node_text(json_node_member(json, "ID"));
-    if (status == 200 && is_id(id)) {
+    if (status == 200 && anon_is_id(id)) {
         (void)snprintf(job, ANON_ID_SIZE, "%.*s", STR_ARG(id));
         return true;
     }
@@ -350,9 +356,160 @@ bool anon_forget(struct anon *a, const char *study_uid, int64_t deadline_us, str
     bool ok = ask_small(a, &r, &arena, &status, &json, err) && (status == 200 || fail_status(a, status, err));
     for (const struct json_node *v = ok && json_node_is(json, JSON_NODE_LIST) ? json->first : NULL; ok && v != NULL; v = v->next) {
         struct str id = json_node_text(json_node_member(v, "ID"));
-        if (is_id(id) && str_eq(json_node_text(json_node_member(v, "Type")), STR("Study")))
+        if (anon_is_id(id) && str_eq(json_node_text(json_node_member(v, "Type")), STR("Study")))
             ok = delete (a, "studies", id, deadline_us, &arena, err);
     }
     arena_done(&arena);
     return ok;
+}
+
+/* --- what others put there ----------------------------------------------------------------------------------------- */
+
+/* A listing; *json is NULL where there is no such resource. */
+static bool list(struct anon *a, const char *path, const atomic_bool *cancel, struct arena *arena,
+                 const struct json_node **json, struct pixl_error *err)
+{
+    struct http_request r = request(HTTP_GET, path, (struct str){ 0 }, clock_mono_us() + LIST_S * SECOND);
+    struct http_answer h = { 0 };
+    struct pixl_error e = { 0 };
+    const struct json_node *tree = NULL;
+    r.answer_max = LIST_MAX;
+    r.cancel = cancel;
+    buf_init(&h.body, LIST_MAX);
+    bool ok = ask(a, &r, &h, err);
+    if (ok && h.status == 200 && !json_tree_read(arena, buf_str(&h.body), 16, LIST_ITEMS_MAX, &tree, &e))
+        ok = e.code == PIXL_E_CORRUPT
+                 ? pixl_fail(err, PIXL_E_UNAVAILABLE, 200, "Orthanc anon %s: ORTHANC_ANON_URL is no Orthanc",
+                             http_client_place(a->http))
+                 : pixl_fail(err, e.code, 0, "Orthanc anon: a list of instances: %s", e.msg);
+    else if (ok && h.status != 200 && h.status != 404)
+        ok = fail_status(a, h.status, err);
+    buf_done(&h.body);
+    if (ok)
+        *json = tree;
+    return ok;
+}
+
+/* A UID among the tags of a resource. */
+static bool take_uid(const struct json_node *v, const char *name, struct arena *arena, struct str *out,
+                     struct pixl_error *err)
+{
+    struct str uid = str_trim(json_node_text(json_node_member(json_node_member(v, "MainDicomTags"), name)));
+    if (!dicom_uid_is_plausible(uid))
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "Orthanc anon: %s of a resource is no UID", name);
+    struct str copy = arena_str(arena, uid);
+    if (copy.p == NULL)
+        return fail_memory(err);
+    *out = copy;
+    return true;
+}
+
+struct listing {
+    struct anon_instance *list;
+    size_t n, cap;
+};
+
+static bool grow(struct listing *l, struct arena *arena, struct pixl_error *err)
+{
+    if (l->n < l->cap)
+        return true;
+    const size_t cap = l->cap ? l->cap * 2 : 64;
+    struct anon_instance *wider = arena_calloc(arena, cap, sizeof *wider);
+    if (wider == NULL)
+        return fail_memory(err);
+    if (l->n > 0)
+        memcpy(wider, l->list, l->n * sizeof *wider);
+    l->list = wider;
+    l->cap = cap;
+    return true;
+}
+
+/* One series, whose listing is read and given back. */
+static bool list_series(struct anon *a, const struct json_node *series, struct arena *arena, const atomic_bool *cancel,
+                        struct listing *to, struct pixl_error *err)
+{
+    char path[ANON_ID_SIZE + 32];
+    struct str id = json_node_text(json_node_member(series, "ID")), uid;
+    if (!anon_is_id(id))
+        return pixl_fail(err, PIXL_E_UNAVAILABLE, 200, "Orthanc anon %s: ORTHANC_ANON_URL is no Orthanc",
+                         http_client_place(a->http));
+    if (!take_uid(series, "SeriesInstanceUID", arena, &uid, err))
+        return false;
+    struct arena own;
+    const struct json_node *found = NULL;
+    arena_init(&own, LIST_ARENA_MAX);
+    (void)snprintf(path, sizeof path, "/series/%.*s/instances", STR_ARG(id));
+    bool ok = list(a, path, cancel, &own, &found, err);
+    for (const struct json_node *v = ok && found != NULL && json_node_is(found, JSON_NODE_LIST) ? found->first : NULL;
+         ok && v != NULL; v = v->next) {
+        struct str instance = json_node_text(json_node_member(v, "ID"));
+        ok = (anon_is_id(instance) || pixl_fail(err, PIXL_E_UNAVAILABLE, 200, "Orthanc anon: an instance has no id")) &&
+             grow(to, arena, err) && take_uid(v, "SOPInstanceUID", arena, &to->list[to->n].sop_uid, err);
+        if (!ok)
+            break;
+        to->list[to->n].series_uid = uid;
+        (void)snprintf(to->list[to->n++].id, ANON_ID_SIZE, "%.*s", STR_ARG(instance));
+    }
+    arena_done(&own);
+    return ok;
+}
+
+static int by_uids(const void *left, const void *right)
+{
+    const struct anon_instance *l = left, *r = right;
+    const int c = str_cmp(l->series_uid, r->series_uid);
+    return c ? c : str_cmp(l->sop_uid, r->sop_uid);
+}
+
+bool anon_find(struct anon *a, struct str id, struct arena *arena, const atomic_bool *cancel, bool *got,
+               struct anon_study *out, struct pixl_error *err)
+{
+    char path[ANON_ID_SIZE + 32];
+    const struct json_node *study = NULL, *series = NULL;
+    struct anon_study s = { .n = 0 };
+    struct listing l = { .n = 0 };
+    if (anon_is_id(id)) {
+        (void)snprintf(path, sizeof path, "/studies/%.*s", STR_ARG(id));
+        if (!list(a, path, cancel, arena, &study, err))
+            return false;
+    }
+    if (study == NULL) {
+        *got = false;
+        return true;
+    }
+    (void)snprintf(path, sizeof path, "/studies/%.*s/series", STR_ARG(id));
+    if (!take_uid(study, "StudyInstanceUID", arena, &s.uid, err) || !list(a, path, cancel, arena, &series, err))
+        return false;
+    for (const struct json_node *v = series != NULL && json_node_is(series, JSON_NODE_LIST) ? series->first : NULL;
+         v != NULL; v = v->next)
+        if (!list_series(a, v, arena, cancel, &l, err))
+            return false;
+    if (l.n > 0)
+        qsort(l.list, l.n, sizeof *l.list, by_uids);
+    s.instances = l.list;
+    s.n = l.n;
+    *got = l.n > 0;
+    *out = s;
+    return true;
+}
+
+bool anon_fetch(struct anon *a, const char *id, int fd, uint64_t max, int64_t deadline_us, const atomic_bool *cancel,
+                bool *got, struct pixl_error *err)
+{
+    char path[ANON_ID_SIZE + 32];
+    struct http_answer h = { 0 };
+    assert(anon_is_id(str_of(id)));
+    (void)snprintf(path, sizeof path, "/instances/%s/file", id);
+    struct http_request r = request(HTTP_GET, path, (struct str){ 0 }, deadline_us);
+    r.answer_max = max;
+    r.answer_fd = fd;
+    r.cancel = cancel;
+    buf_init(&h.body, SMALL_MAX);
+    bool ok = ask(a, &r, &h, err);
+    const int status = h.status;
+    buf_done(&h.body);
+    if (!ok)
+        return false;
+    *got = status == 200;
+    return status == 200 || status == 404 || fail_status(a, status, err);
 }

@@ -1,4 +1,5 @@
-/* anon.h - Orthanc anon, the hospital's way to DICOMweb servers: instances put into it, sent on by it as a job, taken out again.
+/* anon.h - Orthanc anon, the hospital's store of de-identified studies and its way to DICOMweb servers: instances put into
+ * it, sent on by it as a job, taken out again; and studies that others put into it, read.
  *
  * Owns: its connections.  Never: passes on what Orthanc says in words; names the server's address, which is a secret.
  * Threads: any.
@@ -6,6 +7,8 @@
  * a job that fails tells a number and no cause. */
 #ifndef PIXL_UPLOAD_ANON_H
 #define PIXL_UPLOAD_ANON_H
+
+#include <stdatomic.h>
 
 #include "base/arena.h"
 #include "base/http_client.h"
@@ -45,6 +48,28 @@ PIXL_MUST_CHECK bool anon_store(struct anon *a, int fd, uint64_t n, int64_t dead
  * past the deadline it is cancelled.  *code: 0 when it has succeeded, else the number that Orthanc gives as its cause.
  * Fails: UNAVAILABLE (deadline, Orthanc gone or restarted meanwhile). */
 PIXL_MUST_CHECK bool anon_send(struct anon *a, const char *server, struct str ids, int64_t deadline_us, int *code, struct pixl_error *err);
+
+/* Is it an id of Orthanc, which may become part of a path? */
+bool anon_is_id(struct str s);
+
+/* An instance of a study that lies there. */
+struct anon_instance {
+    char id[ANON_ID_SIZE];
+    struct str series_uid, sop_uid; /* in the arena; plausible UIDs */
+};
+struct anon_study {
+    struct str uid;                  /* StudyInstanceUID, in the arena */
+    struct anon_instance *instances; /* sorted by series and SOP UID; in the arena */
+    size_t n;
+};
+/* The study of that id, one series after the other.  *got false: there is none, or no id of Orthanc.
+ * Fails: UNAVAILABLE, CORRUPT (a UID that is none), LIMIT, NOMEM, CANCELLED. */
+PIXL_MUST_CHECK bool anon_find(struct anon *a, struct str id, struct arena *arena, const atomic_bool *cancel, bool *got,
+                               struct anon_study *out, struct pixl_error *err);
+/* Writes the instance's file to fd.  *got false: it is not there any more.
+ * Fails: UNAVAILABLE, LIMIT (longer than max), IO, NO_SPACE, CANCELLED. */
+PIXL_MUST_CHECK bool anon_fetch(struct anon *a, const char *id, int fd, uint64_t max, int64_t deadline_us,
+                                const atomic_bool *cancel, bool *got, struct pixl_error *err);
 
 /* Deletes the study, if it is there.  Fails: UNAVAILABLE. */
 PIXL_MUST_CHECK bool anon_forget(struct anon *a, const char *study_uid, int64_t deadline_us, struct pixl_error *err);

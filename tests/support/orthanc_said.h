@@ -16,17 +16,23 @@
 static char orthanc_name[64];
 
 /* What this test's Orthanc answers; call: "GET_modalities", "POST_modalities_M_query_Study". */
-static inline void orthanc_says(const char *call, int status, const char *body)
+static inline void orthanc_says_bytes(const char *call, int status, struct str body)
 {
     struct pixl_error err = { 0 };
     char path[1024];
-    static char text[64 * 1024];
+    buf_auto text;
+    buf_init(&text, 1 << 20);
     (void)snprintf(orthanc_name, sizeof orthanc_name, "p%ld", (long)getpid());
     (void)snprintf(path, sizeof path, "%s/../say/%s", http_peer.certs, orthanc_name);
     (void)mkdir(path, 0700);
     (void)snprintf(path, sizeof path, "%s/../say/%s/%s", http_peer.certs, orthanc_name, call);
-    (void)snprintf(text, sizeof text, "%d\n%s", status, body);
-    REQUIRE_OK(fs_write_whole(path, str_of(text), 0600, &err), err);
+    (void)buf_addf(&text, "%d\n", status);
+    REQUIRE(buf_add_str(&text, body));
+    REQUIRE_OK(fs_write_whole(path, buf_str(&text), 0600, &err), err);
+}
+static inline void orthanc_says(const char *call, int status, const char *body)
+{
+    orthanc_says_bytes(call, status, str_of(body));
 }
 
 #define ORTHANC_SERIES(n) "{\"StudyInstanceUID\":\"1.2\",\"SeriesInstanceUID\":\"1.2." n "\"}"
