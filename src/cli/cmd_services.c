@@ -61,7 +61,9 @@ const struct cli_command cli_export_api = {
     .text = "Delivers what lies in the spool to the destinations of the projects. Its HTTP API answers POST "
             "/export-patient-data\n"
             "({\"project_name\", \"extract_datetime\"}: the tables of an extract are written and delivered), "
-            "and\n" SERVICE_TEXT,
+            "POST\n"
+            "/export-dicom-from-orthanc ({\"study_id\", \"project_name\"}: a study that others put de-identified into\n"
+            "Orthanc anon is delivered), and\n" SERVICE_TEXT,
     .options = export_options,
     .n_options = ARRAY_LEN(export_options),
     .min_args = 0,

@@ -159,7 +159,8 @@ const struct settings_option settings_options[] = {
     INT("CLI_RETRY_SECONDS", retry_pause_s, "300", 0, 86400, "s",
         "How long populate --num-retries waits before it takes failed studies back to work."),
     TEXT("ORTHANC_ANON_URL", anon_url, NULL, 0,
-         "Orthanc with the DICOMweb plugin through which images go to a dicomweb destination, http[s]://host:8042."),
+         "Orthanc with the DICOMweb plugin through which images go to a dicomweb destination, http[s]://host:8042;"
+         " studies that others put there are delivered by POST /export-dicom-from-orthanc."),
     TEXT("ORTHANC_ANON_USERNAME", anon_user, NULL, 0, "User of that Orthanc."),
     TEXT("ORTHANC_ANON_PASSWORD", anon_password, NULL, SETTINGS_SECRET, "That user's password."),
     TEXT("PIXL_ANON_CA_FILE", anon_ca_file, NULL, 0, "CAs (PEM) to trust for it, in the place of the system's."),
@@ -167,7 +168,8 @@ const struct settings_option settings_options[] = {
     TEXT("PIXL_DICOMWEB_CA_FILE", dicomweb_ca_file, NULL, 0,
          "CAs (PEM) to trust when a DICOMweb server is asked directly why it does not work, in the place of the system's."),
     INT("PIXL_DICOMWEB_TIMEOUT_S", dicomweb_timeout_s, "600", 10, 86400, "s",
-        "A study must be at its DICOMweb server after so long; then the transfer is cancelled and tried again."),
+        "A study must be at its DICOMweb server, or an instance have come from Orthanc anon, after so long; then the"
+        " transfer is cancelled and tried again."),
     { .name = "PIXL_RATE",
       .type = SETTINGS_DOUBLE,
       .offset = offsetof(struct settings, rate_per_s),

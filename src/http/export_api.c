@@ -4,9 +4,10 @@
 
 #include "base/log.h"
 #include "http/body.h"
+#include "pipeline/adopt.h"
 #include "pipeline/publish.h"
 
-enum { ARENA_MAX = 64 << 20 };
+enum { ARENA_MAX = 64 << 20, ADOPT_WAIT_S = 300, ADOPT_AT_ONCE = 32 };
 
 /* What keeps tables from their destination and is not this service's fault has one answer, as it always had. */
 static void answer_published(const struct publish_extract *e, struct http_server_answer *an)
@@ -58,7 +59,33 @@ static void export_patient_data(void *ctx, const struct http_server_request *rq,
     arena_done(&a);
 }
 
+/* Of a refusal the log says what kind it was: the words may hold what the caller sent. */
+static void adopt(struct service *s, const struct adopt_order *o, struct http_server_answer *an)
+{
+    struct pixl_error err = { 0 };
+    int64_t image = 0;
+    if (adopt_study(s->site, o, &image, &err)) {
+        (void)buf_add_cstr(&an->body, "null");
+        return;
+    }
+    log_event(LOG_WARN, "adopt.refused", "image=%lld code=%s", (long long)image, pixl_code_name(err.code));
+    body_error(an, &err);
+}
+
+static void export_dicom(void *ctx, const struct http_server_request *rq, struct http_server_answer *an)
+{
+    struct arena a;
+    struct adopt_order o = { .cancel = rq->stopping, .wait_us = INT64_C(1000000) * ADOPT_WAIT_S };
+    arena_init(&a, ARENA_MAX);
+    const struct json_node *body = body_object(rq, &a, an);
+    if (body != NULL && body_text(body, "study_id", true, &o.study_id, an) &&
+        body_text(body, "project_name", false, &o.project, an))
+        adopt(ctx, &o, an);
+    arena_done(&a);
+}
+
 static const struct http_route routes[] = {
+    { .method = "POST", .path = "/export-dicom-from-orthanc", .handle = export_dicom, .at_once = ADOPT_AT_ONCE },
     { .method = "POST", .path = "/export-patient-data", .handle = export_patient_data, .at_once = 8 },
 };
 

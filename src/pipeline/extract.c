@@ -303,7 +303,7 @@ static bool fetch(struct attempt *a, struct phi_text uid, const struct todo *tod
 
 /* --- one instance ------------------------------------------------------------------------------------------------ */
 
-static enum study_reason reason_of_parse(enum pixl_code code)
+enum study_reason extract_reason_of_parse(enum pixl_code code)
 {
     switch (code) {
     case PIXL_E_UNSUPPORTED: return STUDY_WHY_UNSUPPORTED_SYNTAX;
@@ -318,7 +318,7 @@ static bool unreadable(struct attempt *a)
     enum pixl_code code = a->r->error.code;
     if (code != PIXL_E_CORRUPT && code != PIXL_E_UNSUPPORTED && code != PIXL_E_LIMIT)
         return failed(a, EXTRACT_DEIDENTIFY, STUDY_WHY_DEIDENTIFY_ERROR);
-    enum study_reason why = reason_of_parse(code);
+    enum study_reason why = extract_reason_of_parse(code);
     if (a->project->project->on_instance_error != PROJECT_ON_ERROR_DELIVER) {
         (void)failed(a, EXTRACT_DEIDENTIFY, why);
         return ended(a, STUDY_OUT_FAILED, why);

@@ -42,6 +42,8 @@ struct extract {
 };
 /* Told to give up, or the row may be another's by now: nothing of it may be written under a final name. */
 bool extract_must_end(const struct extract *x);
+/* Why an instance that could not be parsed or judged is left out. */
+enum study_reason extract_reason_of_parse(enum pixl_code code);
 void extract_init(struct extract *x, struct site *site, const atomic_bool *cancel);
 void extract_done(struct extract *x);
 

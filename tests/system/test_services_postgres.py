@@ -2,7 +2,9 @@
 import os
 
 import psycopg2
-from hospital import canaries
+from hospital import ROOT, canaries
+from test_adopt import PASSWORD, PATH, Orthanc, Site, detail, pseudo, read
+from test_postgres import INSERT, PYTHON_TABLES
 from test_services import hospital, serve, whole_run  # noqa: F401
 
 SERVER = os.environ["TEST_POSTGRES"]
@@ -61,3 +63,50 @@ def test_reports_of_the_ehr_system(hospital, serve):  # noqa: F811
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP SCHEMA emap_data CASCADE")
+
+
+def test_what_the_python_system_anonymises_beside_us(tmp_path):
+    """Its rows, its random UIDs and its pseudonyms, in its tables and in its Orthanc; pixl delivers, and it sees that."""
+    connection = psycopg2.connect(f"host={SERVER}/sock user=pixl dbname=postgres")
+    connection.autocommit = True
+    with connection.cursor() as cursor, Orthanc("anon", password=PASSWORD) as anon:
+        cursor.execute("DROP SCHEMA IF EXISTS pixl_pipeline CASCADE")
+        cursor.execute(PYTHON_TABLES)
+        cursor.execute("INSERT INTO pixl_pipeline.extract (slug) VALUES ('test-project'), ('another-project')")
+        h = Site(tmp_path, anon)
+        h.more["PIXL_STORE_URL"] = f"postgresql:///postgres?host={SERVER}/sock&user=pixl"
+        h.state.mkdir(mode=0o700)
+        (h.state / "secrets.env").write_text("hash--key=the-key-of-before\ntest-project=its-salt\n")
+        (h.state / "secrets.env").chmod(0o600)
+
+        def insert(study, extract=1, patient="f00d" * 16, exported=None):
+            cursor.execute(INSERT, (h.accession(study), "2020-05-23", h.mrn(study), None if study == 2 else f"{ROOT}.{study}",
+                                    pseudo(study), exported, extract, patient))
+
+        def state(study):
+            cursor.execute("SELECT state, reason, exported_at IS NOT NULL FROM pixl_pipeline.image WHERE mrn = %s", (h.mrn(study),))
+            return cursor.fetchall()
+        insert(1)
+        s = h.serve()
+        for study in (2, 3, 4, 5, 6):                    # while pixl is there
+            insert(study, extract=2 if study == 5 else 1, exported="2024-01-01 00:00+00" if study == 4 else None)
+        insert(6)
+        insert(7, patient="beef" * 16)
+        ids = {study: h.put(study) for study in range(1, 8)}
+        for study in (1, 2, 3):
+            assert s.ask("POST", PATH, {"study_id": ids[study], "project_name": "test-project"}) == (200, "null")
+            assert state(study) == [("exported", "", True)]
+        assert s.ask("POST", PATH, {"study_id": ids[4], "project_name": "test-project"}) == (409, '{"detail":"Image already exported"}')
+        assert s.ask("POST", PATH, {"study_id": ids[5], "project_name": "test-project"})[0] == 404
+        answer = s.ask("POST", PATH, {"study_id": ids[6], "project_name": "test-project"})
+        assert answer[0] == 500 and "2 rows" in detail(answer)
+        assert s.ask("POST", PATH, {"study_id": ids[7], "project_name": "test-project"})[0] == 500
+        assert state(5) == [("adopted", "", False)] and state(6) == [("adopted", "", False)] * 2
+        assert state(7) == [("failed", "identity-mismatch", False)]
+        assert [(z.stem, len(read(z))) for z in h.zips()] == [(pseudo(n), 2) for n in (1, 2, 3)]
+        cursor.execute("SELECT to_state FROM pixl_pipeline.image_event e JOIN pixl_pipeline.image i USING (image_id)"
+                       " WHERE i.mrn = %s ORDER BY event_no", (h.mrn(2),))
+        assert [r[0] for r in cursor.fetchall()] == ["adopted", "queued", "retrieving", "deidentified", "delivering", "exported"]
+        assert s.stop() == 0
+        h.check_quiet()
+    connection.close()
