@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/slug.h"
 #include "deid/inspect.h"
+#include "pipeline/held.h"
 #include "pipeline/settle.h"
 #include "pipeline/spool.h"
 #include "upload/anon.h"
@@ -347,7 +348,7 @@ static bool passes(const struct pixl_error *err)
            err->code == PIXL_E_NOMEM;
 }
 
-/* What passes is waited for: the process goes on prolonging this claim, and nobody else would get the row. */
+/* What passes is waited for: the claim is prolonged meanwhile, and what was done is not done again. */
 static bool settle_surely(struct adoption *a, const struct store_image *image, const struct extract_result *r,
                           struct settled *out, struct pixl_error *err)
 {
@@ -404,13 +405,17 @@ static bool take(struct adoption *a, const struct store_image *seen, struct pixl
     struct store_image image;
     struct extract_result r;
     struct settled s;
+    struct held held;
     bool got = false;
     if (!has_room(a, err) || !claim(a, seen, &got, &image, err))
         return false;
     if (!got)
         return true;
+    held_take(site_held(a->site), &held, image.id);
     attempt(a, &image, &r);
-    if (!settle_surely(a, &image, &r, &s, err))
+    bool settled = settle_surely(a, &image, &r, &s, err);
+    held_drop(site_held(a->site), &held);
+    if (!settled)
         return false;
     return s.lost || r.outcome == STUDY_OUT_DEIDENTIFIED || fail_attempt(&image, &r, err);
 }
