@@ -365,10 +365,24 @@ def test_kill_9_in_the_midst_of_it(site):
             asked.result()
     assert not site.zips()
     s = site.serve()
-    assert site.row(1)[:2] == ("queued", "lease-lost")
     assert s.ask("POST", PATH, {"study_id": study}) == (200, "null")
+    assert ("lease-lost",) in site.database("SELECT reason FROM image_event")
     assert len(read(site.zips()[0])) == 4 and site.moves(1).count("exported") == 1
     assert s.stop() == 0
+    site.check_quiet()
+
+
+def test_who_asked_need_not_wait_for_it(site):
+    site.ask_for(1)
+    study = site.put(1, instances=4)
+    gate = Gate(site.anon.port, 2)
+    s = site.serve(ORTHANC_ANON_URL=f"http://127.0.0.1:{gate.port}")
+    with pytest.raises(TimeoutError):
+        s.ask("POST", PATH, {"study_id": study}, timeout=1)
+    assert gate.stuck.wait(30) and site.row(1)[0] == "retrieving"
+    gate.open.set()
+    wait_for(site, {"exported": 1})
+    assert len(read(site.zips()[0])) == 4 and s.stop() == 0
     site.check_quiet()
 
 
