@@ -247,7 +247,8 @@ bool store_sql_claim_next(struct store_session *store, const struct store_claim 
     return true;
 }
 
-/* One row, if it is due and its project, its place and its crashes are as the claim wants them. */
+/* One row, if it is due and its project, its place and its crashes are as the claim wants them.  A row that somebody else changes is
+ * waited for: who is told that it is not due forgets the hint, and it may only be that its hint is being noted. */
 #define IF_DUE                                                                                    \
     "SELECT x.slug, i.archive, i.spool FROM image i JOIN extract x USING (extract_id)"            \
     " WHERE i.image_id = ?1 AND i.state = ?2 AND (i.not_before_us <= ?3 OR i.not_before_us > ?4)" \
@@ -256,7 +257,7 @@ static bool is_due(struct store_sql *s, const struct store_claim *c, bool keep, 
                    struct pixl_error *err)
 {
     static const struct sql_text text[] = { { IF_DUE, IF_DUE, false },
-                                            { IF_DUE, IF_DUE " FOR NO KEY UPDATE OF i SKIP LOCKED", false } };
+                                            { IF_DUE, IF_DUE " FOR NO KEY UPDATE OF i", false } };
     sql_stmt_auto *q = NULL;
     bool got;
     if (!sql_prepare(s->db, text[keep], &q, err))

@@ -447,26 +447,35 @@ static void test_lost__in_the_middle_of_work(void)
     store_close(s);
 }
 
-/* The row's next owner has written its claim, and has not committed it yet. */
-static void *claim_slowly(void *arg)
+/* Somebody has written SET to every row, and commits it a second later. */
+static void *change_slowly(void *set)
 {
-    (void)arg;
-    raw("WITH u AS (UPDATE image SET owner = 'next', fence = fence + 1, lease_until_us = 9000000000000000 RETURNING 1)"
-        " SELECT pg_sleep(1) FROM u");
+    char sql[256];
+    (void)snprintf(sql, sizeof sql, "WITH u AS (UPDATE image SET %s RETURNING 1) SELECT pg_sleep(1) FROM u",
+                   (const char *)set);
+    raw(sql);
     return NULL;
 }
+
+static pthread_t changes_slowly(char *set)
+{
+    pthread_t t;
+    REQUIRE(pthread_create(&t, NULL, change_slowly, set) == 0);
+    while (raw_text("SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'").n == 0)
+        (void)usleep(10000);
+    return t;
+}
+
+static char next_owner[] = "owner = 'next', state = 'retrieving', fence = fence + 1, lease_until_us = 9000000000000000";
 
 static void test_recover__leaves_a_claim_that_was_made_meanwhile(void)
 {
     struct pixl_error err = { 0 };
     struct store *s = open_store();
-    pthread_t t;
     int64_t n = -1;
     add(s, (struct ask){ .mrn = "1", .accession = "A" });
     struct store_image m = claim(s);
-    REQUIRE(pthread_create(&t, NULL, claim_slowly, NULL) == 0);
-    while (raw_text("SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'").n == 0)
-        (void)usleep(10000);
+    pthread_t t = changes_slowly(next_owner);
     CHECK_OK(store_recover_claims(s, "another", NULL, T0 + LEASE + 1, &n, &err), err);
     CHECK_INT(n, 0);
     REQUIRE(pthread_join(t, NULL) == 0);
@@ -475,6 +484,32 @@ static void test_recover__leaves_a_claim_that_was_made_meanwhile(void)
     CHECK_INT(now.fence, m.fence + 1);
     CHECK_INT(now.state, STUDY_RETRIEVING);
     store_close(s);
+}
+
+/* A hint comes before the dispatcher has noted that it was given: who follows it must not miss the row. */
+static void test_claim_image__waits_for_who_changes_the_row(void)
+{
+    static char hinted[] = "hinted_us = 5";
+    static const struct {
+        const char *name;
+        char *set;
+        bool got;
+    } rows[] = { { "its hint is noted", hinted, true }, { "it is claimed", next_owner, false } };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct pixl_error err = { 0 };
+        struct store *s = open_store();
+        struct store_claim c = { .work = STORE_WORK_RETRIEVE, .owner = ME, .now_us = T0, .lease_us = LEASE };
+        struct store_image m = { .id = 0 };
+        bool got = !rows[i].got;
+        test_row("%s", rows[i].name);
+        add(s, (struct ask){ .mrn = "1", .accession = "A" });
+        pthread_t t = changes_slowly(rows[i].set);
+        CHECK_OK(store_claim_image(s, &c, 1, test_arena(), &got, &m, &err), err);
+        CHECK(got == rows[i].got);
+        REQUIRE(pthread_join(t, NULL) == 0);
+        CHECK_STR(image_of(s, 1).owner, rows[i].got ? ME : "next");
+        store_close(s);
+    }
 }
 
 static void test_lost__the_address_is_never_told(void)
@@ -694,6 +729,7 @@ int main(int argc, char **argv)
         TEST(test_lost__in_the_middle_of_a_populate),
         TEST(test_lost__in_the_middle_of_work),
         TEST(test_recover__leaves_a_claim_that_was_made_meanwhile),
+        TEST(test_claim_image__waits_for_who_changes_the_row),
         TEST(test_lost__the_address_is_never_told),
         TEST(test_log__of_statements_holds_no_identity),
         TEST(test_look__makes_nothing),
