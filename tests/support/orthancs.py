@@ -12,6 +12,7 @@ password are USER and PASSWORD; url is http://127.0.0.1:PORT, login_url the same
 port of a TLS server before it with a certificate of certificates.make() (Debian's Orthanc itself crashes at the first TLS handshake).
 TCP_NODELAY is set for all: DCMTK on Debian otherwise waits 40 ms for each small message.
 """
+import collections
 import ctypes
 import io
 import json
@@ -45,6 +46,9 @@ def part10(dataset):
     b = io.BytesIO()
     dataset.save_as(b, write_like_original=False)
     return b.getvalue()
+
+
+Peer = collections.namedtuple("Peer", "aet port")        # what let() needs to know of a server
 
 
 class Server:
@@ -208,12 +212,18 @@ class Rig:
     def tls_front(self, orthanc, certs, name="server"):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certs / f"{name}.pem", certs / f"{name}.key")
+        return self.front(orthanc.http_port, tls=context)
+
+    def front(self, port, tls=None, bytes_per_s=0):
+        """A port that leads to another one: by TLS, and each connection at no more than this rate (0: as it comes)."""
         listener = socket.create_server(("127.0.0.1", 0), backlog=64)
 
         def pump(a, b):
             try:
                 while data := a.recv(65536):
                     b.sendall(data)
+                    if bytes_per_s:
+                        time.sleep(len(data) / bytes_per_s)
             except OSError:
                 pass
             for s in (a, b):
@@ -224,12 +234,12 @@ class Rig:
 
         def serve(client):
             try:
-                tls = context.wrap_socket(client, server_side=True)
-                plain = socket.create_connection(("127.0.0.1", orthanc.http_port))
+                near = tls.wrap_socket(client, server_side=True) if tls else client
+                far = socket.create_connection(("127.0.0.1", port))
             except OSError:
                 return
-            threading.Thread(target=pump, args=(plain, tls), daemon=True).start()
-            pump(tls, plain)
+            threading.Thread(target=pump, args=(far, near), daemon=True).start()
+            pump(near, far)
 
         def accept():
             while True:

@@ -41,7 +41,7 @@ ONE, SOME, ALL = "one-series", "some-series", "all-series"
 NIGHT_FTPS, NIGHT_WEB = "night-ftps", "night-dicomweb"
 EXTRACT = {OMOP: "2023-12-07t14-08-58"}                        # a time without a zone, as such an extract has it; those of the CSV: SLUG
 WANTED = {1: {"AP", "include123"}, 5: {"include123"}}          # study -> descriptions of what is to arrive
-NIGHT = {21: 20, 22: 20, 23: 20, 24: 10, 25: 10, 26: 10}       # study -> instances
+NIGHT, LARGE = {study: 10 for study in range(21, 27)}, {21, 22, 23}                # study -> instances; those of 5 MB
 PROCEDURE = {1: 4, 5: 5}
 TOKEN = "CANARY-token-of-the-apis"
 
@@ -102,7 +102,7 @@ class Town(Hospital):
         self.series(5, 1, "include123")
         self.series(5, 2, "positioning")
         for study, n in NIGHT.items():
-            self.series(study, 1, "night", instances=n, side=1024 if n > 10 else 32)      # 40 MB: long enough on its way to be met there
+            self.series(study, 1, "night", instances=n, side=512 if study in LARGE else 32)
 
     def make_project(self, slug, images="ftps"):
         self.project = slug
@@ -131,7 +131,7 @@ class Town(Hospital):
         """project -> its states that are not empty"""
         return {p["project"]: {k: v for k, v in p["states"].items() if v} for p in json.loads(self.pixl("status", "--json").stdout)["projects"]}
 
-    def wait_until_exported(self, wanted, seconds=120):
+    def wait_until_exported(self, wanted, seconds=60):
         until(lambda: all(self.status().get(p) == {"exported": n} for p, n in wanted.items()), seconds, self.status, pause=0.2)
 
     def sql(self, sql, *args):
@@ -162,8 +162,9 @@ def until(what, seconds=60, tell=lambda: "it never happened", pause=0.002):
 
 
 def begin_servers(stack):
-    """Those that take long begin at the same time; an Orthanc of orthancs.py dies with the thread that began it."""
-    broker, ftp, vault = Broker(), FtpServer(), Vault()
+    """Those that take long begin at the same time; an Orthanc of orthancs.py dies with the thread that began it.  The ways from the archive
+    and to the FTPS server are slow enough for a study to be met on them."""
+    broker, ftp, vault = Broker(), FtpServer(extra="TransferRate STOR 1500"), Vault()
     anon = dicomweb.Orthanc("anon", password="CANARYANONPASSWORD", options=("--verbose",))
     far = dicomweb.Orthanc("far", user="far user", password="CANARYFARPASSWORD", options=("--verbose",))
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
@@ -172,7 +173,7 @@ def begin_servers(stack):
         rig = stack.enter_context(orthancs.Rig())
         vna = rig.orthanc("VNA", start=False)
         raw = rig.orthanc("RAW", modalities={"UCPRIMARYQR": vna}, start=False)
-        vna.let("RAW", raw)
+        vna.let("RAW", orthancs.Peer("RAW", rig.front(raw.port, bytes_per_s=5_000_000)))
         vna.start()
         raw.start()
         for one in begun:
