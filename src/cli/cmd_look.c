@@ -116,26 +116,50 @@ static bool status_archives(struct site *s, struct arena *a, json_t *list, struc
     return true;
 }
 
+/* What waits elsewhere: only a worker with that state directory delivers it. */
+static bool status_spools(struct site *s, struct arena *a, json_t *list, struct pixl_error *err)
+{
+    struct store_spool *spools;
+    size_t n;
+    if (!store_spools(site_store(s), a, &spools, &n, err))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const struct store_spool *p = &spools[i];
+        const bool is_here = str_eq(p->name, str_of(site_spool(s)));
+        if (list != NULL)
+            (void)json_array_append_new(list, json_pack("{s:s%, s:I, s:b}", "spool", p->name.p, p->name.n, "waiting",
+                                                        (json_int_t)p->waiting, "here", (int)is_here));
+        else if (!is_here)
+            printf("spool %.*s of another state directory: %" PRId64 " studies wait there for a worker that has it"
+                   " (gone for good? `pixl retry --lost-spool %.*s`)\n",
+                   STR_ARG(p->name), p->waiting, STR_ARG(p->name));
+    }
+    return true;
+}
+
 static bool status_once(struct cli *c, struct site *s, struct pixl_error *err)
 {
     struct str *projects, wanted = project_of(c);
     size_t n;
     struct arena a;
     arena_init(&a, 16 << 20);
-    json_t *list = c->json ? json_array() : NULL, *archives = c->json ? json_array() : NULL;
+    json_t *list = c->json ? json_array() : NULL, *archives = c->json ? json_array() : NULL,
+           *spools = c->json ? json_array() : NULL;
     bool ok = check_project(s, wanted, err) && store_projects(site_store(s), &a, &projects, &n, err);
     for (size_t i = 0; ok && i < n; i++)
         if (wanted.n == 0 || str_eq(wanted, projects[i]))
             ok = status_project(s, projects[i], list, err);
     if (ok && !c->json && n == 0)
         printf("nothing was asked for yet (state: %s)\n", c->settings.state_dir);
-    ok = ok && status_archives(s, &a, archives, err) && (c->json || wanted.n > 0 || show_adopted(s, &a, err));
+    ok = ok && status_archives(s, &a, archives, err) && status_spools(s, &a, spools, err) &&
+         (c->json || wanted.n > 0 || show_adopted(s, &a, err));
     for (int i = 0; ok && !c->json && i < STORE_ARCHIVES; i++)
         show_hours(&c->settings, i);
     if (ok && c->json)
-        show_json(
-            json_pack("{s:s, s:O, s:O}", "state_dir", c->settings.state_dir, "projects", list, "archives", archives));
+        show_json(json_pack("{s:s, s:O, s:O, s:O}", "state_dir", c->settings.state_dir, "projects", list, "archives",
+                            archives, "spools", spools));
     json_decref(list);
+    json_decref(spools);
     json_decref(archives);
     arena_done(&a);
     return ok;
@@ -376,11 +400,33 @@ static enum cli_exit retry_dead(struct cli *c, struct pixl_error *err)
     return ok ? CLI_DONE : CLI_FAILED;
 }
 
+/* What waits in a spool that is lost goes back to the archive.  Never our own: what is gone of that is noticed. */
+static enum cli_exit retry_lost_spool(struct cli *c, const char *name, struct pixl_error *err)
+{
+    site_auto *s = NULL;
+    int64_t n = 0;
+    bool ok = open_site(c, &s, err);
+    if (ok && (strlen(name) == 0 || strcmp(name, site_spool(s)) == 0))
+        ok = pixl_fail(
+            err, PIXL_E_INVALID, 0,
+            "--lost-spool takes the name of another spool, as `pixl status` shows it; of the zips of this state "
+            "directory each that is gone is noticed and made again");
+    ok = ok && store_lose_spool(site_store(s), str_of(name), clock_wall_us(), &n, err);
+    if (ok && c->json)
+        show_json(json_pack("{s:I}", "queued_again", (json_int_t)n));
+    else if (ok)
+        printf("%" PRId64 " studies had their zip in that spool; the archive is asked for them again\n", n);
+    return ok && n > 0 ? CLI_DONE : CLI_FAILED;
+}
+
 static enum cli_exit retry(struct cli *c, struct pixl_error *err)
 {
     site_auto *s = NULL;
+    const char *lost = cli_value(c, "--lost-spool");
     if (cli_value(c, "--dead") != NULL)
         return retry_dead(c, err);
+    if (lost != NULL)
+        return retry_lost_spool(c, lost, err);
     struct store_filter f = { .project = project_of(c), .states = 1u << STUDY_FAILED };
     struct arena a;
     int64_t *ids = NULL, n = 0;
@@ -407,13 +453,15 @@ static const struct cli_option retry_options[] = {
     { "--project", "SLUG", NULL, "only this project" },
     { "--dead", NULL, NULL,
       "read the messages of the broker that meant nothing again, as when a project is configured now" },
+    { "--lost-spool", "SPOOL", NULL,
+      "what waits for its delivery on a machine that is gone for good; SPOOL as `pixl status` names it" },
     { "--state", "STATE,...", NULL,
       "which ends to take back (default: failed; withheld, missing, skipped must be named)" },
 };
 const struct cli_command cli_retry = {
     .name = "retry",
     .summary = "take failed studies back to work",
-    .usage = "[REF] [--project SLUG] [--state STATE,...] | --dead",
+    .usage = "[REF] [--project SLUG] [--state STATE,...] | --dead | --lost-spool SPOOL",
     .text = "Without REF every failed study; with REF (number, pseudo study UID, study UID, accession number) that "
             "one, whatever\n"
             "its end but exported and kept. - for REF reads it from stdin, see `pixl trace`.\n"

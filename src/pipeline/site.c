@@ -85,6 +85,20 @@ static bool read_spool_id(struct site *s, const char *path, struct arena *a, str
     return true;
 }
 
+/* For who only looks: no name where none was made yet. */
+static bool look_up_spool(struct site *s, struct arena *a, struct pixl_error *err)
+{
+    const char *path = fs_path(a, s->settings->state_dir, "spool-id");
+    if (path == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "spool");
+    if (!read_spool_id(s, path, a, err)) {
+        if (err->code == PIXL_E_NOMEM)
+            return false;
+        pixl_error_clear(err);
+    }
+    return true;
+}
+
 /* The spool's name, made at its first use: whoever links it first. */
 static bool name_spool(struct site *s, struct arena *a, struct pixl_error *err)
 {
@@ -234,6 +248,8 @@ static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
     if ((flags & (SITE_WORKS | SITE_SERVES)) && !open_lock(s, flags, &a, err))
         goto out;
     if ((flags & (SITE_WORKS | SITE_SERVES | SITE_ARCHIVE)) && !name_spool(s, &a, err))
+        goto out;
+    if ((flags & SITE_LOOKS) && !look_up_spool(s, &a, err))
         goto out;
     if (!name_owner(s, err))
         goto out;

@@ -68,7 +68,8 @@ struct metrics *site_metrics(struct site *s);        /* never NULL */
 struct held_list *site_held(struct site *s);         /* what this process has claimed; never NULL */
 const char *site_owner(const struct site *s);        /* names this process in claims */
 const char *site_owners_here(const struct site *s);  /* how the owners of all processes on this state directory begin */
-const char *site_spool(const struct site *s);        /* names the spool of this state directory: as long as that is there */
+/* Names the spool of this state directory, as long as that is there; "" to who only looks and finds none. */
+const char *site_spool(const struct site *s);
 /* Was no other process at work on this state directory when this one took the lock, and is none yet? */
 bool site_is_alone(const struct site *s);
 /* A service that was alone until now: others may come.  Fails: BUSY when a run came first. */

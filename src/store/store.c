@@ -340,6 +340,19 @@ bool store_retry(struct store *s, const struct store_filter *f, const int64_t *i
     return leave(s, x, x->ops->retry(x, f, images, n_images, now_us, n, err), err);
 }
 
+bool store_spools(struct store *s, struct arena *a, struct store_spool **out, size_t *n, struct pixl_error *err)
+{
+    struct store_session *x = enter(s, err);
+    return leave(s, x, x->ops->spools(x, a, out, n, err), err);
+}
+
+bool store_lose_spool(struct store *s, struct str spool, int64_t now_us, int64_t *n, struct pixl_error *err)
+{
+    assert(spool.n > 0);
+    struct store_session *x = enter(s, err);
+    return leave(s, x, x->ops->lose_spool(x, spool, now_us, n, err), err);
+}
+
 bool store_each_outcome(struct store *s, struct str project, struct str extract_time,
                         bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err)
 {

@@ -206,6 +206,19 @@ PIXL_MUST_CHECK bool store_projects(struct store *s, struct arena *a, struct str
 PIXL_MUST_CHECK bool store_retry(struct store *s, const struct store_filter *f, const int64_t *images, size_t n_images, int64_t now_us,
                                  int64_t *n, struct pixl_error *err);
 
+/* Where zips wait for their delivery. */
+struct store_spool {
+    struct str name;
+    int64_t waiting; /* studies that are deidentified or delivering */
+};
+/* In the arena, by name. */
+PIXL_MUST_CHECK bool store_spools(struct store *s, struct arena *a, struct store_spool **out, size_t *n,
+                                  struct pixl_error *err);
+/* A spool is lost for good: what waits there is queued anew (reason spool-error), the zips of failed and held studies are forgotten, and who
+ * should still have one hears STALE.  *n: how many rows.  Fails: BUSY, with nothing changed, while one is delivered from there. */
+PIXL_MUST_CHECK bool store_lose_spool(struct store *s, struct str spool, int64_t now_us, int64_t *n,
+                                      struct pixl_error *err);
+
 /* What another program left in a store that pixl adopted (PostgreSQL only; else nothing). */
 struct store_adopted {
     int64_t images;       /* adopted ones: worked on when a populate or retry names them */

@@ -50,6 +50,9 @@ struct store_ops {
     bool (*find_adopted)(struct store_session *s, struct arena *a, struct store_adopted *out, struct pixl_error *err);
     bool (*retry)(struct store_session *s, const struct store_filter *f, const int64_t *images, size_t n_images,
                   int64_t now_us, int64_t *n, struct pixl_error *err);
+    bool (*spools)(struct store_session *s, struct arena *a, struct store_spool **out, size_t *n,
+                   struct pixl_error *err);
+    bool (*lose_spool)(struct store_session *s, struct str spool, int64_t now_us, int64_t *n, struct pixl_error *err);
 
     bool (*each_outcome)(struct store_session *s, struct str project, struct str extract_time,
                          bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err);

@@ -215,6 +215,10 @@ bool store_sql_reports_end(struct store_report_load *l, struct pixl_error *err);
 bool store_sql_move(struct store_session *s, const struct store_move *m, bool *widened, struct pixl_error *err);
 bool store_sql_retry(struct store_session *s, const struct store_filter *f, const int64_t *images, size_t n_images,
                      int64_t now_us, int64_t *n, struct pixl_error *err);
+bool store_sql_spools(struct store_session *s, struct arena *a, struct store_spool **out, size_t *n,
+                      struct pixl_error *err);
+bool store_sql_lose_spool(struct store_session *s, struct str spool, int64_t now_us, int64_t *n,
+                          struct pixl_error *err);
 bool store_sql_change_bucket(struct store_session *s, const char *name,
                              bool (*change)(void *ctx, struct store_bucket *b), void *ctx, struct pixl_error *err);
 bool store_sql_meta_get(struct store_session *s, const char *key, struct arena *a, struct str *out, bool *got,
@@ -231,13 +235,14 @@ bool store_sql_meta_put_if_absent(struct store_session *s, const char *key, stru
     .each_image = store_sql_each_image, .get_image = store_sql_get_image, .find_images = store_sql_find_images,       \
     .each_event = store_sql_each_event, .get_skipped = store_sql_get_skipped, .count = store_sql_count,               \
     .projects = store_sql_projects, .find_adopted = store_sql_find_adopted, .retry = store_sql_retry,                 \
-    .each_outcome = store_sql_each_outcome, .extract_times = store_sql_extract_times,                                 \
-    .read_begin = store_sql_read_begin, .read_end = store_sql_read_end, .each_report = store_sql_each_report,         \
-    .reports_begin = store_sql_reports_begin, .reports_enter = store_sql_reports_enter,                               \
-    .reports_subject = store_sql_reports_subject, .reports_put = store_sql_reports_put,                               \
-    .reports_end = store_sql_reports_end, .each_unhinted = store_sql_each_unhinted,                                   \
-    .set_hinted = store_sql_set_hinted, .forget_hints = store_sql_forget_hints, .find_asked = store_sql_find_asked,   \
-    .hold_queued = store_sql_hold_queued, .change_bucket = store_sql_change_bucket, .meta_get = store_sql_meta_get,   \
+    .spools = store_sql_spools, .lose_spool = store_sql_lose_spool, .each_outcome = store_sql_each_outcome,           \
+    .extract_times = store_sql_extract_times, .read_begin = store_sql_read_begin, .read_end = store_sql_read_end,     \
+    .each_report = store_sql_each_report, .reports_begin = store_sql_reports_begin,                                   \
+    .reports_enter = store_sql_reports_enter, .reports_subject = store_sql_reports_subject,                           \
+    .reports_put = store_sql_reports_put, .reports_end = store_sql_reports_end,                                       \
+    .each_unhinted = store_sql_each_unhinted, .set_hinted = store_sql_set_hinted,                                     \
+    .forget_hints = store_sql_forget_hints, .find_asked = store_sql_find_asked, .hold_queued = store_sql_hold_queued, \
+    .change_bucket = store_sql_change_bucket, .meta_get = store_sql_meta_get,                                         \
     .meta_put_if_absent = store_sql_meta_put_if_absent, .bucket_names = store_sql_bucket_names
 
 #endif

@@ -78,6 +78,27 @@ def test_destination_that_is_not_there(tmp_path):
     assert states(h) == {"exported": 6} and len(h.zips()) == 6 and canaries(h.haven) == []
 
 
+def test_a_spool_that_is_gone_for_good(tmp_path):
+    h = hospital(tmp_path)
+    shutil.rmtree(h.haven)
+    h.pixl("run", h.csv, "--patience", "2", ok=(75,))
+    h.haven.mkdir()
+    gone = (h.state / "spool-id").read_text()
+    assert "another state directory" not in h.pixl("status").stdout
+    r = h.pixl("retry", "--lost-spool", gone, ok=(2,))
+    assert "takes the name of another spool" in r.stderr and states(h) == {"deidentified": 6}
+    shutil.rmtree(h.state / "spool")                               # the store is all that is left: another machine works on
+    (h.state / "spool-id").unlink()
+    h.pixl("run", ok=(75,))
+    assert states(h) == {"deidentified": 6} and h.zips() == []
+    assert f"spool {gone} of another state directory: 6 studies wait there" in h.pixl("status").stdout
+    assert json.loads(h.pixl("status", "--json").stdout)["spools"] == [{"spool": gone, "waiting": 6, "here": False}]
+    assert "0 studies had" in h.pixl("retry", "--lost-spool", gone[::-1], ok=(1,)).stdout
+    assert "6 studies had their zip in that spool" in h.pixl("retry", "--lost-spool", gone).stdout
+    h.pixl("run")
+    assert states(h) == {"exported": 6} and len(h.zips()) == 6 and "another state directory" not in h.pixl("status").stdout
+
+
 def test_no_permission(tmp_path):
     """As an ordinary user: root is denied nothing."""
     if os.getuid() != 0:

@@ -348,6 +348,99 @@ static void test_renew__prolongs_what_is_in_hand_and_still_ours(void)
     store_close(s);
 }
 
+/* --- spools ---------------------------------------------------------------------------------------------------- */
+
+/* Study n waits in a spool, claimed for its delivery by who is named. */
+static void put_into(struct store *s, int64_t n, const char *accession, const char *spool, enum study_state state,
+                     const char *delivering)
+{
+    struct pixl_error err = { 0 };
+    add(s, (struct ask){ .mrn = "1", .accession = accession });
+    struct store_image m = claim(s);
+    REQUIRE(m.id == n);
+    struct store_move zip = move_of(n, m.fence, STUDY_DEIDENTIFIED);
+    zip.zip_digest = "d";
+    zip.spool = spool;
+    REQUIRE_OK(store_move(s, &zip, NULL, &err), err);
+    if (state == STUDY_HELD || state == STUDY_FAILED || state == STUDY_EXPORTED) {
+        const struct store_claim c = {
+            .work = STORE_WORK_DELIVER, .owner = ME, .now_us = T0, .lease_us = LEASE, .spool = str_of(spool)
+        };
+        struct store_image d;
+        bool got = true;
+        if (state != STUDY_HELD)
+            REQUIRE_OK(store_claim_next(s, &c, test_arena(), &got, &d, &err), err);
+        REQUIRE(got);
+        struct store_move on = move_of(n, image_of(s, n).fence, state);
+        REQUIRE_OK(store_move(s, &on, NULL, &err), err);
+    }
+    if (delivering != NULL) {
+        const struct store_claim c = {
+            .work = STORE_WORK_DELIVER, .owner = delivering, .now_us = T0, .lease_us = LEASE, .spool = str_of(spool)
+        };
+        struct store_image d;
+        bool got;
+        REQUIRE_OK(store_claim_next(s, &c, test_arena(), &got, &d, &err), err);
+        REQUIRE(got && d.id == n);
+    }
+}
+
+static void test_spool__what_is_lost_is_taken_from_the_archive_again(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    struct store_spool *spools;
+    size_t n_spools;
+    int64_t n = -1;
+    CHECK_OK(store_spools(s, test_arena(), &spools, &n_spools, &err), err);
+    CHECK_INT(n_spools, 0);
+    put_into(s, 1, "A", "gone", STUDY_DEIDENTIFIED, "machine");
+    put_into(s, 2, "B", "gone", STUDY_FAILED, NULL);
+    put_into(s, 3, "C", "gone", STUDY_HELD, NULL);
+    put_into(s, 4, "D", "gone", STUDY_EXPORTED, NULL);
+    put_into(s, 5, "E", "gone", STUDY_DEIDENTIFIED, NULL);
+    put_into(s, 6, "F", "here", STUDY_DEIDENTIFIED, NULL);
+    const struct store_image delivering = image_of(s, 1);
+    CHECK_OK(store_spools(s, test_arena(), &spools, &n_spools, &err), err);
+    REQUIRE(n_spools == 2);
+    CHECK_STR(spools[0].name, "gone");
+    CHECK_INT(spools[0].waiting, 2);
+    CHECK_STR(spools[1].name, "here");
+    CHECK_INT(spools[1].waiting, 1);
+
+    test_row("it is in use");
+    CHECK_FAILS(store_lose_spool(s, STR("gone"), T0 + LEASE, &n, &err), err, PIXL_E_BUSY);
+    CHECK_INT(image_of(s, 5).state, STUDY_DEIDENTIFIED);
+    CHECK_STR(image_of(s, 2).spool, "gone");
+
+    test_row("it is not");
+    CHECK_OK(store_lose_spool(s, STR("gone"), T0 + LEASE + 1, &n, &err), err);
+    CHECK_INT(n, 4);
+    static const enum study_state want[] = { STUDY_QUEUED,   STUDY_FAILED, STUDY_HELD,
+                                             STUDY_EXPORTED, STUDY_QUEUED, STUDY_DEIDENTIFIED };
+    for (int64_t id = 1; id <= 6; id++) {
+        test_row("image %lld", (long long)id);
+        struct store_image m = image_of(s, id);
+        CHECK_INT(m.state, want[id - 1]);
+        CHECK(m.spool.n == 0 || id == 6 || id == 4);
+        CHECK(id == 6 || id == 4 || m.zip_digest.n == 0);
+        CHECK_STR(m.owner, "");
+    }
+    test_row("who comes back");
+    struct store_move late = move_of(1, delivering.fence, STUDY_EXPORTED);
+    CHECK_FAILS(store_move(s, &late, NULL, &err), err, PIXL_E_STALE);
+    test_row("retry goes to the archive");
+    CHECK_OK(store_retry(s, &(struct store_filter){ .states = 1u << STUDY_FAILED | 1u << STUDY_HELD }, NULL, 0, T0, &n,
+                         &err),
+             err);
+    CHECK_INT(n, 2);
+    CHECK_INT(image_of(s, 2).state, STUDY_QUEUED);
+    CHECK_INT(image_of(s, 3).state, STUDY_QUEUED);
+    CHECK_OK(store_lose_spool(s, STR("gone"), T0, &n, &err), err);
+    CHECK_INT(n, 0);
+    store_close(s);
+}
+
 /* --- moves ----------------------------------------------------------------------------------------------------- */
 
 int main(int argc, char **argv)
@@ -358,6 +451,7 @@ int main(int argc, char **argv)
         TEST(test_claim__suspects_and_projects_can_be_left_out),
         TEST(test_claim__keeps_to_its_archives),
         TEST(test_claim__keeps_to_its_spool),
+        TEST(test_spool__what_is_lost_is_taken_from_the_archive_again),
         TEST(test_claim__can_name_its_row),
         TEST(test_recover__gives_back_what_others_lost),
         TEST(test_recover__ends_the_waiting_for_an_outage),
