@@ -121,6 +121,12 @@ static enum cli_exit stop_and_purge(struct cli *c, struct pixl_error *err)
         pixl_fail(err, PIXL_E_INVALID, 0, "--purge is for all that waits: it goes with neither --archive nor --queues");
         return CLI_FAILED;
     }
+    if (api_is_set(&c->settings, API_IMAGING) && strncmp(c->settings.store_url, "sqlite:", 7) == 0) {
+        pixl_fail(err, PIXL_E_INVALID, 0,
+                  "PIXL_IMAGING_API_HOST names a service whose store is not the one here (%s): run this where its store is",
+                  c->settings.store_url + 7);
+        return CLI_FAILED;
+    }
     if (!set_quietly(c, NULL, 0, err) || !purge(c, &p, err))
         return CLI_FAILED;
     if (c->json)

@@ -466,17 +466,35 @@ bool project_check_file(const char *path, void (*say)(void *ctx, const char *pro
     return p != NULL;
 }
 
+/* The slug of a project's file by its name; n == 0: it is none. */
+static struct str slug_of_file(const char *file)
+{
+    struct str name = str_of(file), ext = STR(".yaml");
+    if (name.n <= ext.n || !str_eq((struct str){ name.p + name.n - ext.n, ext.n }, ext))
+        return (struct str){ 0 };
+    struct str stem = { name.p, name.n - ext.n };
+    return slug_is_valid(stem) ? stem : (struct str){ 0 };
+}
+
+bool project_any(const char *configs_dir)
+{
+    bool any = false;
+    DIR *d = opendir(configs_dir);
+    for (struct dirent *e; d != NULL && !any && (e = readdir(d)) != NULL; )
+        any = slug_of_file(e->d_name).n > 0;
+    if (d != NULL)
+        (void)closedir(d);
+    return any;
+}
+
 /* The nearest of the projects that are there, for whoever mistyped one. */
 static struct nearest_text find_nearest(struct arena *a, const char *dir, struct str slug)
 {
     struct nearest near = nearest_to(slug);
     DIR *d = opendir(dir);
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL; ) {
-        struct str name = str_of(e->d_name), ext = STR(".yaml");
-        if (name.n <= ext.n || !str_eq((struct str){ name.p + name.n - ext.n, ext.n }, ext))
-            continue;
-        struct str stem = arena_str(a, (struct str){ name.p, name.n - ext.n });
-        if (stem.p != NULL && slug_is_valid(stem))
+        struct str stem = slug_of_file(e->d_name);
+        if (stem.n > 0 && (stem = arena_str(a, stem)).p != NULL)
             nearest_offer(&near, stem.p);
     }
     if (d != NULL)

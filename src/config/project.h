@@ -111,6 +111,8 @@ struct project {
     struct project_internal *internal_;
 };
 
+/* Is there a file of any project?  Not where a share is not mounted. */
+bool project_any(const char *configs_dir);
 /* Loads configs_dir/<slug>.yaml.  Given: project_free().
  * Fails: NOT_FOUND when there is no such file (lists the nearest), INVALID with "file:line:column: text". */
 PIXL_MUST_CHECK bool project_load(const char *configs_dir, struct str slug, struct project **out, struct pixl_error *err);

@@ -75,9 +75,15 @@ static bool check_project(struct site *s, struct str slug, enum hint_reason *rea
 {
     struct project *config = NULL;
     struct site_project *ignored;
-    if (!project_load(site_settings(s)->project_configs_dir, slug, &config, err))
+    const char *dir = site_settings(s)->project_configs_dir;
+    if (!project_load(dir, slug, &config, err)) {
+        if (err->code == PIXL_E_NOT_FOUND && !project_any(dir)) {
+            pixl_error_clear(err);
+            return pixl_fail(err, PIXL_E_UNAVAILABLE, 0, "there is no project in %s: is it mounted?", dir);
+        }
         return !may_pass(err->code) &&
                bury_as(err->code == PIXL_E_NOT_FOUND ? HINT_UNKNOWN_PROJECT : HINT_UNUSABLE_PROJECT, reason, err);
+    }
     project_free(config);
     if (site_project(s, slug, false, &ignored, err))
         return true;

@@ -188,3 +188,7 @@ def test_stop_and_purge_without_a_queue(hospital, tmp_path):
     assert json.loads(h.pixl("retry", "--json", **own).stdout) == {"queued_again": 0}
     assert json.loads(h.pixl("retry", "--state", "held", "--json", **own).stdout) == {"queued_again": 2}
     assert json.loads(h.pixl("stop", "--purge", "--json", **own).stdout)["held"] == 2
+    # A service elsewhere has another store: nothing here is held, nothing there is said.
+    h.pixl("retry", "--state", "held", **own)
+    r = h.pixl("stop", "--purge", ok=(2,), PIXL_IMAGING_API_HOST="127.0.0.1", PIXL_IMAGING_API_PORT="1", **own)
+    assert "PIXL_IMAGING_API_HOST" in r.stderr and json.loads(h.pixl("stop", "--purge", "--json", **own).stdout)["held"] == 2

@@ -369,6 +369,27 @@ static void test_hints__of_a_zone_that_this_system_does_not_know_are_buried(void
     hint_rig_close(&r);
 }
 
+static void test_hints__wait_for_a_share_of_configurations(void)
+{
+    static const atomic_bool never = false;
+    struct hint_rig r;
+    struct pixl_error err = { 0 };
+    enum hints_took what;
+    hint_rig_open(&r, "PIXL_SWEEP_S=300");
+    turn(&r);
+    say(&r, PY_MESSAGE("rig"), 1);
+    REQUIRE(rename(test_path("configs"), test_path("elsewhere")) == 0);
+    for (int is_empty = 0; is_empty <= 1; is_empty++) {
+        if (is_empty)
+            REQUIRE_OK(fs_make_dirs(test_path("configs"), 0700, &err), err);
+        CHECK_FAILS(hints_take(r.hints, 1, claim_fails, &r, 1000, &never, &what, &err), err, PIXL_E_UNAVAILABLE);
+        CHECK_INT(depth(&r), 1);
+    }
+    REQUIRE(rmdir(test_path("configs")) == 0 && rename(test_path("elsewhere"), test_path("configs")) == 0);
+    CHECK_INT(follow(&r, 1), HINTS_CLAIMED);
+    hint_rig_close(&r);
+}
+
 static void test_hints__are_given_back_when_a_claim_fails(void)
 {
     struct hint_rig r;
@@ -467,7 +488,7 @@ static void test_dead__are_shown_without_their_content_and_read_again(void)
     struct queue *q = share(&r);
     REQUIRE_OK(dead_each(r.site.site, q, &r.route, note_letter, &shown, &total, &err), err);
     CHECK_INT(total, 0);
-    REQUIRE_OK(fs_remove(test_path("configs/rig.yaml"), &err), err);
+    REQUIRE(rename(test_path("configs/rig.yaml"), test_path("configs/other.yaml")) == 0);
     say(&r, PY_MESSAGE("rig"), 2);
     say(&r, "not json", 1);
     CHECK_INT(follow(&r, 1), HINTS_BURIED);
@@ -558,6 +579,7 @@ int main(int argc, char **argv)
         TEST(test_hints__of_the_python_system_make_a_row),
         TEST(test_hints__that_mean_nothing_are_buried_with_a_reason),
         TEST(test_hints__of_a_zone_that_this_system_does_not_know_are_buried),
+        TEST(test_hints__wait_for_a_share_of_configurations),
         TEST(test_hints__are_given_back_when_a_claim_fails),
         TEST(test_hints__a_lost_connection_gives_the_message_back),
         TEST(test_hints__tell_how_many_wait_and_when_the_broker_is_away),
