@@ -238,7 +238,7 @@ static void test_metrics__of_a_study(void)
     static const char *const no_lines[] = { "{what=\"read\"} 0", "{what=\"zipped\"} 0", "{what=\"delivered\"} 0" };
     for (size_t i = 0; i < ARRAY_LEN(no_lines); i++)
         CHECK(strstr(buf_cstr(&out), no_lines[i]) == NULL);
-    CHECK(strstr(buf_cstr(&out), "5501") == NULL && strstr(buf_cstr(&out), "1.2.3.1") == NULL);
+    CHECK(strstr(buf_cstr(&out), "MRN5501") == NULL && strstr(buf_cstr(&out), "1.2.3.1") == NULL);
     rig_close(&r);
 }
 
