@@ -36,7 +36,7 @@ check-all: setup-test release clang asan tsan fuzzers   ## the long form: both c
 	    + tools/run-fuzz 60
 
 soak: setup-test release ## faults at random while studies go through, for PIXL_SOAK_S=600 seconds; PIXL_CHAOS_SEED=N draws the same again
-	@PIXL_SOAK_S=$(or $(PIXL_SOAK_S),600) tools/run-tests tests/support/with-postgres tests/support/run-pytest tests/system/test_chaos.py
+	@PIXL_SOAK_S=$(or $(PIXL_SOAK_S),600) tools/run-tests tests/support/with-postgres tests/support/run-pytest tests/system/test_chaos*.py
 
 check-asan: asan        ## the tests of check under AddressSanitizer and UBSan
 	@tools/run-tests build/asan -L $(TESTS)

@@ -27,4 +27,5 @@ def remount(path, options):
 
 
 def umount(path):
-    subprocess.run(["umount", path], check=True)
+    """Also while a program that was killed is not quite gone."""
+    subprocess.run(["umount", "-l", path], check=True)
