@@ -103,32 +103,38 @@ class Storm:
 class Watch:
     """Looks at a folder of deliveries again and again: what stands under a final name is whole from its first moment and never changes."""
 
-    def __init__(self, folder, is_whole, diary, every_s=0.2):
-        self.folder, self.is_whole, self.diary, self.every_s = folder, is_whole, diary, every_s
+    def __init__(self, folder, is_whole, every_s=0.2):
+        self.folder, self.is_whole, self.every_s = folder, is_whole, every_s
         self.seen, self.wrong, self.stop = {}, [], threading.Event()
 
     def look(self):
-        for path in self.folder().rglob("*.zip"):
-            if path.name.startswith("."):
-                continue
-            try:
-                s = path.stat()
-                if path.name not in self.seen:
-                    self.is_whole(path)
-            except FileNotFoundError:                             # the folder was taken away meanwhile
-                continue
-            except Exception as e:  # noqa: BLE001
-                self.wrong.append(f"{path.name} was not whole: {e!r}")
+        try:
+            found = [(p, p.stat()) for p in self.folder().rglob("*.zip") if not p.name.startswith(".")]
+        except FileNotFoundError:                                 # the folder was taken away just now
+            return
+        for path, s in found:
             told = (s.st_ino, s.st_size, s.st_mtime_ns)
-            if self.seen.setdefault(path.name, told) != told:
+            if path.name not in self.seen:
+                try:
+                    self.is_whole(path)
+                except FileNotFoundError:
+                    continue
+                except Exception as e:  # noqa: BLE001
+                    self.wrong.append(f"{path.name} was not whole: {e!r}")
+                self.seen[path.name] = told
+            elif self.seen[path.name] != told:
                 self.wrong.append(f"{path.name} was written again: {self.seen[path.name]} {told}")
                 self.seen[path.name] = told
 
     def run(self):
-        while not self.stop.wait(self.every_s):
-            self.look()
+        try:
+            while not self.stop.wait(self.every_s):
+                self.look()
+        except Exception:  # noqa: BLE001
+            self.wrong.append("the watch broke:\n" + traceback.format_exc())
 
     def __enter__(self):
+        self.stop.clear()
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
         return self

@@ -122,7 +122,7 @@ class Embedded:
 
     def through(self, seconds):
         self.add_batch()
-        with Watch(lambda: self.h.haven, read_zip, self.diary) as watch, \
+        with Watch(lambda: self.h.haven, read_zip) as watch, \
                 Storm(part_of(SEED, "embedded storm"), seconds, self.faults(), self.diary, per_s=1.6) as storm:
             while storm.is_on() and not self.wrong:
                 code = self.one_run()
@@ -134,7 +134,7 @@ class Embedded:
         self.hit = storm.hit
         with watch:
             self.finish()
-        self.wrong += watch.wrong
+        self.wrong += watch.wrong if watch.seen else ["nothing was delivered"]
 
     def is_done(self):
         try:

@@ -56,7 +56,7 @@ class Folder:
 
 
 class Orthancs:
-    """The hospital's archive behind an Orthanc that is its cache.  They refuse a file that is damaged, and file one that is mixed up elsewhere."""
+    """The hospital's archive behind an Orthanc that is its cache.  A damaged file is refused there, one that is mixed up filed elsewhere."""
 
     KINDS = [k for k in Cohort.KINDS if k not in ("damaged", "mixed up")]
 
@@ -127,7 +127,7 @@ class Worker:
         may = {0} if signal.SIGTERM in sent else set()
         if signal.SIGKILL in sent:
             may |= {-signal.SIGKILL, 75}
-        if " studies  " not in self.program.said():               # not yet at work, when the store or archive was away, or it was told to stop
+        if " studies  " not in self.program.said():               # not yet at work: something was away, or it was told to stop
             may |= {75, -signal.SIGTERM}
         return [*self.program.crashes(), *([] if code in may else [f"it ended with {code}: {self.program.said()[-1500:]}"])]
 
@@ -344,7 +344,7 @@ class Servers:
         before = self.measured()
         self.workers = everybody
         self.diary.note(f"the storm begins; steady has {before}")
-        with Watch(lambda: self.ftpd.root, read_zip, self.diary) as watch:
+        with Watch(lambda: self.ftpd.root, read_zip) as watch:
             with Storm(part_of(SEED, "servers storm"), seconds, self.faults(), self.diary, per_s=2) as storm:
                 while storm.is_on() and not self.wrong:
                     left = self.n_open()
@@ -357,7 +357,7 @@ class Servers:
             self.until_done()
             self.populate(False)
             self.until_done()
-        self.wrong += watch.wrong
+        self.wrong += watch.wrong if watch.seen else ["nothing was delivered"]
         if not self.wrong:
             self.finish(before)
 

@@ -1,12 +1,14 @@
-"""The ledger that the chaos tests are judged by, against planted faults: each is found, and nothing else."""
+"""What the chaos tests are judged by, against planted faults: each is found, and nothing else."""
 import shutil
 import sqlite3
+import time
 import zipfile
 
 import pydicom
 import pytest
+from chaos import Diary, Fault, Storm, Watch, plan
 from hospital import MARK, ROOT, Hospital
-from ledger import Cohort, Ledger
+from ledger import Cohort, Ledger, read_zip
 
 
 def query_of(db):
@@ -183,3 +185,52 @@ def test_a_table_that_tells_otherwise(books, done):
     books.cohort = Cohort(done[0])
     books.cohort.wanted, books.cohort.twins = dict(done[1].wanted), set()
     found(books, "OUTCOMES", "was never asked for")
+
+
+def test_the_watch_finds_what_was_half_for_a_moment(books):
+    z = zips(books)[0]
+    whole = z.read_bytes()
+    z.unlink()
+    with Watch(lambda: books.destination, read_zip, 0.01) as watch:
+        z.write_bytes(whole[:-100])
+        time.sleep(0.5)
+        z.write_bytes(whole)
+    assert len(watch.seen) == 4 and "was not whole" in watch.wrong[0] and "was written again" in watch.wrong[-1], watch.wrong
+
+
+def test_the_watch_finds_what_was_written_again(books):
+    z = zips(books)[0]
+    with Watch(lambda: books.destination, read_zip, 0.01) as watch:
+        pass
+    assert watch.wrong == [] and len(watch.seen) == 4
+    shutil.copy(z, z.with_name("again"))
+    z.with_name("again").rename(z)
+    with watch:
+        pass
+    assert len(watch.wrong) == 1 and "was written again" in watch.wrong[0]
+
+
+def test_a_seed_draws_the_same_storm_again():
+    def one(dice):
+        yield "one"
+
+    def two(dice):
+        yield "two"
+    faults = [Fault(one, "a", 3, (0, 2), 0.5), Fault(two, "a", 1, (1, 3)), Fault(two, "b", 1, (1, 2))]
+
+    def drawn(seed):
+        return [(at, f.what.__name__, f.on, held, dice.random()) for at, f, held, dice in plan(seed, 60, faults, 2)]
+    assert drawn(5) == drawn(5) != drawn(6) and len(drawn(5)) > 20
+    for on in "ab":                                               # what is on the same thing does not overlap
+        mine = [(at, at + held) for at, _, where, held, _ in drawn(5) if where == on]
+        assert all(end <= begin for (_, end), (begin, _) in zip(mine, mine[1:]))
+
+
+def test_a_fault_that_breaks_is_told():
+    def breaks(dice):
+        yield "it"
+        raise OSError("not mended")
+    with pytest.raises(RuntimeError, match="not mended"):
+        with Storm(1, 1.5, [Fault(breaks, "a", 1, (0.1, 0.2))], Diary(), 5) as storm:
+            while storm.is_on():
+                time.sleep(0.01)
