@@ -59,8 +59,9 @@ struct lane {
     atomic_bool is_stopped;              /* its rate is 0 */
     const struct windows *windows;       /* the hours in which it may be asked */
     _Atomic int64_t opens_us;            /* wall: closed until then; 0: it is open */
-    pthread_mutex_t refreshing;          /* held while its index is looked through; guards the next one */
-    int64_t refreshed_us;                /* wall: when that began last */
+    pthread_mutex_t refreshing;          /* held while its index is looked through; guards the next two */
+    int64_t refreshed_us;                /* mono: when that began last */
+    int64_t refreshed_up_to;             /* the newest image at that time */
 
     int threads, followers;              /* guarded by work.lock, as is the next one */
     bool is_led;

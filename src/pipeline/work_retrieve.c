@@ -88,7 +88,8 @@ static bool can_do(struct hand *h, struct extract_result *r)
 }
 
 /* A service lives longer than what a folder's index knows: it is looked through again before a study is taken that was asked for since,
- * and now and then, for those that somebody asks for again. */
+ * and now and then, for those that somebody asks for again.  Which came since is told by their numbers: the clock of the machine that asked
+ * may be another one. */
 static bool is_index_fresh(struct hand *h, struct extract_result *r)
 {
     struct lane *l = h->lane;
@@ -98,13 +99,19 @@ static bool is_index_fresh(struct hand *h, struct extract_result *r)
         return true;
     struct pixl_error err = { 0 };
     pthread_mutex_lock(&l->refreshing);
-    const int64_t now_us = clock_wall_us(), age_us = now_us - l->refreshed_us;
-    if (age_us < 0 || age_us > 600 * SECOND_US || h->image.created_us > l->refreshed_us) {
+    const int64_t now_us = clock_mono_us();
+    if (h->image.id > l->refreshed_up_to || now_us - l->refreshed_us > 600 * SECOND_US) {
+        struct pixl_error ignored = { 0 };
+        int64_t newest;
+        if (!store_newest_image(site_store(l->work->site), &newest, &ignored))
+            newest = 0; /* the next study has it looked through again */
         ok = archive_refresh(a, NULL, NULL, &err);
         if (ok && archive_health(a).instances == 0)
             ok = pixl_fail(&err, PIXL_E_UNAVAILABLE, 0, "it holds no DICOM file; is the share mounted?");
-        if (ok)
+        if (ok) {
             l->refreshed_us = now_us;
+            l->refreshed_up_to = newest;
+        }
     }
     pthread_mutex_unlock(&l->refreshing);
     if (!ok)

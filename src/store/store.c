@@ -320,6 +320,12 @@ bool store_count(struct store *s, struct str project, struct store_counts *out, 
     return leave(s, x, x->ops->count(x, project, out, err), err);
 }
 
+bool store_newest_image(struct store *s, int64_t *id, struct pixl_error *err)
+{
+    struct store_session *x = enter(s, err);
+    return leave(s, x, x->ops->newest_image(x, id, err), err);
+}
+
 bool store_projects(struct store *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err)
 {
     struct store_session *x = enter(s, err);

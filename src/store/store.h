@@ -198,6 +198,8 @@ struct store_counts {
     int64_t skipped_by[STUDY_REASON_COUNT]; /* instances_skipped, by reason; less where an older pixl did not note it */
 };
 PIXL_MUST_CHECK bool store_count(struct store *s, struct str project, struct store_counts *out, struct pixl_error *err);
+/* The highest number of an image; 0: there is none. Whatever is populated from now on has a higher one. */
+PIXL_MUST_CHECK bool store_newest_image(struct store *s, int64_t *id, struct pixl_error *err);
 /* Slugs of all projects, in the arena, sorted. */
 PIXL_MUST_CHECK bool store_projects(struct store *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
 

@@ -46,6 +46,7 @@ struct store_ops {
     bool (*get_skipped)(struct store_session *s, int64_t image, int64_t by_reason[STUDY_REASON_COUNT],
                         struct pixl_error *err);
     bool (*count)(struct store_session *s, struct str project, struct store_counts *out, struct pixl_error *err);
+    bool (*newest_image)(struct store_session *s, int64_t *id, struct pixl_error *err);
     bool (*projects)(struct store_session *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
     bool (*find_adopted)(struct store_session *s, struct arena *a, struct store_adopted *out, struct pixl_error *err);
     bool (*retry)(struct store_session *s, const struct store_filter *f, const int64_t *images, size_t n_images,

@@ -191,6 +191,7 @@ bool store_sql_get_skipped(struct store_session *s, int64_t image, int64_t by_re
 bool store_sql_count(struct store_session *s, struct str project, struct store_counts *out, struct pixl_error *err);
 bool store_sql_find_adopted(struct store_session *s, struct arena *a, struct store_adopted *out,
                             struct pixl_error *err);
+bool store_sql_newest_image(struct store_session *s, int64_t *id, struct pixl_error *err);
 bool store_sql_projects(struct store_session *s, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
 bool store_sql_each_outcome(struct store_session *s, struct str project, struct str extract_time,
                             bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err);
@@ -234,7 +235,7 @@ bool store_sql_meta_put_if_absent(struct store_session *s, const char *key, stru
     .next_due = store_sql_next_due, .resolve = store_sql_resolve, .move = store_sql_move,                             \
     .each_image = store_sql_each_image, .get_image = store_sql_get_image, .find_images = store_sql_find_images,       \
     .each_event = store_sql_each_event, .get_skipped = store_sql_get_skipped, .count = store_sql_count,               \
-    .projects = store_sql_projects, .find_adopted = store_sql_find_adopted, .retry = store_sql_retry,                 \
+    .newest_image = store_sql_newest_image, .projects = store_sql_projects, .find_adopted = store_sql_find_adopted, .retry = store_sql_retry,                 \
     .spools = store_sql_spools, .lose_spool = store_sql_lose_spool, .each_outcome = store_sql_each_outcome,           \
     .extract_times = store_sql_extract_times, .read_begin = store_sql_read_begin, .read_end = store_sql_read_end,     \
     .each_report = store_sql_each_report, .reports_begin = store_sql_reports_begin,                                   \

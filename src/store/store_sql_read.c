@@ -331,6 +331,17 @@ bool store_sql_count(struct store_session *s, struct str project, struct store_c
     return true;
 }
 
+bool store_sql_newest_image(struct store_session *s, int64_t *id, struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    bool got;
+    if (!sql_prepare(store_sql_of(s)->db, SQL("SELECT coalesce(max(image_id), 0) FROM image"), &q, err) ||
+        !sql_step(q, &got, err))
+        return false;
+    *id = sql_col_i64(q, 0);
+    return true;
+}
+
 /* Texts of a statement's first column, in the arena. */
 static bool collect_texts(struct sql_stmt *q, struct arena *a, struct str **out, size_t *n, struct pixl_error *err)
 {

@@ -11,6 +11,7 @@ import psycopg2
 import pytest
 from hospital import Hospital
 from processes import children
+from storms import HOUR_US, Clock
 
 SERVER = os.environ["TEST_POSTGRES"]
 DSN = f"host={SERVER}/sock user=pixl dbname=postgres"
@@ -164,6 +165,21 @@ def test_told_to_stop_it_gives_back_what_takes_too_long(database, hospital):
     until(lambda: rows(database, "SELECT 1 FROM pixl_pipeline.image WHERE state = 'retrieving'"))
     assert end(w) == 0                                            # and finishes it, when it may
     assert rows(database, "SELECT state FROM pixl_pipeline.image")[0][0] in ("deidentified", "exported")
+
+
+def test_a_clock_that_is_ahead_misses_no_study(database, hospital):
+    """Of a study that is asked for after the archive was looked through, whatever time it is at the worker."""
+    h = hospital
+    clock = Clock(h.base / "clock")
+    clock.set(HOUR_US)
+    h.add_study(1)
+    populate(h, PIXL_STORE_URL=URL)
+    w = start(h, "one", PIXL_STORE_URL=URL, **clock.environment)
+    until(lambda: all_exported(database, 1))
+    h.add_study(2)
+    populate(h, PIXL_STORE_URL=URL)
+    until(lambda: all_exported(database, 2) or rows(database, "SELECT 1 FROM pixl_pipeline.image WHERE state = 'missing'"))
+    assert all_exported(database, 2) and end(w) == 0
 
 
 def test_told_to_stop_before_work_begins(database, hospital):

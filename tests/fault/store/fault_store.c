@@ -128,15 +128,16 @@ static bool whole_life(const char *url, struct pixl_error *err)
     struct store *s = NULL;
     if (!store_open(url, &s, err))
         return false;
-    int64_t *ids;
+    int64_t *ids, newest = -1;
     size_t n_ids, n_projects;
     struct str *projects, meta;
     bool ok = hint_one(s, err) && populate_one(s, &one, err) && retrieve_one(s, err) && retrieve_one(s, err) &&
               store_find_images(s, phi_text(STR("A")), &arena, &ids, &n_ids, err) &&
-              store_projects(s, &arena, &projects, &n_projects, err) && load_report(s, err) && read_extract(s, err) &&
+              store_newest_image(s, &newest, err) && store_projects(s, &arena, &projects, &n_projects, err) &&
+              load_report(s, err) && read_extract(s, err) &&
               store_meta_put_if_absent(s, "k", STR("v"), &arena, &meta, err);
     if (ok)
-        CHECK(n_ids == 2 && n_projects == 1 && str_eq(meta, STR("v")));
+        CHECK(n_ids == 2 && newest == ids[1] && n_projects == 1 && str_eq(meta, STR("v")));
     store_close(s);
     return ok;
 }

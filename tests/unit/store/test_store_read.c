@@ -116,6 +116,29 @@ static void test_count__adds_up(void)
     store_close(s);
 }
 
+static void test_newest_image__is_below_all_that_comes(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    int64_t newest = -1, before = 0;
+    CHECK_OK(store_newest_image(s, &newest, &err), err);
+    CHECK_INT(newest, 0);
+    static const struct ask asks[] = { { .mrn = "1", .accession = "A" },
+                                       { .mrn = "2", .uid = "1.2", .project = "q" },
+                                       { .mrn = "1", .accession = "B" } };
+    for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
+        (void)add(s, asks[i]);
+        CHECK_OK(store_newest_image(s, &newest, &err), err);
+        CHECK(newest > before);
+        CHECK_INT(image_of(s, newest).state, STUDY_QUEUED);
+        before = newest;
+    }
+    (void)add(s, asks[0]);
+    CHECK_OK(store_newest_image(s, &newest, &err), err);
+    CHECK_INT(newest, before);
+    store_close(s);
+}
+
 static void test_lists__are_sorted(void)
 {
     struct pixl_error err = { 0 };
@@ -322,6 +345,7 @@ int main(int argc, char **argv)
         TEST(test_each_image__keeps_to_its_filter),
         TEST(test_find_images__takes_what_a_person_knows),
         TEST(test_count__adds_up),
+        TEST(test_newest_image__is_below_all_that_comes),
         TEST(test_lists__are_sorted),
         TEST(test_outcomes__one_for_each_request_and_study),
         TEST(test_outcomes__a_request_that_came_too_late_has_its_outcome),
