@@ -13,7 +13,6 @@ port of a TLS server before it with a certificate of certificates.make() (Debian
 TCP_NODELAY is set for all: DCMTK on Debian otherwise waits 40 ms for each small message.
 """
 import collections
-import ctypes
 import io
 import json
 import os
@@ -29,17 +28,13 @@ import threading
 import time
 import urllib.parse
 
+from processes import die_with_parent
 from servers import Rest, free_ports, spawn, wait_for_port
 
 ORTHANC, PLUGINS = "/usr/sbin/Orthanc", "/usr/share/orthanc/plugins"
 USER, PASSWORD = "pixl", "pw%/@:CANARYPW"
 LOGIN = f"{USER}:{urllib.parse.quote(PASSWORD, safe='')}"
 START_S = 60
-libc = ctypes.CDLL(None)
-
-
-def die_with_parent():
-    libc.prctl(1, signal.SIGKILL)        # PR_SET_PDEATHSIG
 
 
 def part10(dataset):

@@ -4,7 +4,7 @@ import hashlib
 import io
 import re
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pydicom
 from hospital import MARK, ROOT, canaries
@@ -93,33 +93,38 @@ class Ledger:
         self.rows = self.query(
             "SELECT r.procedure_occurrence_id, i.image_id, i.state, i.reason, coalesce(i.pseudo_study_uid, '') FROM request r"
             " LEFT JOIN request_image ri ON ri.request_id = r.request_id LEFT JOIN image i ON i.image_id = ri.image_id")
+        self.procedures = self.cohort.procedures()
         return [*self.check_rows(), *self.check_events(), *self.check_destination(), *self.check_outcomes(), *self.check_left_over(),
                 *self.check_names()]
 
     def check_rows(self):
         """Each row of the cohort has one image, and that the end that it must have."""
-        asked, procedures = Counter(r[0] for r in self.rows), self.cohort.procedures()
-        for procedure in sorted(asked.keys() - procedures.keys()):
+        ends = defaultdict(list)
+        for procedure, _, state, reason, _ in self.rows:
+            ends[procedure].append((state, reason))
+        for procedure in sorted(ends.keys() - self.procedures.keys()):
             yield f"procedure {procedure} was never asked for"
-        for procedure, study in procedures.items():
+        for procedure, study in self.procedures.items():
             want = self.cohort.wanted[study]
-            ends = [(state, reason) for p, _, state, reason, _ in self.rows if p == procedure]
-            if ends != [(want.state, want.reason)]:
-                yield f"study {study}, procedure {procedure}: {ends}, and not {want.state} {want.reason}"
+            if ends[procedure] != [(want.state, want.reason)]:
+                yield f"study {study}, procedure {procedure}: {ends[procedure]}, and not {want.state} {want.reason}"
 
     def check_events(self):
+        states = defaultdict(set)
+        for _, image, state, *_ in self.rows:
+            states[image].add(state)
         for image, n, last in self.query(
                 "SELECT i.image_id, (SELECT count(*) FROM image_event e WHERE e.image_id = i.image_id AND e.to_state = 'exported'),"
                 " (SELECT e.to_state FROM image_event e WHERE e.image_id = i.image_id ORDER BY e.event_no DESC LIMIT 1) FROM image i"):
-            state = {s for _, i, s, *_ in self.rows if i == image}
-            if n != (last == "exported") or state != {last}:
-                yield f"image {image} was exported {n} times; its last event is {last}, its state {state}"
+            if n != (last == "exported") or states[image] != {last}:
+                yield f"image {image} was exported {n} times; its last event is {last}, its state {states[image] or 'unknown'}"
 
     def check_destination(self):
         """A zip for each exported study and no other, whole, with each of its instances once."""
         whose = {want.pixels: study for study, want in self.cohort.wanted.items() if want.pixels}
-        pseudo = {study: {uid for p, *_, uid in self.rows if self.cohort.procedures().get(p) == study} for study in whose.values()}
-        arrived = Counter()
+        arrived, pseudo = Counter(), defaultdict(set)
+        for procedure, *_, uid in self.rows:
+            pseudo[self.procedures.get(procedure)].add(uid)
         for path in sorted(self.destination.rglob("*.zip")):
             if path.name.startswith("."):
                 continue
@@ -150,7 +155,7 @@ class Ledger:
             yield f"{len(tables)} tables OUTCOMES"
             return
         told = Counter((int(r["procedure_occurrence_id"]), r["outcome"]) for r in parquet(tables[0])[0]["rows"])
-        want = Counter((p, self.cohort.wanted[s].state) for p, s in self.cohort.procedures().items())
+        want = Counter((p, self.cohort.wanted[s].state) for p, s in self.procedures.items())
         if told != want:
             yield f"OUTCOMES: too much {told - want}, missing {want - told}"
 

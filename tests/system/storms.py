@@ -13,7 +13,7 @@ from chaos import Fault
 from disks import may_mount, mounted, remount, umount
 from hospital import PIXL
 from ledger import Cohort
-from processes import children, status_kib
+from processes import children, die_with_parent, status_kib
 
 SOAK_S = float(os.environ.get("PIXL_SOAK_S") or (600 if os.environ.get("PIXL_TEST_LONG") else 60))
 SEED = int(os.environ.get("PIXL_CHAOS_SEED") or random.randrange(1 << 30))
@@ -52,7 +52,8 @@ class Program:
     def __init__(self, command, cwd, log, env):
         self.log, self.sent, self.began = log, set(), log.stat().st_size if log.exists() else 0
         with open(log, "ab") as f:
-            self.process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=f, stderr=f, env=env)
+            self.process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=f, stderr=f, env=env,
+                                            preexec_fn=die_with_parent)
 
     def is_alive(self):
         return self.process.poll() is None

@@ -172,13 +172,13 @@ def test_a_study_that_was_exported_twice(books):
 
 def test_a_study_that_was_lost(books):
     change(books, "DELETE FROM request_image WHERE request_id = (SELECT request_id FROM request WHERE procedure_occurrence_id = 1001)")
-    found(books, "study 1,", "its state set()", "the store {''}")
+    found(books, "study 1,", "its state unknown", "the store {''}")
 
 
 def test_a_row_that_is_lacking(books):
     change(books, "DELETE FROM request_image WHERE request_id = (SELECT request_id FROM request WHERE procedure_occurrence_id = 1006)")
     change(books, "DELETE FROM request WHERE procedure_occurrence_id = 1006")
-    found(books, "study 6,", "its state set()")
+    found(books, "study 6,", "its state unknown")
 
 
 def test_a_table_that_tells_otherwise(books, done):
