@@ -365,9 +365,9 @@ bool anon_forget(struct anon *a, const char *study_uid, int64_t deadline_us, str
 
 /* --- what others put there ----------------------------------------------------------------------------------------- */
 
-/* A listing; *json is NULL where there is no such resource. */
-static bool list(struct anon *a, const char *path, const atomic_bool *cancel, struct arena *arena,
-                 const struct json_node **json, struct pixl_error *err)
+/* What lies at path, of that kind; *json is NULL where nothing does. */
+static bool get(struct anon *a, const char *path, enum json_kind kind, const atomic_bool *cancel, struct arena *arena,
+                const struct json_node **json, struct pixl_error *err)
 {
     struct http_request r = request(HTTP_GET, path, (struct str){ 0 }, clock_mono_us() + LIST_S * SECOND);
     struct http_answer h = { 0 };
@@ -377,11 +377,12 @@ static bool list(struct anon *a, const char *path, const atomic_bool *cancel, st
     r.cancel = cancel;
     buf_init(&h.body, LIST_MAX);
     bool ok = ask(a, &r, &h, err);
-    if (ok && h.status == 200 && !json_tree_read(arena, buf_str(&h.body), 16, LIST_ITEMS_MAX, &tree, &e))
-        ok = e.code == PIXL_E_CORRUPT
-                 ? pixl_fail(err, PIXL_E_UNAVAILABLE, 200, "Orthanc anon %s: ORTHANC_ANON_URL is no Orthanc",
-                             http_client_place(a->http))
-                 : pixl_fail(err, e.code, 0, "Orthanc anon: a list of instances: %s", e.msg);
+    if (ok && h.status == 200 && !json_tree_read(arena, buf_str(&h.body), 16, LIST_ITEMS_MAX, &tree, &e) &&
+        e.code != PIXL_E_CORRUPT)
+        ok = pixl_fail(err, e.code, 0, "Orthanc anon: a list of instances: %s", e.msg);
+    else if (ok && h.status == 200 && (tree == NULL || !json_node_is(tree, kind)))
+        ok = pixl_fail(err, PIXL_E_UNAVAILABLE, 200, "Orthanc anon %s: ORTHANC_ANON_URL is no Orthanc",
+                       http_client_place(a->http));
     else if (ok && h.status != 200 && h.status != 404)
         ok = fail_status(a, h.status, err);
     buf_done(&h.body);
@@ -406,21 +407,24 @@ static bool take_uid(const struct json_node *v, const char *name, struct arena *
 
 struct listing {
     struct anon_instance *list;
-    size_t n, cap;
+    size_t n, room;
 };
 
-static bool grow(struct listing *l, struct arena *arena, struct pixl_error *err)
+static bool add_instance(struct listing *l, struct arena *arena, const struct json_node *v, struct str series_uid,
+                         struct pixl_error *err)
 {
-    if (l->n < l->cap)
-        return true;
-    const size_t cap = l->cap ? l->cap * 2 : 64;
-    struct anon_instance *wider = arena_calloc(arena, cap, sizeof *wider);
-    if (wider == NULL)
+    const struct str id = json_node_text(json_node_member(v, "ID"));
+    struct anon_instance i = { .series_uid = series_uid };
+    if (!anon_is_id(id))
+        return pixl_fail(err, PIXL_E_UNAVAILABLE, 200, "Orthanc anon: an instance has no id");
+    if (!take_uid(v, "SOPInstanceUID", arena, &i.sop_uid, err))
+        return false;
+    struct anon_instance *list = arena_grow(arena, l->list, l->n, &l->room, sizeof *list);
+    if (list == NULL)
         return fail_memory(err);
-    if (l->n > 0)
-        memcpy(wider, l->list, l->n * sizeof *wider);
-    l->list = wider;
-    l->cap = cap;
+    (void)snprintf(i.id, sizeof i.id, "%.*s", STR_ARG(id));
+    list[l->n++] = i;
+    l->list = list;
     return true;
 }
 
@@ -439,17 +443,11 @@ static bool list_series(struct anon *a, const struct json_node *series, struct a
     const struct json_node *found = NULL;
     arena_init(&own, LIST_ARENA_MAX);
     (void)snprintf(path, sizeof path, "/series/%.*s/instances", STR_ARG(id));
-    bool ok = list(a, path, cancel, &own, &found, err);
-    for (const struct json_node *v = ok && found != NULL && json_node_is(found, JSON_NODE_LIST) ? found->first : NULL;
-         ok && v != NULL; v = v->next) {
-        struct str instance = json_node_text(json_node_member(v, "ID"));
-        ok = (anon_is_id(instance) || pixl_fail(err, PIXL_E_UNAVAILABLE, 200, "Orthanc anon: an instance has no id")) &&
-             grow(to, arena, err) && take_uid(v, "SOPInstanceUID", arena, &to->list[to->n].sop_uid, err);
-        if (!ok)
-            break;
-        to->list[to->n].series_uid = uid;
-        (void)snprintf(to->list[to->n++].id, ANON_ID_SIZE, "%.*s", STR_ARG(instance));
-    }
+    bool ok = get(a, path, JSON_NODE_LIST, cancel, &own, &found, err);
+    if (ok && found == NULL) /* what is left would pass for all of it */
+        ok = pixl_fail(err, PIXL_E_UNAVAILABLE, 404, "a series went from Orthanc anon while its study was listed");
+    for (const struct json_node *v = ok ? found->first : NULL; ok && v != NULL; v = v->next)
+        ok = add_instance(to, arena, v, uid, err);
     arena_done(&own);
     return ok;
 }
@@ -470,7 +468,7 @@ bool anon_find(struct anon *a, struct str id, struct arena *arena, const atomic_
     struct listing l = { .n = 0 };
     if (anon_is_id(id)) {
         (void)snprintf(path, sizeof path, "/studies/%.*s", STR_ARG(id));
-        if (!list(a, path, cancel, arena, &study, err))
+        if (!get(a, path, JSON_NODE_OBJECT, cancel, arena, &study, err))
             return false;
     }
     if (study == NULL) {
@@ -478,10 +476,10 @@ bool anon_find(struct anon *a, struct str id, struct arena *arena, const atomic_
         return true;
     }
     (void)snprintf(path, sizeof path, "/studies/%.*s/series", STR_ARG(id));
-    if (!take_uid(study, "StudyInstanceUID", arena, &s.uid, err) || !list(a, path, cancel, arena, &series, err))
+    if (!take_uid(study, "StudyInstanceUID", arena, &s.uid, err) ||
+        !get(a, path, JSON_NODE_LIST, cancel, arena, &series, err))
         return false;
-    for (const struct json_node *v = series != NULL && json_node_is(series, JSON_NODE_LIST) ? series->first : NULL;
-         v != NULL; v = v->next)
+    for (const struct json_node *v = series != NULL ? series->first : NULL; v != NULL; v = v->next)
         if (!list_series(a, v, arena, cancel, &l, err))
             return false;
     if (l.n > 0)
