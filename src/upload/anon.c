@@ -345,24 +345,6 @@ bool anon_send(struct anon *a, const char *server, struct str ids, int64_t deadl
     return ok;
 }
 
-bool anon_forget(struct anon *a, const char *study_uid, int64_t deadline_us, struct pixl_error *err)
-{
-    struct arena arena;
-    const struct json_node *json = NULL;
-    int status = 0;
-    arena_init(&arena, 8 * SMALL_MAX);
-    struct http_request r = request(HTTP_POST, "/tools/lookup", str_of(study_uid), deadline_us);
-    r.content_type = "text/plain";
-    bool ok = ask_small(a, &r, &arena, &status, &json, err) && (status == 200 || fail_status(a, status, err));
-    for (const struct json_node *v = ok && json_node_is(json, JSON_NODE_LIST) ? json->first : NULL; ok && v != NULL; v = v->next) {
-        struct str id = json_node_text(json_node_member(v, "ID"));
-        if (anon_is_id(id) && str_eq(json_node_text(json_node_member(v, "Type")), STR("Study")))
-            ok = delete (a, "studies", id, deadline_us, &arena, err);
-    }
-    arena_done(&arena);
-    return ok;
-}
-
 /* --- what others put there ----------------------------------------------------------------------------------------- */
 
 /* What lies at path, of that kind; *json is NULL where nothing does. */
@@ -510,4 +492,42 @@ bool anon_fetch(struct anon *a, const char *id, int fd, uint64_t max, int64_t de
         return false;
     *got = status == 200;
     return status == 200 || status == 404 || fail_status(a, status, err);
+}
+
+/* --- deleting -------------------------------------------------------------------------------------------------------- */
+
+static bool forget(struct anon *a, struct str id, anon_knows_fn *knows, const void *ctx, int64_t deadline_us,
+                   struct pixl_error *err)
+{
+    struct arena arena;
+    struct anon_study s;
+    bool got;
+    arena_init(&arena, LIST_ARENA_MAX);
+    bool ok = anon_find(a, id, &arena, NULL, &got, &s, err), all = ok && got;
+    for (size_t i = 0; all && i < s.n; i++)
+        all = knows(ctx, s.instances[i].sop_uid);
+    if (all)
+        ok = delete (a, "studies", id, deadline_us, &arena, err);
+    arena_done(&arena);
+    return ok;
+}
+
+bool anon_forget(struct anon *a, const char *study_uid, anon_knows_fn *knows, const void *ctx, int64_t deadline_us,
+                 struct pixl_error *err)
+{
+    struct arena arena;
+    const struct json_node *json = NULL;
+    int status = 0;
+    arena_init(&arena, 8 * SMALL_MAX);
+    struct http_request r = request(HTTP_POST, "/tools/lookup", str_of(study_uid), deadline_us);
+    r.content_type = "text/plain";
+    bool ok = ask_small(a, &r, &arena, &status, &json, err) && (status == 200 || fail_status(a, status, err));
+    for (const struct json_node *v = ok && json_node_is(json, JSON_NODE_LIST) ? json->first : NULL; ok && v != NULL;
+         v = v->next) {
+        struct str id = json_node_text(json_node_member(v, "ID"));
+        if (anon_is_id(id) && str_eq(json_node_text(json_node_member(v, "Type")), STR("Study")))
+            ok = forget(a, id, knows, ctx, deadline_us, err);
+    }
+    arena_done(&arena);
+    return ok;
 }

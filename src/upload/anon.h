@@ -71,7 +71,11 @@ PIXL_MUST_CHECK bool anon_find(struct anon *a, struct str id, struct arena *aren
 PIXL_MUST_CHECK bool anon_fetch(struct anon *a, const char *id, int fd, uint64_t max, int64_t deadline_us,
                                 const atomic_bool *cancel, bool *got, struct pixl_error *err);
 
-/* Deletes the study, if it is there.  Fails: UNAVAILABLE. */
-PIXL_MUST_CHECK bool anon_forget(struct anon *a, const char *study_uid, int64_t deadline_us, struct pixl_error *err);
+/* Is it an instance that need not stay there? */
+typedef bool anon_knows_fn(const void *ctx, struct str sop_uid);
+/* Deletes the study, if it is there, unless it has an instance that is not known: others put more there since, which nobody
+ * has delivered.  Fails: UNAVAILABLE, and as anon_find(). */
+PIXL_MUST_CHECK bool anon_forget(struct anon *a, const char *study_uid, anon_knows_fn *knows, const void *ctx,
+                                 int64_t deadline_us, struct pixl_error *err);
 
 #endif

@@ -220,11 +220,21 @@ static int by_sop(const void *a, const void *b)
     return str_cmp(((const struct instance *)a)->sop, ((const struct instance *)b)->sop);
 }
 
+static struct instance *find_instance(const struct study *s, struct str sop)
+{
+    const struct instance key = { .sop = sop };
+    return bsearch(&key, s->instances, s->n, sizeof key, by_sop);
+}
+
+static bool is_delivered(const void *study, struct str sop)
+{
+    return find_instance(study, sop) != NULL;
+}
+
 /* Notes one listed instance; true: it was not known before. */
 static bool note(struct study *s, struct str sop)
 {
-    const struct instance key = { .sop = sop };
-    struct instance *i = bsearch(&key, s->instances, s->n, sizeof key, by_sop);
+    struct instance *i = find_instance(s, sop);
     if (i == NULL) {
         s->n_foreign++;
         return true;
@@ -421,7 +431,7 @@ static bool dicomweb_study(struct upload *u, const struct upload_study *z, struc
     /* It is delivered; what stays in Orthanc is pseudonymous, and goes with the next attempt at this study or by hand. */
     struct pixl_error e = { 0 };
     if (!d->settings->anon_keep)
-        (void)!anon_forget(d->anon, s.uid, clock_mono_us() + QUERY_S * SECOND, &e);
+        (void)!anon_forget(d->anon, s.uid, is_delivered, &s, clock_mono_us() + QUERY_S * SECOND, &e);
     return true;
 }
 

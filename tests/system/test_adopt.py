@@ -483,16 +483,20 @@ def test_through_ftps(site):
         assert path.name == f"{pseudo(1)}.zip" and len(read(path)) == 3 and s.stop() == 0
 
 
+def send_to(site, far):
+    site.write_project("dicomweb")
+    yaml = site.configs / f"{site.project}.yaml"
+    yaml.write_text(yaml.read_text().replace("parquet: dicomweb", "parquet: none"))
+    site.state.mkdir(mode=0o700)
+    (site.state / "secrets.env").write_text("".join(f"{site.project}--dicomweb--{k}={v}\n" for k, v in (
+        ("url", far.web), ("username", far.user), ("password", far.password))))
+    (site.state / "secrets.env").chmod(0o600)
+
+
 def test_through_dicomweb(site):
     """By way of the very Orthanc that the study lies in, and is deleted from once it has arrived."""
     with Orthanc("far", user="far", password="CANARYFAR") as far:
-        site.write_project("dicomweb")
-        yaml = site.configs / f"{site.project}.yaml"
-        yaml.write_text(yaml.read_text().replace("parquet: dicomweb", "parquet: none"))
-        site.state.mkdir(mode=0o700)
-        (site.state / "secrets.env").write_text("".join(f"{site.project}--dicomweb--{k}={v}\n" for k, v in (
-            ("url", far.web), ("username", far.user), ("password", far.password))))
-        (site.state / "secrets.env").chmod(0o600)
+        send_to(site, far)
         site.ask_for(1)
         study = site.put(1, series=2, instances=3)
         s = site.serve()
@@ -500,6 +504,22 @@ def test_through_dicomweb(site):
         there = far.instances()
         assert sorted(there) == sorted(f"2.25.1{s}{n:04d}" for s in (1, 2) for n in (1, 2, 3))
         assert not site.anon.get("/studies") and s.ask("POST", PATH, {"study_id": study})[0] == 404
+        assert s.stop() == 0
+
+
+def test_what_came_while_it_waited_to_go_out_is_not_deleted(site):
+    with Orthanc("far", user="far", password="CANARYFAR") as far:
+        send_to(site, far)
+        site.ask_for(1)
+        study = site.put(1, instances=2)
+        far.end()
+        s = site.serve()
+        answer = s.ask("POST", PATH, {"study_id": study})
+        assert answer[0] == 503 and "goes out by itself" in detail(answer), answer
+        site.anon.ask("POST", "/instances", part10(cleaned(1, 1, 3)))
+        far.start()
+        wait_for(site, {"exported": 1})
+        assert len(far.instances()) == 2 and len(site.anon.get("/instances")) == 3
         assert s.stop() == 0
 
 

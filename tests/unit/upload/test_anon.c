@@ -143,6 +143,42 @@ static void test_anon__an_instance_goes_into_a_file(void)
     (void)close(fd);
 }
 
+static bool knows(const void *but, struct str sop_uid)
+{
+    return !str_eq(sop_uid, str_of(but));
+}
+
+/* Orthanc refuses to delete: forgetting fails exactly when it tries to. */
+static void test_anon__forgets_a_study_of_which_it_knows_all(void)
+{
+    static const struct {
+        const char *name, *but, *found;
+        bool deletes;
+    } rows[] = {
+        { "all", "2.25.99", "[{\"Type\":\"Study\",\"ID\":\"0a\"}]", true },
+        { "one came since", "2.25.31", "[{\"Type\":\"Study\",\"ID\":\"0a\"}]", false },
+        { "one came since, in another series", "2.25.21", "[{\"Type\":\"Study\",\"ID\":\"0a\"}]", false },
+        { "another study of that UID", "2.25.31",
+          "[{\"Type\":\"Study\",\"ID\":\"0a\"},{\"Type\":\"Study\",\"ID\":\"0c\"}]", true },
+        { "no study", "2.25.99", "[{\"Type\":\"Instance\",\"ID\":\"0a\"}]", false },
+        { "not there", "2.25.99", "[]", false },
+    };
+    asked_auto a;
+    asked_init(&a);
+    orthanc_says("GET_studies_0c", 200, "{\"ID\":\"0c\",\"MainDicomTags\":{\"StudyInstanceUID\":\"2.25.1\"}}");
+    orthanc_says("GET_studies_0c_series", 200, "[" ANON_SERIES("0c", "2.25.2") "]");
+    orthanc_says("DELETE_studies_0a", 500, "");
+    orthanc_says("DELETE_studies_0c", 500, "");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i].name);
+        orthanc_says("POST_tools_lookup", 200, rows[i].found);
+        const bool ok = anon_forget(a.anon, "2.25.1", knows, rows[i].but, clock_mono_us() + 5000000, &err);
+        CHECK(ok == !rows[i].deletes);
+        CHECK_INT(err.code, rows[i].deletes ? PIXL_E_UNAVAILABLE : PIXL_OK);
+        pixl_error_clear(&err);
+    }
+}
+
 /* An Orthanc that never answers is not waited for. */
 static void test_anon__gives_up_when_told_to(void)
 {
@@ -165,6 +201,7 @@ int main(int argc, char **argv)
         TEST(test_anon__what_is_no_id_or_not_there_is_not_got),
         TEST(test_anon__answers_that_are_none),
         TEST(test_anon__an_instance_goes_into_a_file),
+        TEST(test_anon__forgets_a_study_of_which_it_knows_all),
         TEST(test_anon__gives_up_when_told_to),
     };
     http_peer_start();
