@@ -123,6 +123,14 @@ static bool look_at_study(struct fetch *f, const struct json_node *found, struct
     return ok;
 }
 
+/* The list of what pixl brought is not the study's: what is wrong with it passes, or somebody mends it. */
+static bool listed(bool ok, struct pixl_error *err)
+{
+    if (!ok && err->code != PIXL_E_NOMEM && err->code != PIXL_E_NO_SPACE)
+        err->code = PIXL_E_UNAVAILABLE;
+    return ok || pixl_wrap(err, "archive");
+}
+
 /* Notes of each wanted instance where it is in raw, and in the list of what pixl brought. */
 static bool look(struct fetch *f, struct pixl_error *err)
 {
@@ -139,8 +147,8 @@ static bool look(struct fetch *f, struct pixl_error *err)
     for (const struct json_node *v = ok ? found->first : NULL; ok && v; v = v->next)
         ok = look_at_study(f, v, err);
     arena_done(&a);
-    return ok &&
-           (f->o->brought == NULL || archive_brought_came(f->o->brought, phi_text(f->study_uid), f->wanted, f->n, err));
+    return ok && (f->o->brought == NULL ||
+                  listed(archive_brought_came(f->o->brought, phi_text(f->study_uid), f->wanted, f->n, err), err));
 }
 
 /* --- bringing */
@@ -186,8 +194,8 @@ static bool bring_and_look(struct fetch *f, struct pixl_error *err)
     struct str *uids = malloc(f->n * sizeof *uids);
     struct pixl_error look_err = { 0 };
     bool ok = uids != NULL || fail_nomem(err);
-    ok = ok &&
-         (f->o->brought == NULL || archive_brought_ask(f->o->brought, phi_text(f->study_uid), f->wanted, f->n, err));
+    ok = ok && (f->o->brought == NULL ||
+                listed(archive_brought_ask(f->o->brought, phi_text(f->study_uid), f->wanted, f->n, err), err));
     if (ok) {
         ok = bring(f, uids, err);
         if (ok || (err->code != PIXL_E_CANCELLED && err->code != PIXL_E_NOMEM)) {

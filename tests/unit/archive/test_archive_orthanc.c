@@ -1,10 +1,12 @@
 /* What a real Orthanc or archive does not say, or hardly ever: answers to other questions, and attempts to lead us astray.  What real ones
  * say is in system/test_orthanc.py. */
+#include <glob.h>
 #include <pthread.h>
 #include <unistd.h>
 
 #include "archive/archive_backend.h"
 #include "base/clock.h"
+#include "base/sqlite_db.h"
 #include "orthanc_said.h"
 
 static struct pixl_error err;
@@ -419,6 +421,50 @@ static void test_orthanc__what_was_asked_for_is_released_though_nobody_looked(vo
     archive_close(a);
 }
 
+/* Runs sql on the list of what was brought, from beside. */
+static void change_list(const char *sql)
+{
+    glob_t found;
+    struct sqlite_db *db;
+    REQUIRE(glob(test_path("state/brought-*.db"), 0, NULL, &found) == 0 && found.gl_pathc == 1);
+    REQUIRE_OK(sqlite_db_open(found.gl_pathv[0], 1000, &db, &err), err);
+    REQUIRE_OK(sqlite_db_exec(db, sql, &err), err);
+    sqlite_db_close(db);
+    globfree(&found);
+}
+
+/* It is no fault of the study, which would have to pay with an attempt, and all others after it. */
+static void test_orthanc__a_damaged_list_of_what_was_brought_holds_work_back(void)
+{
+    static const struct {
+        const char *name, *damage, *mend;
+    } rows[] = {
+        { "no table to look into", "ALTER TABLE asked RENAME TO away", "ALTER TABLE away RENAME TO asked" },
+        { "nothing can be noted", "CREATE TRIGGER no BEFORE INSERT ON asked BEGIN SELECT RAISE(ABORT, 'no'); END",
+          "DROP TRIGGER no" },
+        { "no UID",
+          "INSERT INTO asked VALUES('1.2', '1234567890123456789012345678901234567890123456789012345678901234567890')",
+          "DELETE FROM asked" },
+    };
+    struct archive_instance one = instance_of("1.2.1", "1.2.1.1"), two = instance_of("1.2.1", "1.2.1.2");
+    struct archive_instance *wanted[] = { &one, &two };
+    struct archive_fetched got;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct archive *a;
+        test_row("%s", rows[i].name);
+        orthanc_says_all();
+        orthanc_says("GET_series_e1_instances", 200, "[" ORTHANC_RAW_INSTANCE(ORTHANC_ID_A, "1.2.1.1") "]");
+        orthanc_says("GET_queries_c1_answers", 200, "[" ORTHANC_INSTANCE("1", "2") "]");
+        REQUIRE_OK(orthanc_open_said(true, &a, &err), err);
+        change_list(rows[i].damage);
+        CHECK_FAILS(archive_fetch(a, phi_text(STR("1.2")), wanted, 2, NULL, &got, &err), err, PIXL_E_UNAVAILABLE);
+        change_list(rows[i].mend);
+        orthanc_says_all();
+        CHECK_OK(archive_fetch(a, phi_text(STR("1.2")), wanted, 2, NULL, &got, &err), err);
+        archive_close(a);
+    }
+}
+
 static void test_orthanc__an_instance_has_a_largest_size(void)
 {
     orthanc_says_all();
@@ -454,6 +500,7 @@ int main(int argc, char **argv)
         TEST(test_orthanc__fetch_tells_why_something_is_missing),
         TEST(test_orthanc__what_came_after_a_cancel_is_known_as_brought),
         TEST(test_orthanc__what_was_asked_for_is_released_though_nobody_looked),
+        TEST(test_orthanc__a_damaged_list_of_what_was_brought_holds_work_back),
         TEST(test_orthanc__an_instance_has_a_largest_size),
     };
     http_peer_start();
