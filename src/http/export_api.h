@@ -4,7 +4,8 @@
  *   POST /export-patient-data  {"project_name":"...","extract_datetime":"2023-12-07T14:08:58"}   200 null, once they arrived
  *   POST /export-dicom-from-orthanc  {"study_id":"..."[,"project_name":"..."]}   200 null, once it arrived (pipeline/adopt.h)
  *     study_id: of Orthanc anon.  404: no such study there, no such row or project; 409: "Image already exported"; 500: it was
- *     withheld or has failed; 503: Orthanc anon, the destination or the store is away, or another is at it and does not end
+ *     withheld or has failed; 503: Orthanc anon, the destination or the store is away, or another is at it, or instances come, and
+ *     that does not end
  * A caller's output_dir is refused: tables are where HOST_EXPORT_ROOT_DIR says.
  * Owns: nothing after it returned.  Threads: as service.h. */
 #ifndef PIXL_HTTP_EXPORT_API_H

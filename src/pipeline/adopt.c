@@ -24,7 +24,7 @@
 #define PROJECT_TAG        0x000D0001u /* (000D,xx01), in the block of its creator */
 #define PROJECT_CREATOR    "UCLH PIXL"
 
-enum { LOOK_FIRST_MS = 20, LOOK_MAX_MS = 500, CRASHES_MAX = 3 };
+enum { LOOK_FIRST_MS = 20, LOOK_MAX_MS = 500, LIST_FIRST_MS = 500, LIST_MAX_MS = 2000, CRASHES_MAX = 3 };
 
 struct adoption {
     struct site *site;
@@ -34,7 +34,7 @@ struct adoption {
     struct anon_study found;
     struct str slug; /* empty: nobody says */
     struct site_project *project;
-    int64_t image;
+    int64_t image, until_us;
 };
 
 static bool is_cancelled(const struct adoption *a)
@@ -264,7 +264,7 @@ static bool take_instance(struct attempt *t, const struct anon_instance *i)
     return take_verdict(t, i, &d, &file);
 }
 
-/* Does Orthanc anon still list the very instances that were taken?  Others may have put more there meanwhile. */
+/* Does Orthanc anon still list the very instances that were taken?  Others may have put more there meanwhile, or go on. */
 static bool is_still_whole(struct attempt *t)
 {
     const struct anon_study *was = &t->a->found;
@@ -272,7 +272,7 @@ static bool is_still_whole(struct attempt *t)
     bool got, same;
     if (!anon_find(t->a->anon, t->a->order->study_id, &t->a->study, t->a->order->cancel, &got, &now, &t->r->error))
         return anon_failed(t);
-    same = got && now.n == was->n;
+    same = got && now.is_stable && now.n == was->n;
     for (size_t i = 0; same && i < now.n; i++)
         same = strcmp(now.instances[i].id, was->instances[i].id) == 0;
     return same || ended(t, STUDY_OUT_RETRY, STUDY_WHY_CHANGED_WHILE_READ);
@@ -474,7 +474,6 @@ static bool act(struct adoption *a, const struct store_image *i, const struct be
 
 static bool until_it_arrived(struct adoption *a, struct store_image now, struct pixl_error *err)
 {
-    const int64_t until_us = clock_mono_us() + a->order->wait_us;
     const struct before first = { now.state, now.fence };
     int wait_ms = LOOK_FIRST_MS;
     bool over = false, got;
@@ -485,7 +484,7 @@ static bool until_it_arrived(struct adoption *a, struct store_image now, struct 
             return false;
         if (over)
             return true;
-        if (clock_mono_us() >= until_us)
+        if (clock_mono_us() >= a->until_us)
             return pixl_fail(err, PIXL_E_BUSY, 0, "image %lld is %s: it %s", (long long)now.id,
                              study_state_name(now.state), study_state_text(now.state));
         (void)poll(NULL, 0, wait_ms);
@@ -498,15 +497,33 @@ static bool until_it_arrived(struct adoption *a, struct store_image now, struct 
     }
 }
 
+/* What still comes would be left behind: a study goes out once. */
+static bool find_stable(struct adoption *a, struct pixl_error *err)
+{
+    int wait_ms = LIST_FIRST_MS;
+    bool got;
+    for (;;) {
+        arena_reset(&a->study);
+        if (!anon_find(a->anon, a->order->study_id, &a->study, a->order->cancel, &got, &a->found, err))
+            return false;
+        if (!got)
+            return pixl_fail(err, PIXL_E_NOT_FOUND, 404, "Orthanc anon has no such study");
+        if (a->found.is_stable)
+            return true;
+        if (clock_mono_us() >= a->until_us)
+            return pixl_fail(err, PIXL_E_BUSY, 0, "instances of the study still come to Orthanc anon: ask again");
+        if (is_cancelled(a))
+            return fail_stopping(err);
+        (void)poll(NULL, 0, wait_ms);
+        wait_ms = wait_ms * 3 / 2 < LIST_MAX_MS ? wait_ms * 3 / 2 : LIST_MAX_MS;
+    }
+}
+
 static bool adopt(struct adoption *a, struct pixl_error *err)
 {
     struct store_image image;
-    bool got;
-    if (!anon_open(site_settings(a->site), &a->anon, err) ||
-        !anon_find(a->anon, a->order->study_id, &a->study, a->order->cancel, &got, &a->found, err))
+    if (!anon_open(site_settings(a->site), &a->anon, err) || !find_stable(a, err))
         return false;
-    if (!got)
-        return pixl_fail(err, PIXL_E_NOT_FOUND, 404, "Orthanc anon has no such study");
     if (!find_project(a, err) || (a->slug.n > 0 && !open_project(a, a->slug, err)) || !find_row(a, &image, err) ||
         (a->slug.n == 0 && !open_project(a, image.project, err)))
         return false;
@@ -515,7 +532,7 @@ static bool adopt(struct adoption *a, struct pixl_error *err)
 
 bool adopt_study(struct site *s, const struct adopt_order *o, int64_t *image, struct pixl_error *err)
 {
-    struct adoption a = { .site = s, .order = o };
+    struct adoption a = { .site = s, .order = o, .until_us = clock_mono_us() + o->wait_us };
     arena_init(&a.study, STUDY_ARENA_MAX);
     arena_init(&a.instance, INSTANCE_ARENA_MAX);
     arena_init(&a.row, ROW_ARENA_MAX);

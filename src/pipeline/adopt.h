@@ -3,6 +3,7 @@
  *
  *   Orthanc anon  >  row with its pseudo StudyInstanceUID  >  claim  >  each instance inspected, into the spool  >  delivery
  *
+ * Only a study that Orthanc calls stable is taken: it goes out once, and what came later would be left behind.
  * The claim is the store's, as for every retrieval, and delivery is the lane's (work.h), so that whoever asks, and how
  * many at once, the study goes out once.  An instance in which the row's identity is found (deid/inspect.h) withholds the
  * study; one that is another's, or cannot be judged, fails it.  What breaks off leaves a row that is queued: it may be
@@ -23,7 +24,8 @@ struct adopt_order {
     struct str project;        /* its name or slug; empty: as the study's private tag (000D,1001) of creator "UCLH PIXL"
                                   says, else as its row */
     const atomic_bool *cancel; /* gives up; NULL: never */
-    int64_t wait_us;           /* how long to wait for a delivery, or for another who has the study */
+    int64_t wait_us;           /* how long to wait: for the last instances to come, for another who has the study, for
+                                  the delivery */
 };
 /* true: it arrived (or is kept, where the project has no destination), by this call or while it waited.  *image: number of
  * the row, 0 as long as none was found; set also on failure.  Messages may hold the project's name, nothing else that was given.

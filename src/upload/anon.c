@@ -466,8 +466,10 @@ bool anon_find(struct anon *a, struct str id, struct arena *arena, const atomic_
             return false;
     if (l.n > 0)
         qsort(l.list, l.n, sizeof *l.list, by_uids);
+    const struct json_node *stable = json_node_member(study, "IsStable");
     s.instances = l.list;
     s.n = l.n;
+    s.is_stable = !json_node_is(stable, JSON_NODE_BOOL) || stable->integer != 0;
     *got = l.n > 0;
     *out = s;
     return true;

@@ -61,6 +61,7 @@ struct anon_study {
     struct str uid;                  /* StudyInstanceUID, in the arena */
     struct anon_instance *instances; /* sorted by series and SOP UID; in the arena */
     size_t n;
+    bool is_stable; /* none came for as long as Orthanc's StableAge says, or since it was started */
 };
 /* The study of that id, one series after the other.  *got false: there is none, or no id of Orthanc.
  * Fails: UNAVAILABLE, CORRUPT (a UID that is none), LIMIT, NOMEM, CANCELLED. */

@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import sys
 import threading
+import time
 import zipfile
 
 import pydicom
@@ -348,6 +349,39 @@ def test_instances_that_come_meanwhile_are_not_forgotten(site):
     assert site.row(1)[:2] == ("queued", "changed-while-read") and not site.zips()
     assert s.ask("POST", PATH, {"study_id": study}) == (200, "null")
     assert len(read(site.zips()[0])) == 3 and s.stop() == 0
+    site.check_quiet()
+
+
+def test_an_instance_that_is_replaced_meanwhile_goes_out_as_it_is_last(site):
+    """Its number and its id are those that were listed."""
+    site.ask_for(1)
+    study = site.put(1, instances=3)
+    gate = Gate(site.anon.port, 2)
+    s = site.serve(ORTHANC_ANON_URL=f"http://127.0.0.1:{gate.port}")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(s.ask, "POST", PATH, {"study_id": study, "project_name": site.project})
+        assert gate.stuck.wait(30)
+        site.anon.ask("POST", "/instances", part10(cleaned(1, 1, 1, change=lambda d: setattr(d, "ImageComments", "mended"))))
+        gate.open.set()
+        assert asked.result()[0] == 503
+    assert site.row(1)[:2] == ("queued", "changed-while-read") and not site.zips()
+    assert s.ask("POST", PATH, {"study_id": study}) == (200, "null")
+    got = read(site.zips()[0]).values()
+    assert sorted(d.get("ImageComments", "") for d in got) == ["", "", "mended"] and s.stop() == 0
+    site.check_quiet()
+
+
+def test_instances_that_still_come_are_waited_for(site):
+    site.ask_for(1)
+    study = site.put(1, instances=1)
+    s = site.serve()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(s.ask, "POST", PATH, {"study_id": study})
+        for n in range(2, 12):
+            time.sleep(0.3)
+            site.anon.ask("POST", "/instances", part10(cleaned(1, 1, n)))
+        assert asked.result() == (200, "null")
+    assert len(read(site.zips()[0])) == 11 and s.stop() == 0
     site.check_quiet()
 
 

@@ -1,4 +1,7 @@
 /* What becomes of a row whose study lies in Orthanc anon; with a real one: system/test_adopt.py. */
+#include <pthread.h>
+#include <unistd.h>
+
 #include "adopt_rig.h"
 
 static struct pixl_error err;
@@ -48,6 +51,45 @@ static void test_adopt__what_is_not_known_changes_nothing(void)
     CHECK_FAILS(adopt_ask(&r, "rig", NULL, &err), err, PIXL_E_NOT_FOUND);
     CHECK_INT(rig_image(&r, 1).state, STUDY_QUEUED);
     CHECK_INT(rig_image(&r, 1).fence, 1);
+    rig_close(&r);
+}
+
+static void says_stable(const char *word)
+{
+    char text[128];
+    (void)snprintf(text, sizeof text,
+                   "{\"ID\":\"0a\",\"IsStable\":%s,\"MainDicomTags\":{\"StudyInstanceUID\":\"" ADOPT_UID "\"}}", word);
+    orthanc_says("GET_studies_0a", 200, text);
+}
+
+static void *become_stable(void *arg)
+{
+    (void)arg;
+    (void)usleep(300000);
+    says_stable("true");
+    return NULL;
+}
+
+static void test_adopt__waits_until_no_more_instances_come(void)
+{
+    struct site_rig r;
+    pthread_t t;
+    int64_t image = 0;
+    adopt_open(&r);
+    says_stable("false");
+    CHECK_FAILS(adopt_ask(&r, "rig", NULL, &err), err, PIXL_E_BUSY);
+    CHECK_INT(rig_image(&r, 1).state, STUDY_QUEUED);
+    CHECK_INT(rig_image(&r, 1).fence, 1);
+    atomic_bool cancel = true;
+    struct adopt_order o = { .study_id = STR("0a"), .cancel = &cancel, .wait_us = 60000000 };
+    CHECK_FAILS(adopt_study(r.site, &o, &image, &err), err, PIXL_E_CANCELLED);
+    o.cancel = NULL;
+    o.wait_us = 2000000;
+    REQUIRE(pthread_create(&t, NULL, become_stable, NULL) == 0);
+    CHECK_FAILS(adopt_study(r.site, &o, &image, &err), err, PIXL_E_BUSY);
+    (void)pthread_join(t, NULL);
+    CHECK_INT(image, 1);
+    CHECK_INT(rig_image(&r, 1).state, STUDY_DEIDENTIFIED);
     rig_close(&r);
 }
 
@@ -168,6 +210,7 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         TEST(test_adopt__goes_into_the_spool_and_out_once),
         TEST(test_adopt__what_is_not_known_changes_nothing),
+        TEST(test_adopt__waits_until_no_more_instances_come),
         TEST(test_adopt__each_way_to_fail),
         TEST(test_adopt__a_study_that_crashes_again_and_again_fails),
         TEST(test_adopt__a_destination_that_is_away),
