@@ -380,6 +380,17 @@ static bool write_marker(struct ftps *f, struct ftps_session *s, struct str chec
     return true;
 }
 
+/* The folder is not there, or is not for us: an error that says so when it was before.  False. */
+static bool blame_folder(struct ftps *f, struct ftps_session *s, struct pixl_error *err)
+{
+    if (err->code == PIXL_E_DENIED && ftps_had_no_folder(s) && atomic_load(&f->has_marker)) {
+        pixl_error_clear(err);
+        return pixl_fail(err, PIXL_E_UNAVAILABLE, 0,
+                         "destination: its folder was there and is gone: does the login lead to another place?");
+    }
+    return false;
+}
+
 static bool try_check_key(struct ftps *f, struct ftps_session *s, void *arg, struct pixl_error *err)
 {
     const struct str *check_value = arg;
@@ -387,11 +398,13 @@ static bool try_check_key(struct ftps *f, struct ftps_session *s, void *arg, str
     struct pixl_error ignored = { 0 };
     bool found, ok;
     if (!read_marker(f, s, *check_value, &found, err))
-        return false;
-    if (!found && atomic_load(&f->has_marker))
+        return blame_folder(f, s, err);
+    if (!found && atomic_load(&f->has_marker)) {
+        ftps_hang_up(s); /* the session may sit in a folder that has been replaced */
         return pixl_fail(err, PIXL_E_UNAVAILABLE, 0,
                          "destination: its marker " UPLOAD_MARKER " was there and is gone: does the login lead "
                          "to another folder?");
+    }
     if (!found) {
         if (!lock_marker(f, s, *check_value, &found, err))
             return false;
@@ -413,17 +426,6 @@ static bool ftps_check_key(struct upload *u, struct str check_value, struct pixl
 }
 
 /* ---- files ---- */
-
-/* folder is not there, or is another one: that of the destination is, or the error says so. */
-static bool blame_folder(struct ftps *f, struct ftps_session *s, struct pixl_error *err)
-{
-    if (err->code == PIXL_E_DENIED && ftps_had_no_folder(s) && atomic_load(&f->has_marker)) {
-        pixl_error_clear(err);
-        return pixl_fail(err, PIXL_E_UNAVAILABLE, 0,
-                         "destination: its folder was there and is gone: does the login lead to another place?");
-    }
-    return false;
-}
 
 static bool ftps_study(struct upload *u, const struct upload_study *z, struct pixl_error *err)
 {

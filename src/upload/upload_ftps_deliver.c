@@ -20,6 +20,7 @@ enum {
     SETTLE_US = 200 * 1000,   /* a server that was cut off has then stored what reached it */
     DIGEST_BYTES_PER_US = 20, /* as slow as a server may read what it hashes */
     PROBE_BYTES = 16 * 1024,
+    REPLY_LOCAL_ERROR = 451,
 };
 
 struct sending {
@@ -92,7 +93,7 @@ int ftps_memory_file(struct str data)
     return fd;
 }
 
-/* Does the server say that there is no room even for a small file? */
+/* Does the server say that there is no room even for a small file?  vsftpd says 451, which is of any trouble with its disk. */
 static bool is_full(const struct ftps_delivery *d)
 {
     static const char zeros[PROBE_BYTES];
@@ -103,7 +104,8 @@ static bool is_full(const struct ftps_delivery *d)
     if (probe.fd < 0)
         return false;
     (void)snprintf(name, sizeof name, ".pixl-check.%s", d->suffix);
-    bool full = !ftps_put(d->session, d->folder, name, &probe, 0, &err) && err.code == PIXL_E_NO_SPACE;
+    bool full = !ftps_put(d->session, d->folder, name, &probe, 0, &err) &&
+                (err.code == PIXL_E_NO_SPACE || (err.code == PIXL_E_UNAVAILABLE && err.sys == REPLY_LOCAL_ERROR));
     (void)close(probe.fd);
     ftps_remove(d->session, d->folder, name);
     return full;
@@ -243,10 +245,12 @@ static bool look(struct sending *x, bool *done, struct pixl_error *err)
     if (d->marker != NULL) {
         if (!ftps_read_size(&replies[3], &there, &size, err))
             return false;
-        if (!there)
+        if (!there) {
+            ftps_hang_up(d->session); /* it may sit in a folder that has been replaced */
             return pixl_fail(err, PIXL_E_UNAVAILABLE, replies[3].code,
                              "destination: its marker " UPLOAD_MARKER
                              " was there and is gone: does the login lead to another folder?");
+        }
     }
     if (!ftps_read_size(&replies[1], &x->final_is_there, &size, err) ||
         !ftps_read_size(&replies[2], &part_there, &sent, err))

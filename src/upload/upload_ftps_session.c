@@ -43,7 +43,7 @@ struct ftps_session {
     curl_off_t moved_bytes;
     int64_t moved_us, patience_us;
     char folder[FOLDER_BYTES_MAX]; /* of the last call */
-    bool was_cut, had_no_folder, is_stalled;
+    bool was_cut, had_no_folder, was_kept_out, is_stalled;
     bool has_data; /* a data connection was agreed on: replies after that are to the transfer */
     void (*note)(void *ctx, struct str line); /* wants the lines of long answers */
     void *note_ctx;
@@ -57,6 +57,16 @@ bool ftps_was_cut(const struct ftps_session *s)
 bool ftps_had_no_folder(const struct ftps_session *s)
 {
     return s->had_no_folder;
+}
+
+bool ftps_was_kept_out(const struct ftps_session *s)
+{
+    return s->was_kept_out;
+}
+
+const struct ftps_server *ftps_server_of(const struct ftps_session *s)
+{
+    return s->server;
 }
 
 static bool fail_memory(struct pixl_error *err)
@@ -165,6 +175,12 @@ static void hang_up(struct ftps_session *s)
             (void)shutdown(s->sockets[i], SHUT_RDWR);
 }
 
+void ftps_hang_up(struct ftps_session *s)
+{
+    hang_up(s);
+    s->is_alive = false;
+}
+
 /* From one folder to another libcurl goes by way of the first one, when the server has told its name (PWD); else it would look for the
  * second one inside the first. */
 static bool leave_folder(struct ftps_session *s, const char *folder)
@@ -256,7 +272,7 @@ static bool prepare(struct ftps_session *s, struct ftps_folder folder, const cha
     s->n_replies = 0;
     s->moved_bytes = 0;
     s->patience_us = v->timeout_us + extra_us;
-    s->was_cut = s->had_no_folder = s->is_stalled = s->has_data = false;
+    s->was_cut = s->had_no_folder = s->was_kept_out = s->is_stalled = s->has_data = false;
     return prepare_tls(s) && prepare_url(s, folder, name) && ok;
 }
 
@@ -316,20 +332,22 @@ static int last_code(const struct ftps_session *s)
     return s->n_replies == 0 ? 0 : s->replies[(s->n_replies - 1) % FTPS_COMMANDS_MAX].code;
 }
 
-static bool fail_login(const struct ftps_session *s, int reply, struct pixl_error *err)
+static bool fail_login(struct ftps_session *s, int reply, struct pixl_error *err)
 {
     if (reply >= 400 && reply < 500)
         return pixl_fail(err, PIXL_E_UNAVAILABLE, reply, "destination: the server takes no login now (%d)", reply);
+    s->was_kept_out = true;
     return pixl_fail(err, PIXL_E_DENIED, reply,
                      "destination: the server refuses the login (%d): look at the secrets "
                      "%s--ftp--username and %s--ftp--password",
                      reply, s->server->secrets_prefix, s->server->secrets_prefix);
 }
 
-static bool fail_certificate(const struct ftps_session *s, struct pixl_error *err)
+static bool fail_certificate(struct ftps_session *s, struct pixl_error *err)
 {
     static const char ca[] = "give its CA by destination.ftps.ca_file in the project file";
     long why = X509_V_OK;
+    s->was_kept_out = true;
     (void)curl_easy_getinfo(s->easy, CURLINFO_SSL_VERIFYRESULT, &why);
     switch (why) {
     case X509_V_OK:
@@ -383,6 +401,7 @@ static bool is_refusal(const struct ftps_session *s, CURLcode rc)
 static bool fail_connection(struct ftps_session *s, CURLcode rc, struct pixl_error *err)
 {
     const char *what = "the connection to the server was cut";
+    s->was_kept_out = s->n_replies == 0;
     switch (rc) {
     case CURLE_COULDNT_RESOLVE_HOST:
         return pixl_fail(err, PIXL_E_UNAVAILABLE, (int)rc,
@@ -550,21 +569,31 @@ static size_t on_write(char *p, size_t size, size_t n, void *ctx)
     return w->is_enough ? 0 : size * n;
 }
 
-bool ftps_get(struct ftps_session *s, struct ftps_folder folder, const char *name,
-              bool (*take)(void *ctx, const char *p, size_t n), void *ctx, bool *got, struct pixl_error *err)
+/* request: instead of RETR; NULL: none. */
+static bool get(struct ftps_session *s, struct ftps_folder folder, const char *name, const char *request,
+                struct writing *w, bool *got, struct pixl_error *err)
 {
-    struct writing w = { .take = take, .ctx = ctx };
     bool ok = prepare(s, folder, name, 0);
     SET(CURLOPT_WRITEFUNCTION, on_write);
-    SET(CURLOPT_WRITEDATA, &w);
-    if (name == NULL)
-        SET(CURLOPT_CUSTOMREQUEST, "NLST -a"); /* names that begin with a dot too */
+    SET(CURLOPT_WRITEDATA, w);
+    if (request != NULL)
+        SET(CURLOPT_CUSTOMREQUEST, request);
     SET(CURLOPT_FORBID_REUSE, atomic_load(&s->server->one_file_each) ? 1L : 0L);
     CURLcode rc = ok ? drive(s) : CURLE_OUT_OF_MEMORY;
     bool refused = rc != CURLE_OK && last_code(s) >= 500 && is_refusal(s, rc);
-    if (rc == CURLE_OK || w.is_enough || refused) {
+    if (rc == CURLE_OK || w->is_enough || refused) {
         *got = !refused;
         return true;
     }
     return fail(s, rc, "read a file", err);
+}
+
+bool ftps_get(struct ftps_session *s, struct ftps_folder folder, const char *name,
+              bool (*take)(void *ctx, const char *p, size_t n), void *ctx, bool *got, struct pixl_error *err)
+{
+    struct writing w = { .take = take, .ctx = ctx };
+    if (name != NULL)
+        return get(s, folder, name, NULL, &w, got, err);
+    /* -a: names that begin with a dot too.  A server that takes it for the name of a folder shows them without. */
+    return get(s, folder, NULL, "NLST -a", &w, got, err) && (*got || get(s, folder, NULL, "NLST", &w, got, err));
 }

@@ -33,6 +33,11 @@ void ftps_session_free(struct ftps_session *s);
 /* What the last call that failed failed of. */
 bool ftps_was_cut(const struct ftps_session *s);       /* the connection: a new one may do better */
 bool ftps_had_no_folder(const struct ftps_session *s); /* the folder is not there, or is not for us */
+bool ftps_was_kept_out(const struct ftps_session *s);  /* nobody there, another certificate, the login refused */
+
+const struct ftps_server *ftps_server_of(const struct ftps_session *s);
+/* Ends the connection without a word: the next call opens a new one, which enters its folder by its name. */
+void ftps_hang_up(struct ftps_session *s);
 
 /* Folders are paths from where the login leads, "a/b", names without control characters. */
 struct ftps_folder {

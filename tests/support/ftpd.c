@@ -28,7 +28,7 @@ void ftpd_start(struct ftpd *f, const char *const *arguments)
     f->from_ = fdopen(out, "r");
     if (f->pid_ < 0 || f->to_ == NULL || f->from_ == NULL ||
         fscanf(f->from_, "ready %d %d %d %199s", &f->port, &f->passive_port, &f->n_passive, folder) != 4) {
-        printf("no ProFTPD could be started\n0 passed, 1 failed, 0 skipped\n");
+        printf("no FTPS server could be started\n0 passed, 1 failed, 0 skipped\n");
         exit(1);
     }
     (void)snprintf(f->root, sizeof f->root, "%s/root", folder);
@@ -65,7 +65,7 @@ struct secrets *ftpd_secrets(const char *file, const char *prefix, const char *h
     struct pixl_error err = { 0 };
     (void)snprintf(text, sizeof text,
                    "%s--ftp--host=%s\n%s--ftp--port=%d\n%s--ftp--username=%s\n%s--ftp--password=%s\n", prefix, host,
-                   prefix, port, prefix, username != NULL ? username : "pixl", prefix,
+                   prefix, port, prefix, username != NULL ? username : "ftp", prefix,
                    password != NULL ? password : "CANARY-s3cret:/@%");
     (void)snprintf(url, sizeof url, "file:%s", file);
     REQUIRE_OK(fs_write_whole(file, str_of(text), 0600, &err), err);

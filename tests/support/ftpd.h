@@ -1,4 +1,4 @@
-/* ftpd.h - a ProFTPD for tests: support/ftpd.py, which says what is in it.  It goes with the test or program that started it. */
+/* ftpd.h - an FTPS server for tests: support/ftpd.py, which says what is in it.  It goes with the test or program that started it. */
 #ifndef PIXL_TEST_FTPD_H
 #define PIXL_TEST_FTPD_H
 
@@ -13,7 +13,7 @@ struct ftpd {
 /* arguments: "NAME=VALUE" as ftpd.py takes them, NULL at the end.  Ends the program when there is no server to be had. */
 void ftpd_start(struct ftpd *f, const char *const *arguments);
 void ftpd_stop(struct ftpd *f);
-/* "kill", "start", "stall", "go_on"; ends the test when it fails. */
+/* "kill", "start", "stall", "go_on", "other_password", "first_password"; ends the test when it fails. */
 void ftpd_do(struct ftpd *f, const char *command);
 
 /* Secrets <prefix>--ftp--...: file is where they are written.  Given.  username and password NULL: the right ones. */

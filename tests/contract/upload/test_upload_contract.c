@@ -4,11 +4,29 @@
 
 #include "upload_rig.h"
 
-enum { TO_DIRECTORY, TO_IMPLICIT, TO_EXPLICIT, PLACES };
-static const char *const places[PLACES] = { "directory", "ftps, implicit TLS, one session",
-                                            "ftps, explicit TLS, XSHA256" };
-static struct ftpd server[PLACES];
-static int first_place = TO_DIRECTORY, end_place = TO_IMPLICIT;
+enum { TO_DIRECTORY, TO_FTPS };
+static const struct {
+    const char *name;
+    bool is_explicit, allows_tls13;
+    const char *arguments[5]; /* of ftpd.py */
+    bool goes_along;          /* a session that is in a folder stays in it when that gets another name */
+} places[] = {
+    { .name = "directory" },
+    { .name = "ProFTPD, implicit TLS, one session", .arguments = { "make=proftpd" } },
+    { .name = "ProFTPD, explicit TLS, XSHA256",
+      .arguments = { "make=proftpd", "implicit=no", "reuse=no", "digest=yes" },
+      .is_explicit = true,
+      .allows_tls13 = true },
+    { .name = "vsftpd, implicit TLS, one session", .arguments = { "make=vsftpd" }, .goes_along = true },
+    { .name = "vsftpd, explicit TLS 1.3, a connection for each file",
+      .arguments = { "make=vsftpd", "implicit=no" },
+      .is_explicit = true,
+      .allows_tls13 = true,
+      .goes_along = true },
+    { .name = "pyftpdlib, implicit TLS, HASH", .arguments = { "make=pyftpd" }, .allows_tls13 = true },
+};
+static struct ftpd server[ARRAY_LEN(places)];
+static int first_place = TO_DIRECTORY, end_place = TO_FTPS;
 
 static struct upload *open_as(int place, const char *writer)
 {
@@ -19,8 +37,8 @@ static struct upload *open_as(int place, const char *writer)
         p.destination_directory = server[TO_DIRECTORY].root;
         return open_project(&p, NULL, writer, 20);
     }
-    p.ftps.is_explicit = place == TO_EXPLICIT;
-    p.ftps.allows_tls13 = place == TO_EXPLICIT;
+    p.ftps.is_explicit = places[place].is_explicit;
+    p.ftps.allows_tls13 = places[place].allows_tls13;
     secrets_auto *s = ftpd_secrets(test_path(writer), "my-prefix", "localhost", server[place].port, NULL, NULL);
     return open_project(&p, s, writer, 20);
 }
@@ -39,7 +57,7 @@ static void over_all(void (*what)(int place))
     }
     for (int place = first_place; place < end_place; place++) {
         ftpd_clear(&server[place]);
-        test_row("%s", places[place]);
+        test_row("%s", places[place].name);
         what(place);
     }
 }
@@ -73,7 +91,7 @@ static void replaces_what_differs(int place)
     static const char *const contents[] = { "", "other", "same size, else", "longer than it is now, much longer" };
     upload_auto *u = open_as(place, "w1");
     for (size_t i = 0; i < ARRAY_LEN(contents); i++) {
-        test_row("%s, %s", places[place], contents[i]);
+        test_row("%s, %s", places[place].name, contents[i]);
         ftpd_write(&server[place], ZIP, contents[i]);
         struct upload_study z = spool("same size, here", (int64_t)i + 1);
         CHECK_OK(upload_study(u, &z, &err), err);
@@ -92,7 +110,7 @@ static void refuses_another_zip(int place)
     upload_auto *u = open_as(place, "w1");
     ftpd_write(&server[place], ZIP, "delivered before");
     for (int how = 0; how < 5; how++) {
-        test_row("%s, %d", places[place], how);
+        test_row("%s, %d", places[place].name, how);
         struct upload_study z = spool("all of the zip", how + 1);
         const char *const now[] = { "all of the ziq", "all of the zi", "all of the zip and more", "" };
         if (how < 4)
@@ -132,7 +150,7 @@ static void clears_older_parts(int place)
     upload_auto *u = open_as(place, "w1");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char name[200];
-        test_row("%s, %lld %s", places[place], (long long)rows[i].fence, rows[i].part);
+        test_row("%s, %lld %s", places[place].name, (long long)rows[i].fence, rows[i].part);
         (void)snprintf(name, sizeof name, "my-project/%s", rows[i].part);
         ftpd_write(&server[place], name, "part");
         struct upload_study z = spool("zip", rows[i].fence);
@@ -278,8 +296,12 @@ static void marker_must_stay(int place)
     struct upload_study z = spool("zip", 1);
     const char *folder = there(place, "my-project"), *away = there(place, "unmounted");
     REQUIRE(rename(folder, away) == 0);
+    if (places[place].goes_along) {
+        ftpd_do(&server[place], "kill");
+        ftpd_do(&server[place], "start");
+    }
     for (int made = 0; made < 2; made++) {
-        test_row("%s, %s", places[place], made ? "an empty folder" : "no folder");
+        test_row("%s, %s", places[place].name, made ? "an empty folder" : "no folder");
         if (made)
             ftpd_make(&server[place], "my-project");
         CHECK_FAILS(upload_study(u, &z, &err), err, PIXL_E_UNAVAILABLE);
@@ -319,7 +341,7 @@ static void tables(int place)
     char name[300];
     const char *file = test_path("x");
     for (size_t i = 0; i < ARRAY_LEN(remotes); i++) {
-        test_row("%s, %s", places[place], remotes[i]);
+        test_row("%s, %s", places[place].name, remotes[i]);
         (void)snprintf(name, sizeof name, "my-project/2023-12-07t14-08-58/parquet/%s", remotes[i]);
         struct stat before, after;
         REQUIRE_OK(fs_write_whole(file, STR("rows"), 0600, &err), err);
@@ -336,7 +358,7 @@ static void tables(int place)
             CHECK_OK(upload_withdraw_table(u, slug, remotes[i], &err), err);
         CHECK(!fs_exists(there(place, name)));
     }
-    test_row("%s", places[place]);
+    test_row("%s", places[place].name);
     CHECK_INT(count_entries(there(place, BELOW), NULL), 0);
     CHECK_OK(upload_withdraw_table(u, STR("2031-01-01"), "omop/public/X.parquet", &err), err);
     REQUIRE_OK(fs_write_whole(file, STR(""), 0600, &err), err);
@@ -347,7 +369,7 @@ static void tables(int place)
         "", "/x", "../x", "a/../../x", "a//x", "a/", ".x", "a/.x", "a\r\nDELE b", "a\x7F"
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        test_row("%s, '%s'", places[place], bad[i]);
+        test_row("%s, '%s'", places[place].name, bad[i]);
         CHECK_FAILS(upload_table(u, slug, file, bad[i], &err), err, PIXL_E_INVALID);
         CHECK_FAILS(upload_withdraw_table(u, slug, bad[i], &err), err, PIXL_E_INVALID);
     }
@@ -378,12 +400,12 @@ int main(int argc, char **argv)
     arena_init(&arena, 64 << 20);
     if (getenv("PIXL_TEST_FTPS") == NULL)
         return test_main(argc, argv, tests, ARRAY_LEN(tests));
-    first_place = TO_IMPLICIT;
-    end_place = PLACES;
-    ftpd_start(&server[TO_IMPLICIT], NULL);
-    ftpd_start(&server[TO_EXPLICIT], (const char *[]){ "implicit=no", "reuse=no", "digest=yes", NULL });
+    first_place = TO_FTPS;
+    end_place = ARRAY_LEN(places);
+    for (int place = first_place; place < end_place; place++)
+        ftpd_start(&server[place], places[place].arguments);
     int rc = test_main(argc, argv, tests, ARRAY_LEN(tests));
-    ftpd_stop(&server[TO_IMPLICIT]);
-    ftpd_stop(&server[TO_EXPLICIT]);
+    for (int place = first_place; place < end_place; place++)
+        ftpd_stop(&server[place]);
     return rc;
 }
