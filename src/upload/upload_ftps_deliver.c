@@ -175,7 +175,11 @@ static bool ask_digest(const struct ftps_delivery *d, const char *name, bool *kn
     add(&c, "%s %s", by == FTPS_DIGEST_HASH ? "HASH" : "XSHA256", name);
     if (!ftps_ask(d->session, d->folder, c.list, c.n, (int64_t)(d->size_bytes / DIGEST_BYTES_PER_US), replies, err))
         return false;
-    *known = replies[c.n - 1].code / 100 == 2 && find_digest(replies[c.n - 1].text, out);
+    const struct ftps_reply *r = &replies[c.n - 1];
+    struct str algorithm, rest;
+    (void)str_split(str_of(r->text), ' ', &algorithm, &rest); /* of HASH: algorithm, range, digest, name */
+    *known = r->code / 100 == 2 && (by != FTPS_DIGEST_HASH || str_eq_nocase(algorithm, STR("SHA-256"))) &&
+             find_digest(r->text, out);
     return true;
 }
 

@@ -553,6 +553,75 @@ static void test_study__a_server_that_replaces_nothing(void)
     }
 }
 
+static void test_digest__the_server_tells_it_by_hash(void)
+{
+    static struct ftpd f;
+    struct project p = serve_make("make=pyftpd", &f, NULL);
+    upload_auto *u = open_at(&p, "localhost", f.port, 10);
+    struct upload_study z = spool_random(300000, 1);
+    CHECK_OK(upload_study(u, &z, &err), err);
+    check_digest(ftpd_path(&f, ZIP), &z);
+    CHECK_INT(count_commands(&f, "OPTS"), 1);
+    CHECK_INT(count_commands(&f, "HASH"), 1);
+
+    /* By another process, which has the zip no more: nothing is sent, and nothing read back. */
+    upload_auto *other = open_at(&p, "localhost", f.port, 10);
+    z.fence = 2;
+    REQUIRE(unlink(z.zip_path) == 0);
+    CHECK_OK(upload_study(other, &z, &err), err);
+    CHECK_INT(count_commands(&f, "HASH"), 2);
+    CHECK_INT(count_commands(&f, "STOR"), 1);
+
+    z = spool_random(300000, 3);
+    CHECK_OK(upload_study(other, &z, &err), err);
+    check_digest(ftpd_path(&f, ZIP), &z);
+    CHECK_INT(count_commands(&f, "STOR"), 2);
+    CHECK_INT(count_commands(&f, "RETR"), 0);
+}
+
+static void test_digest__is_of_the_right_algorithm_and_right(void)
+{
+    static const struct {
+        const char *hash, *faulty;
+        enum pixl_code want;
+        bool asked, read_back;
+    } rows[] = {
+        { "hash=SHA-256", "faulty=unreadable", PIXL_OK, true, false },
+        { "hash=SHA-256", "faulty=digest", PIXL_OK, true, true }, /* what is read back counts more */
+        { "hash=SHA-256", "faulty=digest,unreadable", PIXL_E_UNAVAILABLE, true, true },
+        { "hash=SHA-256", "faulty=bytes", PIXL_E_UNAVAILABLE, true, true },
+        { "hash=SHA-256", "faulty=bytes,unreadable", PIXL_E_UNAVAILABLE, true, true },
+        { "hash=other", "faulty=", PIXL_OK, true, false }, /* it has told none */
+        { "hash=other", "faulty=unreadable", PIXL_OK, true, false },
+        { "hash=refused", "faulty=", PIXL_OK, true, false },
+        { "hash=SHA-512", "faulty=", PIXL_OK, false, false },
+        { "hash=none", "faulty=", PIXL_OK, false, false },
+    };
+    static struct ftpd f[ARRAY_LEN(rows)];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s, %s", rows[i].hash, rows[i].faulty);
+        if (started != NULL)
+            ftpd_stop(started);
+        struct project p = serve_make("make=pyftpd", &f[i], (const char *[]){ rows[i].hash, rows[i].faulty, NULL });
+        upload_auto *u = open_at(&p, "localhost", f[i].port, 10);
+        struct upload_study z = spool_random(50000, 1);
+        bool ok = upload_study(u, &z, &err);
+        CHECK((count_commands(&f[i], "HASH") > 0) == rows[i].asked);
+        CHECK((count_commands(&f[i], "RETR") > 0) == rows[i].read_back);
+        if (rows[i].want != PIXL_OK) {
+            CHECK_FAILS(ok, err, rows[i].want);
+            CHECK(!fs_exists(ftpd_path(&f[i], ZIP)));
+            continue;
+        }
+        CHECK_OK(ok, err);
+        check_digest(ftpd_path(&f[i], ZIP), &z);
+        /* What is there already counts by a digest or by being read, not by its size. */
+        struct upload_study same_size = spool_random(50000, 2);
+        CHECK_OK(upload_study(u, &same_size, &err), err);
+        check_digest(ftpd_path(&f[i], ZIP), &same_size);
+    }
+}
+
 static void test_check_key__a_lock_of_a_dead_process_does_not_hold(void)
 {
     static struct ftpd f;
@@ -567,9 +636,11 @@ static void test_check_key__a_lock_of_a_dead_process_does_not_hold(void)
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
-        /* not over vsftpd, which always replaces */
+        /* not over vsftpd, which always replaces, and has no digests */
         TEST(test_open__secrets_must_make_sense),
         TEST(test_study__a_server_that_replaces_nothing),
+        TEST(test_digest__the_server_tells_it_by_hash),
+        TEST(test_digest__is_of_the_right_algorithm_and_right),
         /* over both */
         TEST(test_connect__only_to_the_right_certificate),
         TEST(test_connect__what_cannot_be_had_is_away_or_denied),
@@ -592,6 +663,6 @@ int main(int argc, char **argv)
     const char *make = getenv("PIXL_TEST_FTPS");
     is_vsftpd = make != NULL && strcmp(make, "vsftpd") == 0;
     arena_init(&arena, 256 << 20);
-    size_t first = is_vsftpd ? 2 : 0;
+    size_t first = is_vsftpd ? 4 : 0;
     return test_main(argc, argv, tests + first, ARRAY_LEN(tests) - first);
 }
