@@ -1,7 +1,8 @@
 /* archive_brought.h - which instances pixl itself had sent to an Orthanc, so that nothing else is ever deleted there (SQLite, in the state).
  *
  * An instance is asked for (it is not there, a transfer begins), then brought (it was seen there since), then forgotten (deleted).
- * The first is written before the transfer, so that what comes while pixl is killed or stopped is known as its own later.
+ * The first is written before the transfer, so that what comes while pixl is killed or stopped is known as its own later: also when
+ * in the end somebody else brought it.  Of studies that are never delivered, entries stay.
  * Owns: its file, brought-<16 hex digits of the place's SHA-256>.db, mode 0600.  Never: deletes anything itself.  Threads: any. */
 #ifndef PIXL_ARCHIVE_ARCHIVE_BROUGHT_H
 #define PIXL_ARCHIVE_ARCHIVE_BROUGHT_H

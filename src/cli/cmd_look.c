@@ -127,12 +127,14 @@ static bool status_spools(struct site *s, struct arena *a, json_t *list, struct 
         const struct store_spool *p = &spools[i];
         const bool is_here = str_eq(p->name, str_of(site_spool(s)));
         if (list != NULL)
-            (void)json_array_append_new(list, json_pack("{s:s%, s:I, s:b}", "spool", p->name.p, p->name.n, "waiting",
-                                                        (json_int_t)p->waiting, "here", (int)is_here));
+            (void)json_array_append_new(list, json_pack("{s:s%, s:I, s:I, s:b}", "spool", p->name.p, p->name.n,
+                                                        "waiting", (json_int_t)p->waiting, "kept", (json_int_t)p->kept,
+                                                        "here", (int)is_here));
         else if (!is_here)
-            printf("spool %.*s of another state directory: %" PRId64 " studies wait there for a worker that has it"
-                   " (gone for good? `pixl retry --lost-spool %.*s`)\n",
-                   STR_ARG(p->name), p->waiting, STR_ARG(p->name));
+            printf("spool %.*s of another state directory: %" PRId64
+                   " studies wait there for a worker that has it, %" PRId64
+                   " are kept there (gone for good? `pixl retry --lost-spool %.*s`)\n",
+                   STR_ARG(p->name), p->waiting, p->kept, STR_ARG(p->name));
     }
     return true;
 }
@@ -454,7 +456,7 @@ static const struct cli_option retry_options[] = {
     { "--dead", NULL, NULL,
       "read the messages of the broker that meant nothing again, as when a project is configured now" },
     { "--lost-spool", "SPOOL", NULL,
-      "what waits for its delivery on a machine that is gone for good; SPOOL as `pixl status` names it" },
+      "what waits for its delivery, or is kept, on a machine that is gone for good; SPOOL as `pixl status` names it" },
     { "--state", "STATE,...", NULL,
       "which ends to take back (default: failed; withheld, missing, skipped must be named)" },
 };

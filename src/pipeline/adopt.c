@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -196,6 +197,29 @@ static bool anon_failed(struct attempt *t)
     return failed(t, t->r->error.code == PIXL_E_NOT_FOUND ? STUDY_WHY_CHANGED_WHILE_READ : STUDY_WHY_ARCHIVE_ERROR);
 }
 
+static int by_text(const void *left, const void *right)
+{
+    return str_cmp(*(const struct str *)left, *(const struct str *)right);
+}
+
+/* One SOP Instance UID in two series: a folder would take both, and a DICOMweb server one. */
+static bool check_sop_uids(struct attempt *t)
+{
+    const struct anon_study *s = &t->a->found;
+    struct str *uids = arena_calloc(&t->a->study, s->n, sizeof *uids);
+    if (uids == NULL) {
+        (void)pixl_fail(&t->r->error, PIXL_E_NOMEM, 0, "list of instances");
+        return failed(t, STUDY_WHY_SPOOL_ERROR);
+    }
+    for (size_t i = 0; i < s->n; i++)
+        uids[i] = s->instances[i].sop_uid;
+    qsort(uids, s->n, sizeof *uids, by_text);
+    for (size_t i = 1; i < s->n; i++)
+        if (str_eq(uids[i - 1], uids[i]))
+            return ended(t, STUDY_OUT_FAILED, STUDY_WHY_DUPLICATE_INSTANCE);
+    return true;
+}
+
 static bool begin(struct attempt *t)
 {
     const struct store_image *i = t->image;
@@ -210,6 +234,8 @@ static bool begin(struct attempt *t)
     char fence[32];
     (void)snprintf(t->r->pseudo_study_uid, sizeof t->r->pseudo_study_uid, "%.*s", STR_ARG(i->pseudo_study_uid));
     (void)snprintf(fence, sizeof fence, "%lld", (long long)i->fence);
+    if (!check_sop_uids(t))
+        return false;
     if (!deid_inspection_new(&args, &t->inspection, &t->r->error))
         return failed(t, STUDY_WHY_DEIDENTIFY_ERROR);
     return (open_file(t->a, &t->fd, &t->r->error) &&

@@ -8,7 +8,13 @@
 #include "base/log.h"
 #include "pipeline/metrics.h"
 
-enum { ANSWER_MS = 10 * 1000, PAUSE_MIN_MS = 250, PAUSE_MAX_MS = 30 * 1000, COUNT_EVERY_US = 10 * 1000000 };
+enum {
+    ANSWER_MS = 10 * 1000,
+    COUNT_MS = 1000,
+    PAUSE_MIN_MS = 250,
+    PAUSE_MAX_MS = 30 * 1000,
+    COUNT_EVERY_US = 10 * 1000000
+};
 #define ARENA_BYTES ((size_t)8 << 20)
 
 struct hints {
@@ -155,7 +161,7 @@ static bool count_messages(struct hints *h, const atomic_bool *cancel, struct pi
     if (now < h->next_count_us)
         return true;
     for (int a = 0; a < STORE_ARCHIVES; a++) {
-        const struct queue_wait w = queue_wait_ms(ANSWER_MS, cancel);
+        const struct queue_wait w = queue_wait_ms(COUNT_MS, cancel); /* the watcher of leases may be who asks */
         uint64_t n = 0;
         ready[a] = -1;
         if (queue_depth(h->queue, h->route->queues[a], &w, &n, err))

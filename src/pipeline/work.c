@@ -240,6 +240,9 @@ static void take_back(struct work *w, struct watch *t)
     struct pixl_error err = { 0 };
     if (clock_mono_us() < t->recover_us)
         return;
+    /* While our own could not be prolonged, they would be taken from our hands. */
+    if (!lease_holds(&w->lease, atomic_load(&w->lease.epoch), clock_mono_us()))
+        return;
     t->recover_us = clock_mono_us() + site_settings(w->site)->lease_s * SECOND_US / 3;
     if (store_recover_claims(site_store(w->site), site_owner(w->site), NULL, clock_wall_us(), &n, &err) && n > 0) {
         log_event(LOG_WARN, "claims.recovered", "n=%lld", (long long)n);

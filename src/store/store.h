@@ -212,11 +212,12 @@ PIXL_MUST_CHECK bool store_retry(struct store *s, const struct store_filter *f, 
 struct store_spool {
     struct str name;
     int64_t waiting; /* studies that are deidentified or delivering */
+    int64_t kept;    /* those that have no destination: their zip is there and nowhere else */
 };
 /* In the arena, by name. */
 PIXL_MUST_CHECK bool store_spools(struct store *s, struct arena *a, struct store_spool **out, size_t *n,
                                   struct pixl_error *err);
-/* A spool is lost for good: what waits there is queued anew (reason spool-error), the zips of failed and held studies are forgotten, and who
+/* A spool is lost for good: what waits or is kept there is queued anew (reason spool-error), the zips of failed and held studies are forgotten, and who
  * should still have one hears STALE.  *n: how many rows.  Fails: BUSY, with nothing changed, while one is delivered from there. */
 PIXL_MUST_CHECK bool store_lose_spool(struct store *s, struct str spool, int64_t now_us, int64_t *n,
                                       struct pixl_error *err);

@@ -176,6 +176,17 @@ bool store_sql_find_images(struct store_session *s, struct phi_text ref, struct 
     if (!str_to_i64(text, &number))
         number = 0;
     sql_stmt_auto *q = NULL;
+    if (!sql_prepare(store_sql_of(s)->db, /* by its index: services ask for it, too */
+                     SQL_EACH("SELECT image_id FROM image WHERE pseudo_study_uid = ?1 AND pseudo_study_uid <> ''",
+                              "SELECT image_id FROM image WHERE pseudo_study_uid = ?1 AND pseudo_study_uid <> ''"
+                              " AND (key_hash IS NOT NULL OR found_uid <> '')"),
+                     &q, err))
+        return false;
+    sql_bind_str(q, 1, text);
+    if (!collect_ids(q, a, ids, n, err))
+        return false;
+    if (*n > 0)
+        return true;
     if (!sql_prepare(store_sql_of(s)->db,
                      SQL("SELECT image_id FROM image WHERE image_id = ?1"
                          " UNION SELECT image_id FROM image WHERE ?2 <> ''"

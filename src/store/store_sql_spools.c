@@ -10,8 +10,9 @@ bool store_sql_spools(struct store_session *store, struct arena *a, struct store
     struct store_spool *list = NULL;
     size_t used = 0, room = 0;
     if (!sql_prepare(store_sql_of(store)->db,
-                     SQL("SELECT spool, count(*) FROM image WHERE spool <> '' AND state IN ('deidentified',"
-                         " 'delivering') GROUP BY spool ORDER BY spool"),
+                     SQL("SELECT spool, sum(CASE WHEN state = 'kept' THEN 0 ELSE 1 END), sum(CASE WHEN state = 'kept'"
+                         " THEN 1 ELSE 0 END) FROM image WHERE spool <> '' AND state IN ('deidentified', 'delivering',"
+                         " 'kept') GROUP BY spool ORDER BY spool"),
                      &q, err))
         return false;
     for (;;) {
@@ -24,7 +25,7 @@ bool store_sql_spools(struct store_session *store, struct arena *a, struct store
         list = name.p == NULL ? NULL : arena_grow(a, list, used, &room, sizeof *list);
         if (list == NULL)
             return pixl_fail(err, PIXL_E_NOMEM, 0, "list of spools");
-        list[used++] = (struct store_spool){ name, sql_col_i64(q, 1) };
+        list[used++] = (struct store_spool){ name, sql_col_i64(q, 1), sql_col_i64(q, 2) };
     }
     *out = list;
     *n = used;
@@ -38,7 +39,7 @@ static bool next_in_spool(struct store_sql *s, struct str spool, int64_t *id, st
     bool got;
     if (!sql_prepare(s->db,
                      SQL("SELECT image_id FROM image WHERE spool = ?1 AND image_id > ?2 AND state IN ('deidentified',"
-                         " 'delivering', 'failed', 'held') ORDER BY image_id LIMIT 1"),
+                         " 'delivering', 'failed', 'held', 'kept') ORDER BY image_id LIMIT 1"),
                      &q, err))
         return false;
     sql_bind_str(q, 1, spool);
@@ -82,6 +83,8 @@ static bool lose_in(struct store_sql *s, struct str spool, int64_t now_us, int64
             return true;
         if (!store_sql_get_row(s, id, &r, err) || !is_delivered_now(s, id, now_us, &is_delivered, err))
             return false;
+        if (!study_can_move(r.state, STUDY_QUEUED)) /* it arrived while its row was waited for */
+            continue;
         if (is_delivered)
             return pixl_fail(err, PIXL_E_BUSY, 0, "image %lld is being delivered from that spool", (long long)id);
         ++*n;

@@ -15,18 +15,20 @@ static const struct { const char *name, *text; bool is_end; } states[STUDY_STATE
 #undef O
 };
 
-/* Where each state may lead.  `exported` and `kept` lead nowhere: what was delivered is never undone by a move. */
+/* Where each state may lead.  `exported` leads nowhere: what was delivered is never undone by a move; `kept` only back, when the spool with
+ * its zip is lost. */
 static const uint32_t moves[STUDY_STATE_COUNT] = {
-    [STUDY_QUEUED]       = BIT(RETRIEVING) | BIT(HELD),
-    [STUDY_RETRIEVING]   = BIT(DEIDENTIFIED) | BIT(QUEUED) | BIT(MISSING) | BIT(SKIPPED) | BIT(FAILED) | BIT(WITHHELD),
+    [STUDY_QUEUED] = BIT(RETRIEVING) | BIT(HELD),
+    [STUDY_RETRIEVING] = BIT(DEIDENTIFIED) | BIT(QUEUED) | BIT(MISSING) | BIT(SKIPPED) | BIT(FAILED) | BIT(WITHHELD),
     [STUDY_DEIDENTIFIED] = BIT(DELIVERING) | BIT(QUEUED) | BIT(FAILED) | BIT(HELD),
-    [STUDY_DELIVERING]   = BIT(EXPORTED) | BIT(KEPT) | BIT(DEIDENTIFIED) | BIT(QUEUED) | BIT(FAILED),
-    [STUDY_FAILED]       = BIT(QUEUED) | BIT(DEIDENTIFIED),
-    [STUDY_MISSING]      = BIT(QUEUED),
-    [STUDY_SKIPPED]      = BIT(QUEUED),
-    [STUDY_WITHHELD]     = BIT(QUEUED),
-    [STUDY_HELD]         = BIT(QUEUED) | BIT(DEIDENTIFIED),
-    [STUDY_ADOPTED]      = BIT(QUEUED),
+    [STUDY_DELIVERING] = BIT(EXPORTED) | BIT(KEPT) | BIT(DEIDENTIFIED) | BIT(QUEUED) | BIT(FAILED),
+    [STUDY_KEPT] = BIT(QUEUED),
+    [STUDY_FAILED] = BIT(QUEUED) | BIT(DEIDENTIFIED),
+    [STUDY_MISSING] = BIT(QUEUED),
+    [STUDY_SKIPPED] = BIT(QUEUED),
+    [STUDY_WITHHELD] = BIT(QUEUED),
+    [STUDY_HELD] = BIT(QUEUED) | BIT(DEIDENTIFIED),
+    [STUDY_ADOPTED] = BIT(QUEUED),
 };
 
 static bool is_state(enum study_state s)

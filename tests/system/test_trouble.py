@@ -91,8 +91,8 @@ def test_a_spool_that_is_gone_for_good(tmp_path):
     (h.state / "spool-id").unlink()
     h.pixl("run", ok=(75,))
     assert states(h) == {"deidentified": 6} and h.zips() == []
-    assert f"spool {gone} of another state directory: 6 studies wait there" in h.pixl("status").stdout
-    assert json.loads(h.pixl("status", "--json").stdout)["spools"] == [{"spool": gone, "waiting": 6, "here": False}]
+    assert f"spool {gone} of another state directory: 6 studies wait there for a worker that has it, 0 are kept there" in h.pixl("status").stdout
+    assert json.loads(h.pixl("status", "--json").stdout)["spools"] == [{"spool": gone, "waiting": 6, "kept": 0, "here": False}]
     assert "0 studies had" in h.pixl("retry", "--lost-spool", gone[::-1], ok=(1,)).stdout
     assert "6 studies had their zip in that spool" in h.pixl("retry", "--lost-spool", gone).stdout
     h.pixl("run")

@@ -54,6 +54,21 @@ static void test_adopt__what_is_not_known_changes_nothing(void)
     rig_close(&r);
 }
 
+static void test_adopt__one_sop_uid_in_two_series_is_refused(void)
+{
+    struct site_rig r;
+    size_t hidden;
+    adopt_open(&r);
+    orthanc_says("GET_studies_0a_series", 200, "[" ANON_SERIES("0b", "2.25.3") "," ANON_SERIES("0c", "2.25.2") "]");
+    orthanc_says("GET_series_0c_instances", 200, "[" ANON_INSTANCE("0f", "2.25.31") "]");
+    adopt_says_instance("GET_instances_0f_file", "2.25.2", "2.25.31", NULL);
+    CHECK_FAILS(adopt_ask(&r, "rig", NULL, &err), err, PIXL_E_CORRUPT);
+    CHECK_INT(rig_image(&r, 1).state, STUDY_FAILED);
+    CHECK_INT(rig_image(&r, 1).reason, STUDY_WHY_DUPLICATE_INSTANCE);
+    CHECK(rig_count("state/spool/rig", &hidden) == 0 && hidden == 0);
+    rig_close(&r);
+}
+
 static void says_stable(const char *word)
 {
     char text[128];
@@ -212,6 +227,7 @@ int main(int argc, char **argv)
         TEST(test_adopt__what_is_not_known_changes_nothing),
         TEST(test_adopt__waits_until_no_more_instances_come),
         TEST(test_adopt__each_way_to_fail),
+        TEST(test_adopt__one_sop_uid_in_two_series_is_refused),
         TEST(test_adopt__a_study_that_crashes_again_and_again_fails),
         TEST(test_adopt__a_destination_that_is_away),
     };

@@ -362,14 +362,14 @@ static void put_into(struct store *s, int64_t n, const char *accession, const ch
     zip.zip_digest = "d";
     zip.spool = spool;
     REQUIRE_OK(store_move(s, &zip, NULL, &err), err);
-    if (state == STUDY_HELD || state == STUDY_FAILED || state == STUDY_EXPORTED) {
+    if (state == STUDY_HELD || state == STUDY_FAILED || state == STUDY_EXPORTED || state == STUDY_KEPT) {
         const struct store_claim c = {
             .work = STORE_WORK_DELIVER, .owner = ME, .now_us = T0, .lease_us = LEASE, .spool = str_of(spool)
         };
         struct store_image d;
         bool got = true;
         if (state != STUDY_HELD)
-            REQUIRE_OK(store_claim_next(s, &c, test_arena(), &got, &d, &err), err);
+            REQUIRE_OK(store_claim_image(s, &c, n, test_arena(), &got, &d, &err), err);
         REQUIRE(got);
         struct store_move on = move_of(n, image_of(s, n).fence, state);
         REQUIRE_OK(store_move(s, &on, NULL, &err), err);
@@ -400,11 +400,13 @@ static void test_spool__what_is_lost_is_taken_from_the_archive_again(void)
     put_into(s, 4, "D", "gone", STUDY_EXPORTED, NULL);
     put_into(s, 5, "E", "gone", STUDY_DEIDENTIFIED, NULL);
     put_into(s, 6, "F", "here", STUDY_DEIDENTIFIED, NULL);
+    put_into(s, 7, "G", "gone", STUDY_KEPT, NULL);
     const struct store_image delivering = image_of(s, 1);
     CHECK_OK(store_spools(s, test_arena(), &spools, &n_spools, &err), err);
     REQUIRE(n_spools == 2);
     CHECK_STR(spools[0].name, "gone");
     CHECK_INT(spools[0].waiting, 2);
+    CHECK_INT(spools[0].kept, 1);
     CHECK_STR(spools[1].name, "here");
     CHECK_INT(spools[1].waiting, 1);
 
@@ -415,10 +417,10 @@ static void test_spool__what_is_lost_is_taken_from_the_archive_again(void)
 
     test_row("it is not");
     CHECK_OK(store_lose_spool(s, STR("gone"), T0 + LEASE + 1, &n, &err), err);
-    CHECK_INT(n, 4);
-    static const enum study_state want[] = { STUDY_QUEUED,   STUDY_FAILED, STUDY_HELD,
-                                             STUDY_EXPORTED, STUDY_QUEUED, STUDY_DEIDENTIFIED };
-    for (int64_t id = 1; id <= 6; id++) {
+    CHECK_INT(n, 5);
+    static const enum study_state want[] = { STUDY_QUEUED, STUDY_FAILED,       STUDY_HELD,  STUDY_EXPORTED,
+                                             STUDY_QUEUED, STUDY_DEIDENTIFIED, STUDY_QUEUED };
+    for (int64_t id = 1; id <= 7; id++) {
         test_row("image %lld", (long long)id);
         struct store_image m = image_of(s, id);
         CHECK_INT(m.state, want[id - 1]);
