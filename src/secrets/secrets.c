@@ -155,21 +155,12 @@ static bool take_found(struct secrets *s, struct str name, struct secret *found,
 }
 
 /* With place_lock held. */
-static bool ask_locked(struct secrets *s, struct str name, struct secret *out, struct pixl_error *err)
+static bool ask_place_locked(struct secrets *s, struct str name, struct secret *out, struct pixl_error *err)
 {
     bool got = false;
-    if (!copy_kept(s, name, false, &got, out, err) || got)       /* another thread may have asked meanwhile */
-        return got;
     secret_auto found = { 0 };
     bool ok = s->ops->find(s, name, &got, &found, err);
     assert(ok == (err->code == PIXL_OK));
-    if (!ok && err->code == PIXL_E_UNAVAILABLE) {
-        struct pixl_error e = { 0 };
-        if (copy_kept(s, name, true, &got, out, &e) && got) {
-            pixl_error_clear(err);
-            return true;
-        }
-    }
     if (!ok)
         return false;
     if (!got)
@@ -177,15 +168,45 @@ static bool ask_locked(struct secrets *s, struct str name, struct secret *out, s
     return take_found(s, name, &found, out, err);
 }
 
+/* With place_lock held. */
+static bool ask_locked(struct secrets *s, struct str name, struct secret *out, struct pixl_error *err)
+{
+    bool got = false;
+    if (!copy_kept(s, name, false, &got, out, err) || got) /* another thread may have asked meanwhile */
+        return got;
+    if (ask_place_locked(s, name, out, err))
+        return true;
+    struct pixl_error e = { 0 };
+    if (err->code != PIXL_E_UNAVAILABLE || !copy_kept(s, name, true, &got, out, &e) || !got)
+        return false;
+    pixl_error_clear(err);
+    return true;
+}
+
+static bool fail_name(struct pixl_error *err)
+{
+    return pixl_fail(err, PIXL_E_INVALID, 0, "name of a secret: must be letters, digits and '-'");
+}
+
 bool secrets_get(struct secrets *s, struct str name, struct secret *out, struct pixl_error *err)
 {
     bool got = false;
     if (!secrets_is_name(name))
-        return pixl_fail(err, PIXL_E_INVALID, 0, "name of a secret: must be letters, digits and '-'");
+        return fail_name(err);
     if (!copy_kept(s, name, false, &got, out, err) || got)
         return got;
     lock(&s->place_lock);
     bool ok = ask_locked(s, name, out, err);
+    unlock(&s->place_lock);
+    return ok;
+}
+
+bool secrets_get_anew(struct secrets *s, struct str name, struct secret *out, struct pixl_error *err)
+{
+    if (!secrets_is_name(name))
+        return fail_name(err);
+    lock(&s->place_lock);
+    bool ok = ask_place_locked(s, name, out, err);
     unlock(&s->place_lock);
     return ok;
 }
@@ -209,7 +230,7 @@ bool secrets_create(struct secrets *s, struct str name, struct str value, struct
         return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "secret %.*s: %s cannot be written to",
                          secrets_is_name(name) ? (int)name.n : 0, name.p, secrets_place(s));
     if (!secrets_is_name(name))
-        return pixl_fail(err, PIXL_E_INVALID, 0, "name of a secret: must be letters, digits and '-'");
+        return fail_name(err);
     if (value.n == 0 || value.n > SECRETS_VALUE_MAX)
         return pixl_fail(err, PIXL_E_INVALID, 0, "secret %.*s: a value has 1 to %d bytes", STR_ARG(name),
                          SECRETS_VALUE_MAX);

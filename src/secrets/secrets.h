@@ -2,6 +2,7 @@
  *
  * Owns: its connection or file, and a cache of values: of a file and of the environment for its own life, of a vault for
  *       PIXL_SECRETS_CACHE_S.  A vault that cannot be reached when that is over leaves the old value in force.
+ *       secrets_get_anew() asks at once.
  * Never: logs or formats a value; makes the hashing key by itself (see secrets_create).
  * Threads: any; what is kept is given without waiting for a place that another thread asks. */
 #ifndef PIXL_SECRETS_SECRETS_H
@@ -25,6 +26,8 @@ PIXL_MUST_CHECK bool secrets_open(const char *url, const struct settings *settin
 /* *out, zeroed, gets a copy.  Fails: NOT_FOUND "secret <name> not found"; INVALID when it is there and empty; UNAVAILABLE,
  * DENIED (the vault, with what to set). */
 PIXL_MUST_CHECK bool secrets_get(struct secrets *s, struct str name, struct secret *out, struct pixl_error *err);
+/* As secrets_get(), of the place itself whatever is kept; for a login that has been refused.  When it fails what was kept stays. */
+PIXL_MUST_CHECK bool secrets_get_anew(struct secrets *s, struct str name, struct secret *out, struct pixl_error *err);
 /* Stores value under name if the name is not there, atomically and durably (a file: lock, fsync, rename, 0600; a vault: an
  * election, which takes seconds); *out gets what is stored afterwards, the older value when somebody was first.
  * Fails: UNSUPPORTED (env), IO, DENIED, NO_SPACE, UNAVAILABLE. */

@@ -9,6 +9,9 @@
  * Sessions are kept over studies, no more than the project allows at a time; who finds none free waits for one, which is no longer
  * than its holder's call, and that ends when the server stalls.
  *
+ * Address and login are read when it is opened, and anew when a session does not come about: what has changed holds at once, and
+ * sessions on the old ones are ended as they come back.
+ *
  * A drop box (verify: reply) may hide everything: a marker that cannot be read is then not compared, and a table that the server does
  * not let be removed counts as one that is not there. */
 #include "upload_backend.h"
@@ -38,17 +41,27 @@ enum {
     MARKER_PAUSE_US = 100 * 1000, /* for another store to write it, or to have died in between */
 };
 
+/* A server as the secrets told it at one time. */
+struct login {
+    struct ftps_server server;
+    struct login *older; /* which sessions under way may still have */
+};
+
 struct ftps {
     struct upload base;
-    struct ftps_server server;
+    struct secrets *secrets;
     char *place, *slug, *prefix, *ca_file;
+    bool is_explicit, allows_tls13;
+    int64_t timeout_us;
     char writer[UPLOAD_WRITER_MAX + 1];
     bool trusts_replies;
     atomic_bool has_marker; /* seen or written by check_key, in a folder that shows it */
     atomic_int digest_by;
     size_t max_sessions;
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t renewing; /* one at a time; lock may be taken with it held */
+    pthread_mutex_t lock;     /* guards what follows */
     pthread_cond_t freed;
+    struct login *login;
     struct ftps_session *idle[SESSIONS_MAX];
     size_t n_idle, n_open;
 };
@@ -73,14 +86,17 @@ static bool fail_memory(struct pixl_error *err)
 
 /* ---- opening ---- */
 
+/* Where secrets come from: secrets_get or secrets_get_anew. */
+typedef bool get_fn(struct secrets *s, struct str name, struct secret *out, struct pixl_error *err);
+
 /* <prefix>--ftp--<what>: what the secrets say, without blanks around it. */
-static bool get_secret(const struct ftps *f, struct secrets *secrets, const char *what, char name[SECRET_NAME_BYTES],
+static bool get_secret(const struct ftps *f, get_fn *get_it, const char *what, char name[SECRET_NAME_BYTES],
                        struct secret *whole, struct str *out, struct pixl_error *err)
 {
     int n = snprintf(name, SECRET_NAME_BYTES, "%s--ftp--%s", f->prefix, what);
     if (n < 0 || n >= SECRET_NAME_BYTES)
         return pixl_fail(err, PIXL_E_INVALID, 0, "destination: the name of its secret is too long");
-    if (!secrets_get(secrets, str_of(name), whole, err))
+    if (!get_it(f->secrets, str_of(name), whole, err))
         return pixl_wrap(err, "destination");
     *out = str_trim(secret_reveal(whole));
     for (size_t i = 0; i < out->n; i++)
@@ -90,7 +106,7 @@ static bool get_secret(const struct ftps *f, struct secrets *secrets, const char
 }
 
 /* As libcurl wants it: with a NUL, which is wiped with it. */
-static bool get_login(const struct ftps *f, struct secrets *secrets, const char *what, struct secret *out,
+static bool get_login(const struct ftps *f, get_fn *get_it, const char *what, struct secret *out,
                       struct pixl_error *err)
 {
     secret_auto whole = { 0 };
@@ -98,7 +114,7 @@ static bool get_login(const struct ftps *f, struct secrets *secrets, const char 
     struct str s = { 0 };
     buf_auto b;
     buf_init(&b, 64 * 1024);
-    if (!get_secret(f, secrets, what, name, &whole, &s, err))
+    if (!get_secret(f, get_it, what, name, &whole, &s, err))
         return false;
     bool ok = (buf_add_str(&b, s) && buf_add_char(&b, '\0')) || fail_memory(err);
     ok = ok && secret_set(out, buf_str(&b), err);
@@ -107,29 +123,58 @@ static bool get_login(const struct ftps *f, struct secrets *secrets, const char 
     return ok;
 }
 
-static bool get_root(struct ftps *f, const struct project *p, struct secrets *secrets, struct pixl_error *err)
+static bool get_root(const struct ftps *f, get_fn *get_it, char **root, struct pixl_error *err)
 {
     secret_auto host = { 0 }, port = { 0 };
     char name[SECRET_NAME_BYTES];
     struct str h = STR(""), n = STR("");
     uint64_t number;
-    if (!get_secret(f, secrets, "host", name, &host, &h, err))
+    if (!get_secret(f, get_it, "host", name, &host, &h, err))
         return false;
     for (size_t i = 0; i < h.n; i++)
         if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:", h.p[i]) == NULL)
             return pixl_fail(err, PIXL_E_INVALID, 0, "destination: the secret %s is no name or address of a host",
                              name);
-    if (!get_secret(f, secrets, "port", name, &port, &n, err))
+    if (!get_secret(f, get_it, "port", name, &port, &n, err))
         return false;
     if (!str_to_u64(n, &number) || number < 1 || number > 65535)
         return pixl_fail(err, PIXL_E_INVALID, 0, "destination: the secret %s is no port number", name);
     bool bare_v6 = memchr(h.p, ':', h.n) != NULL;
     size_t size = h.n + 32;
-    f->server.root = malloc(size);
-    if (f->server.root == NULL)
+    *root = malloc(size);
+    if (*root == NULL)
         return fail_memory(err);
-    (void)snprintf(f->server.root, size, "%s://%s%.*s%s:%u/", p->ftps.is_explicit ? "ftp" : "ftps", bare_v6 ? "[" : "",
-                   STR_ARG(h), bare_v6 ? "]" : "", (unsigned)number);
+    (void)snprintf(*root, size, "%s://%s%.*s%s:%u/", f->is_explicit ? "ftp" : "ftps", bare_v6 ? "[" : "", STR_ARG(h),
+                   bare_v6 ? "]" : "", (unsigned)number);
+    return true;
+}
+
+static void login_free(struct login *l)
+{
+    if (l == NULL)
+        return;
+    if (l->server.root != NULL)
+        explicit_bzero(l->server.root, strlen(l->server.root));
+    free(l->server.root);
+    secret_done(&l->server.user);
+    secret_done(&l->server.password);
+    free(l);
+}
+PIXL_DEFINE_CLEANUP(login, login_free)
+
+static bool read_login(const struct ftps *f, get_fn *get_it, struct login **out, struct pixl_error *err)
+{
+    PIXL_CLEANUP(login_freep) struct login *l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return fail_memory(err);
+    l->server.ca_file = f->ca_file;
+    l->server.secrets_prefix = f->prefix;
+    l->server.allows_tls13 = f->allows_tls13;
+    l->server.timeout_us = f->timeout_us;
+    if (!get_root(f, get_it, &l->server.root, err) || !get_login(f, get_it, "username", &l->server.user, err) ||
+        !get_login(f, get_it, "password", &l->server.password, err))
+        return false;
+    *out = PIXL_STEAL(&l);
     return true;
 }
 
@@ -139,13 +184,13 @@ static void ftps_close(struct upload *u)
     assert(f->n_idle == f->n_open);
     for (size_t i = 0; i < f->n_idle; i++)
         ftps_session_free(f->idle[i]);
-    if (f->server.root != NULL)
-        explicit_bzero(f->server.root, strlen(f->server.root));
-    free(f->server.root);
-    secret_done(&f->server.user);
-    secret_done(&f->server.password);
+    for (struct login *l = f->login, *older; l != NULL; l = older) {
+        older = l->older;
+        login_free(l);
+    }
     (void)pthread_cond_destroy(&f->freed);
     (void)pthread_mutex_destroy(&f->lock);
+    (void)pthread_mutex_destroy(&f->renewing);
     free(f->place);
     free(f->slug);
     free(f->prefix);
@@ -181,7 +226,8 @@ static bool ftps_open(const struct project *p, const struct upload_options *o, s
     if (f == NULL)
         return fail_memory(err);
     f->base.ops = &upload_ftps;
-    int rc = pthread_mutex_init(&f->lock, NULL) | pthread_cond_init(&f->freed, NULL);
+    int rc = pthread_mutex_init(&f->lock, NULL) | pthread_mutex_init(&f->renewing, NULL) |
+             pthread_cond_init(&f->freed, NULL);
     assert(rc == 0);
     upload_auto *u = &f->base;
     (void)snprintf(f->writer, sizeof f->writer, "%s", o->writer);
@@ -195,13 +241,11 @@ static bool ftps_open(const struct project *p, const struct upload_options *o, s
     f->max_sessions = (size_t)(p->ftps.max_connections < 1              ? 1
                                : p->ftps.max_connections > SESSIONS_MAX ? SESSIONS_MAX
                                                                         : p->ftps.max_connections);
-    f->server.ca_file = f->ca_file;
-    f->server.secrets_prefix = f->prefix;
-    f->server.allows_tls13 = p->ftps.allows_tls13;
-    f->server.timeout_us = (o->settings != NULL ? o->settings->ftps_timeout_s : 60) * 1000000;
-    if (!name_place(f, err) || !get_root(f, p, o->secrets, err) ||
-        !get_login(f, o->secrets, "username", &f->server.user, err) ||
-        !get_login(f, o->secrets, "password", &f->server.password, err))
+    f->secrets = o->secrets;
+    f->is_explicit = p->ftps.is_explicit;
+    f->allows_tls13 = p->ftps.allows_tls13;
+    f->timeout_us = (o->settings != NULL ? o->settings->ftps_timeout_s : 60) * 1000000;
+    if (!name_place(f, err) || !read_login(f, secrets_get, &f->login, err))
         return false;
     *out = PIXL_STEAL(&u);
     return true;
@@ -214,6 +258,14 @@ static const char *ftps_place(const struct upload *u)
 
 /* ---- sessions ---- */
 
+static void leave_session(struct ftps *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->n_open--;
+    pthread_cond_signal(&f->freed);
+    pthread_mutex_unlock(&f->lock);
+}
+
 static bool take_session(struct ftps *f, struct ftps_session **out, struct pixl_error *err)
 {
     struct ftps_session *s = NULL;
@@ -224,12 +276,15 @@ static bool take_session(struct ftps *f, struct ftps_session **out, struct pixl_
         s = f->idle[--f->n_idle];
     else
         f->n_open++;
+    struct ftps_server *server = &f->login->server;
     pthread_mutex_unlock(&f->lock);
-    if (s == NULL && !ftps_session_new(&f->server, &s, err)) {
-        pthread_mutex_lock(&f->lock);
-        f->n_open--;
-        pthread_cond_signal(&f->freed);
-        pthread_mutex_unlock(&f->lock);
+    if (s != NULL && ftps_server_of(s) != server) {
+        ftps_hang_up(s);
+        ftps_session_free(s);
+        s = NULL;
+    }
+    if (s == NULL && !ftps_session_new(server, &s, err)) {
+        leave_session(f);
         return false;
     }
     *out = s;
@@ -244,21 +299,72 @@ static void give_session(struct ftps *f, struct ftps_session *s)
     pthread_mutex_unlock(&f->lock);
 }
 
-/* A call on a session, once more on a new connection when the kept one had died. */
-static bool with_session(struct ftps *f,
-                         bool (*call)(struct ftps *f, struct ftps_session *s, void *arg, struct pixl_error *err),
-                         void *arg, struct pixl_error *err)
+static bool is_same_server(const struct ftps_server *a, const struct ftps_server *b)
+{
+    return strcmp(a->root, b->root) == 0 && str_eq(secret_reveal(&a->user), secret_reveal(&b->user)) &&
+           str_eq(secret_reveal(&a->password), secret_reveal(&b->password));
+}
+
+/* Do the secrets say something else than what failed was tried with?  Where they cannot be asked, what failed is the reason. */
+static bool renew_login(struct ftps *f, const struct ftps_server *failed)
+{
+    struct pixl_error ignored = { 0 };
+    PIXL_CLEANUP(login_freep) struct login *l = NULL;
+    pthread_mutex_lock(&f->renewing);
+    bool is_new = &f->login->server != failed; /* by another thread; who writes it holds renewing */
+    if (!is_new && read_login(f, secrets_get_anew, &l, &ignored) && !is_same_server(&l->server, failed)) {
+        is_new = true;
+        atomic_store(&f->digest_by, FTPS_DIGEST_NOT_ASKED);
+        pthread_mutex_lock(&f->lock);
+        l->older = f->login;
+        f->login = PIXL_STEAL(&l);
+        pthread_mutex_unlock(&f->lock);
+    }
+    pthread_mutex_unlock(&f->renewing);
+    return is_new;
+}
+
+typedef bool session_call(struct ftps *f, struct ftps_session *s, void *arg, struct pixl_error *err);
+
+/* A call on a session; once more when none came about, and the secrets say something else by now. */
+static bool with_session(struct ftps *f, session_call *call, void *arg, struct pixl_error *err)
 {
     struct ftps_session *s;
     if (!take_session(f, &s, err))
         return false;
     bool ok = call(f, s, arg, err);
-    if (!ok && err->code == PIXL_E_UNAVAILABLE && ftps_was_cut(s)) {
-        pixl_error_clear(err);
-        ok = call(f, s, arg, err);
-    }
+    bool again = !ok && ftps_was_kept_out(s) && renew_login(f, ftps_server_of(s));
+    give_session(f, s);
+    if (!again)
+        return ok;
+    pixl_error_clear(err);
+    if (!take_session(f, &s, err))
+        return false;
+    ok = call(f, s, arg, err);
     give_session(f, s);
     return ok;
+}
+
+struct small_call {
+    session_call *call;
+    void *arg;
+};
+
+/* Once more on a new connection when the kept one had died. */
+static bool try_small(struct ftps *f, struct ftps_session *s, void *arg, struct pixl_error *err)
+{
+    const struct small_call *c = arg;
+    bool ok = c->call(f, s, c->arg, err);
+    if (!ok && err->code == PIXL_E_UNAVAILABLE && ftps_was_cut(s)) {
+        pixl_error_clear(err);
+        ok = c->call(f, s, c->arg, err);
+    }
+    return ok;
+}
+
+static bool call_small(struct ftps *f, session_call *call, void *arg, struct pixl_error *err)
+{
+    return with_session(f, try_small, &(struct small_call){ call, arg }, err);
 }
 
 /* The project's folder.  One with a marker was there: it is not made again. */
@@ -293,7 +399,7 @@ static bool try_check(struct ftps *f, struct ftps_session *s, void *arg, struct 
 
 static bool ftps_check(struct upload *u, struct pixl_error *err)
 {
-    return with_session(ftps_of(u), try_check, NULL, err);
+    return call_small(ftps_of(u), try_check, NULL, err);
 }
 
 /* ---- the marker ---- */
@@ -422,15 +528,29 @@ static bool try_check_key(struct ftps *f, struct ftps_session *s, void *arg, str
 
 static bool ftps_check_key(struct upload *u, struct str check_value, struct pixl_error *err)
 {
-    return with_session(ftps_of(u), try_check_key, &check_value, err);
+    return call_small(ftps_of(u), try_check_key, &check_value, err);
 }
 
 /* ---- files ---- */
 
+static bool try_study(struct ftps *f, struct ftps_session *s, void *arg, struct pixl_error *err)
+{
+    struct ftps_delivery *d = arg;
+    d->session = s;
+    return ftps_deliver(d, err) || blame_folder(f, s, err);
+}
+
+static bool try_table(struct ftps *f, struct ftps_session *s, void *arg, struct pixl_error *err)
+{
+    struct ftps_delivery *d = arg;
+    (void)f;
+    d->session = s;
+    return ftps_deliver(d, err);
+}
+
 static bool ftps_study(struct upload *u, const struct upload_study *z, struct pixl_error *err)
 {
     struct ftps *f = ftps_of(u);
-    struct ftps_session *s;
     char name[128], suffix[UPLOAD_SUFFIX_SIZE];
     (void)snprintf(name, sizeof name, "%s.zip", z->pseudo_study_uid); /* 64 characters at most, the front door says */
     upload_study_suffix(f->writer, z->fence, suffix);
@@ -448,12 +568,7 @@ static bool ftps_study(struct upload *u, const struct upload_study *z, struct pi
         .fence = z->fence,
         .digest_by = &f->digest_by,
     };
-    if (!take_session(f, &s, err))
-        return false;
-    d.session = s;
-    bool ok = ftps_deliver(&d, err) || blame_folder(f, s, err);
-    give_session(f, s);
-    return ok;
+    return with_session(f, try_study, &d, err);
 }
 
 /* Splits <slug>/<time-slug>/parquet/<remote> into folder and name. */
@@ -473,7 +588,6 @@ static bool ftps_table(struct upload *u, struct str time_slug, const char *path,
                        struct pixl_error *err)
 {
     struct ftps *f = ftps_of(u);
-    struct ftps_session *s;
     char folder[FOLDER_BYTES], suffix[UPLOAD_SUFFIX_SIZE];
     const char *name = NULL;
     uint8_t digest[HASH_SHA256_BYTES];
@@ -493,12 +607,7 @@ static bool ftps_table(struct upload *u, struct str time_slug, const char *path,
     d.fd = fd;
     d.final = name;
     d.folder = (struct ftps_folder){ folder, true };
-    if (!take_session(f, &s, err))
-        return false;
-    d.session = s;
-    bool ok = ftps_deliver(&d, err);
-    give_session(f, s);
-    return ok;
+    return with_session(f, try_table, &d, err);
 }
 
 struct withdrawal {
@@ -538,7 +647,7 @@ static bool ftps_withdraw_table(struct upload *u, struct str time_slug, const ch
     struct ftps *f = ftps_of(u);
     char folder[FOLDER_BYTES];
     struct withdrawal w = { .folder = folder };
-    return split_remote(f, time_slug, remote, folder, &w.name, err) && with_session(f, try_withdraw, &w, err);
+    return split_remote(f, time_slug, remote, folder, &w.name, err) && call_small(f, try_withdraw, &w, err);
 }
 
 const struct upload_ops upload_ftps = {

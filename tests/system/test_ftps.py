@@ -164,6 +164,29 @@ def test_a_server_that_refuses_or_is_away_keeps_studies_waiting(hospital, server
     assert len(list((server.root / h.project).glob("*.zip"))) == 1
 
 
+def test_a_login_that_is_set_right_is_taken_up_by_the_run_that_waits(hospital, server):
+    h = hospital
+    h.add_study(1)
+    h.write_csv()
+    write_secrets(h, server.secrets(h.project).replace(PASSWORD, "CANARY-wrong"))
+    log = h.base / "run.log"
+    with open(log, "w") as f:
+        run = subprocess.Popen(h.command("run", h.csv), env={**h.environment, "PIXL_PATIENCE_S": "100"}, cwd=h.base, stdout=f, stderr=f)
+    try:
+        until = time.monotonic() + 60
+        while "test-project--ftp--password" not in log.read_text():
+            assert run.poll() is None and time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        keys = [x for x in (h.state / "secrets.env").read_text().splitlines() if "--ftp--" not in x]
+        write_secrets(h, "\n".join(keys) + "\n" + server.secrets(h.project))
+        assert run.wait(60) == 0, log.read_text()
+    finally:
+        run.kill()
+        run.wait()
+    assert len(list((server.root / h.project).glob("*.zip"))) == 1
+    assert MARK not in log.read_text()
+
+
 def test_another_hashing_key_delivers_nothing(hospital, server):
     h = hospital
     h.add_study(1)

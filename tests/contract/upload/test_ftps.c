@@ -42,7 +42,7 @@ static struct project serve_with(struct ftpd *f, const char *proftpd, const char
 
 static struct upload *open_at(const struct project *p, const char *host, int port, int64_t timeout_s)
 {
-    secrets_auto *s = ftpd_secrets(test_path("secrets.env"), "my-prefix", host, port, NULL, NULL);
+    struct secrets *s = ftpd_secrets(test_path("secrets.env"), "my-prefix", host, port, NULL, NULL);
     return open_project(p, s, "w1", timeout_s);
 }
 
@@ -211,8 +211,8 @@ static void test_connect__what_cannot_be_had_is_away_or_denied(void)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s", rows[i].name);
         p.ftps.is_explicit = rows[i].is_explicit;
-        secrets_auto *s = ftpd_secrets(test_path("secrets.env"), "my-prefix", rows[i].host,
-                                       rows[i].port ? rows[i].port : f.port, rows[i].username, rows[i].password);
+        struct secrets *s = ftpd_secrets(test_path("secrets.env"), "my-prefix", rows[i].host,
+                                         rows[i].port ? rows[i].port : f.port, rows[i].username, rows[i].password);
         upload_auto *u = open_project(&p, s, "w1", 2);
         bool ok = upload_study(u, &z, &err);
         CHECK(!has_canary() && strstr(err.msg, rows[i].says) != NULL);
@@ -243,6 +243,21 @@ static void test_connect__nothing_goes_without_tls(void)
     struct upload_study z = spool("zip", 1);
     CHECK_FAILS(upload_study(u, &z, &err), err, PIXL_E_DENIED);
     CHECK_INT(count_commands(&f, "USER"), 0);
+}
+
+struct deliverer {
+    pthread_t thread;
+    struct upload *u;
+    struct upload_study z;
+    struct pixl_error err;
+    bool ok;
+};
+
+static void *deliver(void *arg)
+{
+    struct deliverer *d = arg;
+    d->ok = upload_study(d->u, &d->z, &d->err);
+    return NULL;
 }
 
 static void test_session__one_is_kept_over_studies(void)
@@ -277,35 +292,100 @@ static void test_session__tls13_with_a_server_that_wants_one_session(void)
 
 static void test_session__is_opened_anew_when_the_server_has_closed_it(void)
 {
+    enum { AT_MOST_US = 1500 * 1000 };
     static struct ftpd f;
     struct project p = serve_with(&f, "extra=TimeoutIdle 1", "extra=idle_session_timeout=1");
     upload_auto *u = open_at(&p, "localhost", f.port, 10);
+    CHECK_OK(upload_check_key(u, STR("key"), &err), err);
     struct upload_study z = spool("one", 1);
     CHECK_OK(upload_study(u, &z, &err), err);
-    (void)sleep(2);
-    z = spool("two", 2);
-    CHECK_OK(upload_study(u, &z, &err), err);
+    for (int i = 0; i < 4; i++) {
+        test_row("call %d", i);
+        (void)sleep(2);
+        z = spool("two", 2);
+        int64_t began = clock_mono_us();
+        bool ok = i == 0   ? upload_study(u, &z, &err)
+                  : i == 1 ? upload_check_key(u, STR("key"), &err)
+                  : i == 2 ? upload_table(u, STR("t"), z.zip_path, "a.parquet", &err)
+                           : upload_withdraw_table(u, STR("t"), "a.parquet", &err);
+        CHECK_OK(ok, err);
+        CHECK(clock_mono_us() - began < AT_MOST_US);
+    }
+    CHECK_INT(count_commands(&f, "USER"), 5);
     ftpd_do(&f, "kill");
     ftpd_do(&f, "start");
     z = spool("three", 3);
     CHECK_OK(upload_study(u, &z, &err), err);
     check_content(ftpd_path(&f, ZIP), "three");
-    CHECK_INT(count_commands(&f, "USER"), 3);
+    CHECK_INT(count_commands(&f, "USER"), 6);
 }
 
-struct deliverer {
-    pthread_t thread;
-    struct upload *u;
-    struct upload_study z;
-    struct pixl_error err;
-    bool ok;
-};
-
-static void *deliver(void *arg)
+/* What is in the secrets from now on. */
+static void change_secrets(const char *host, int port, const char *username, const char *password)
 {
-    struct deliverer *d = arg;
-    d->ok = upload_study(d->u, &d->z, &d->err);
-    return NULL;
+    secrets_auto *s = ftpd_secrets(test_path("secrets.env"), "my-prefix", host, port, username, password);
+}
+
+static void test_login__that_changes_is_taken_up(void)
+{
+    static struct ftpd f;
+    struct project p = serve(&f, NULL);
+    static const struct {
+        const char *host, *username, *password;
+        int port;
+        enum pixl_code want;
+    } rows[] = {
+        { "localhost", NULL, "CANARY-wrong", 0, PIXL_E_DENIED },
+        { "localhost", "CANARY-user", NULL, 0, PIXL_E_DENIED },
+        { "localhost", NULL, NULL, 1, PIXL_E_UNAVAILABLE },
+        { "nowhere.invalid", NULL, NULL, 0, PIXL_E_UNAVAILABLE },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%zu", i);
+        int port = rows[i].port ? rows[i].port : f.port;
+        struct secrets *s =
+            ftpd_secrets(test_path("secrets.env"), "my-prefix", rows[i].host, port, rows[i].username, rows[i].password);
+        upload_auto *u = open_project(&p, s, "w1", 5);
+        struct upload_study z = spool_random(1000, (int64_t)i + 1);
+        CHECK_FAILS(upload_study(u, &z, &err), err, rows[i].want);
+        REQUIRE_OK(fs_write_whole(test_path("secrets.env"), STR("my-prefix--ftp--host=localhost\n"), 0600, &err), err);
+        CHECK_FAILS(upload_study(u, &z, &err), err, rows[i].want); /* half written: what was known stays in force */
+        change_secrets("localhost", f.port, NULL, NULL);
+        CHECK_OK(upload_study(u, &z, &err), err);
+        check_digest(ftpd_path(&f, ZIP), &z);
+    }
+}
+
+static void test_login__that_changes_while_sessions_are_kept(void)
+{
+    enum { N = 4 };
+    static struct ftpd f;
+    struct project p = serve(&f, NULL);
+    upload_auto *u = open_at(&p, "localhost", f.port, 10);
+    CHECK_OK(upload_check_key(u, STR("key"), &err), err);
+    ftpd_do(&f, "other_password");
+    struct upload_study z = spool("while the session lasts", 1);
+    CHECK_OK(upload_study(u, &z, &err), err);
+    ftpd_do(&f, "kill");
+    ftpd_do(&f, "start");
+    CHECK_FAILS(upload_check_key(u, STR("key"), &err), err, PIXL_E_DENIED);
+    CHECK(!has_canary());
+    change_secrets("localhost", f.port, NULL, "CANARY-0ther");
+
+    struct deliverer d[N];
+    char uids[N][32];
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(uids[i], sizeof uids[i], "2.25.%d", i + 1);
+        d[i] = (struct deliverer){ .u = u, .z = spool("the same for all", 2) };
+        d[i].z.pseudo_study_uid = uids[i];
+        REQUIRE(pthread_create(&d[i].thread, NULL, deliver, &d[i]) == 0);
+    }
+    for (int i = 0; i < N; i++) {
+        (void)pthread_join(d[i].thread, NULL);
+        CHECK_OK(d[i].ok, d[i].err);
+    }
+    CHECK_OK(upload_table(u, STR("t"), d[0].z.zip_path, "a.parquet", &err), err);
+    CHECK_INT(count_entries(ftpd_path(&f, "my-project"), NULL), N + 3);
 }
 
 static void test_session__no_more_than_the_project_allows(void)
@@ -649,6 +729,8 @@ int main(int argc, char **argv)
         TEST(test_session__one_is_kept_over_studies),
         TEST(test_session__tls13_with_a_server_that_wants_one_session),
         TEST(test_session__is_opened_anew_when_the_server_has_closed_it),
+        TEST(test_login__that_changes_is_taken_up),
+        TEST(test_login__that_changes_while_sessions_are_kept),
         TEST(test_session__no_more_than_the_project_allows),
         TEST(test_study__the_data_connection_is_cut_anywhere),
         TEST(test_study__the_control_connection_is_cut_anywhere),

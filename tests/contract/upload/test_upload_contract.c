@@ -39,7 +39,7 @@ static struct upload *open_as(int place, const char *writer)
     }
     p.ftps.is_explicit = places[place].is_explicit;
     p.ftps.allows_tls13 = places[place].allows_tls13;
-    secrets_auto *s = ftpd_secrets(test_path(writer), "my-prefix", "localhost", server[place].port, NULL, NULL);
+    struct secrets *s = ftpd_secrets(test_path(writer), "my-prefix", "localhost", server[place].port, NULL, NULL);
     return open_project(&p, s, writer, 20);
 }
 

@@ -34,13 +34,22 @@ static inline struct project project_to_ftps(const struct ftpd *f, char (*ca)[30
                              .ftps = { .ca_file = *ca, .max_connections = 4 } };
 }
 
-static inline struct upload *open_project(const struct project *p, struct secrets *s, const char *writer,
+/* secrets, which may be NULL, are taken over: they live as long as the test. */
+static inline struct upload *open_project(const struct project *p, struct secrets *secrets, const char *writer,
                                           int64_t timeout_s)
 {
+    static struct kept {
+        struct kept *next;
+        struct secrets *secrets;
+    } * kept;
+    struct kept *k = malloc(sizeof *k);
+    REQUIRE(k != NULL);
+    *k = (struct kept){ kept, secrets };
+    kept = k;
     struct upload *u = NULL;
     static struct settings settings;
     settings.ftps_timeout_s = timeout_s;
-    struct upload_options o = { .secrets = s, .writer = writer, .settings = &settings };
+    struct upload_options o = { .secrets = secrets, .writer = writer, .settings = &settings };
     REQUIRE_OK(upload_open(p, false, &o, &u, &err), err);
     return u;
 }

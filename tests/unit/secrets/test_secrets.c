@@ -336,6 +336,43 @@ static void test_secrets__threads_may_share_one(void)
     secrets_close(NULL);
 }
 
+static void check_is(bool ok, struct pixl_error *err, const struct secret *v, const char *want)
+{
+    CHECK_OK(ok, *err);
+    CHECK_STR(secret_reveal(v), want);
+}
+
+static void test_secrets__asked_anew_say_what_has_changed(void)
+{
+    struct pixl_error err = { 0 };
+    secrets_auto *s = NULL;
+    secret_auto first = { 0 }, kept = { 0 }, anew = { 0 }, after = { 0 }, lost = { 0 }, last = { 0 };
+    write_file("login=one\n", 0600);
+    REQUIRE_OK(secrets_open(file_url(), NULL, &s, &err), err);
+    check_is(secrets_get(s, STR("login"), &first, &err), &err, &first, "one");
+    write_file("login=two\n", 0600);
+    check_is(secrets_get(s, STR("login"), &kept, &err), &err, &kept, "one");
+    check_is(secrets_get_anew(s, STR("login"), &anew, &err), &err, &anew, "two");
+    check_is(secrets_get(s, STR("login"), &after, &err), &err, &after, "two");
+    static const struct {
+        const char *text;
+        mode_t mode;
+        enum pixl_code want;
+    } rows[] = {
+        { "other=three\n", 0600, PIXL_E_NOT_FOUND },
+        { "login=\n", 0600, PIXL_E_INVALID },
+        { "login\n", 0600, PIXL_E_INVALID },
+        { "login=three\n", 0640, PIXL_E_DENIED },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%zu", i);
+        write_file(rows[i].text, rows[i].mode);
+        CHECK_FAILS(secrets_get_anew(s, STR("login"), &lost, &err), err, rows[i].want);
+    }
+    CHECK_FAILS(secrets_get_anew(s, STR("a b"), &lost, &err), err, PIXL_E_INVALID);
+    check_is(secrets_get(s, STR("login"), &last, &err), &err, &last, "two");
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -352,6 +389,7 @@ int main(int argc, char **argv)
         TEST(test_secrets__a_read_only_file_and_a_missing_folder_fail_cleanly),
         TEST(test_secrets__processes_that_create_at_once_agree),
         TEST(test_secrets__threads_may_share_one),
+        TEST(test_secrets__asked_anew_say_what_has_changed),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }

@@ -207,6 +207,26 @@ static void test_azure__what_was_kept_too_long_is_asked_for_again(void)
     check_value(s, "a", "second");
 }
 
+static void test_azure__what_is_kept_is_asked_for_anew_when_wanted(void)
+{
+    (void)vault_do("reset");
+    struct settings set = vault_settings(vault.port, "ca");
+    set.secrets_cache_s = 3600;
+    secrets_auto *s = open_with(&set);
+    secret_auto v = { 0 }, none = { 0 };
+    (void)vault_do("put a first");
+    check_value(s, "a", "first");
+    (void)vault_do("put a second");
+    check_value(s, "a", "first");
+    CHECK_OK(secrets_get_anew(s, STR("a"), &v, &err), err);
+    CHECK_STR(secret_reveal(&v), "second");
+    check_value(s, "a", "second");
+    (void)vault_do("forbid AccessDenied");
+    CHECK_FAILS(secrets_get_anew(s, STR("a"), &none, &err), err, PIXL_E_DENIED);
+    check_value(s, "a", "second");
+    (void)vault_do("forbid -");
+}
+
 static void test_azure__refusals_are_told_apart(void)
 {
     static const struct { const char *word, *says; } rows[] = {
@@ -373,6 +393,7 @@ int main(int argc, char **argv)
         TEST(test_azure__a_vault_that_stays_busy_is_given_up),
         TEST(test_azure__a_token_is_renewed),
         TEST(test_azure__what_was_kept_too_long_is_asked_for_again),
+        TEST(test_azure__what_is_kept_is_asked_for_anew_when_wanted),
         TEST(test_azure__refusals_are_told_apart),
         TEST(test_azure__answers_that_are_none_are_refused),
         TEST(test_azure__a_secret_is_made_once),
