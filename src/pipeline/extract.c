@@ -601,7 +601,11 @@ static void deliver(struct attempt *a)
 {
     struct extract *x = a->x;
     const char *path;
-    struct upload_study z = { .fence = a->image->fence, .size_bytes = (uint64_t)a->image->zip_bytes };
+    struct upload_study z = {
+        .fence = a->image->fence,
+        .size_bytes = (uint64_t)a->image->zip_bytes,
+        .cancel = x->cancel,
+    };
     if (!spool_path(x->site, a->image->project, a->r->pseudo_study_uid, &x->study, &path, &a->r->error)) {
         (void)failed(a, EXTRACT_SPOOL, STUDY_WHY_SPOOL_ERROR);
         return;
@@ -626,6 +630,9 @@ static void deliver(struct attempt *a)
         (void)ended(a, STUDY_OUT_EXPORTED, STUDY_WHY_NONE);
     } else if (a->r->error.code == PIXL_E_CORRUPT) {
         spool_lost(a);
+    } else if (a->r->error.code == PIXL_E_CANCELLED) {
+        pixl_error_clear(&a->r->error);
+        (void)ended(a, STUDY_OUT_CANCELLED, STUDY_WHY_STOPPED);
     } else {
         (void)failed(a, EXTRACT_DELIVER, STUDY_WHY_DELIVERY_ERROR);
     }

@@ -12,6 +12,7 @@
 #ifndef PIXL_UPLOAD_UPLOAD_H
 #define PIXL_UPLOAD_UPLOAD_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -62,10 +63,11 @@ struct upload_study {
     uint64_t size_bytes;
     uint8_t digest[32];              /* SHA-256 */
     int64_t fence;
+    const atomic_bool *cancel; /* what was cut is not gone on with; a transfer under way is not ended.  NULL: never */
 };
 /* Returns true only when the whole zip is durably there under its final name.
  * Fails: UNAVAILABLE, NO_SPACE, DENIED (the destination's trouble), CORRUPT (the spooled zip is not what it was), EXISTS (a DICOMweb server
- * has other instances of the study), INVALID, LIMIT (an instance is refused), IO. */
+ * has other instances of the study), INVALID, LIMIT (an instance is refused), IO, CANCELLED. */
 PIXL_MUST_CHECK bool upload_study(struct upload *u, const struct upload_study *z, struct pixl_error *err);
 /* One table file; remote as in export.h.  An equal one there is left as it is. */
 PIXL_MUST_CHECK bool upload_table(struct upload *u, struct str time_slug, const char *path, const char *remote, struct pixl_error *err);

@@ -566,6 +566,7 @@ static bool ftps_study(struct upload *u, const struct upload_study *z, struct pi
         .marker = atomic_load(&f->has_marker) ? UPLOAD_MARKER : NULL,
         .writer = f->writer,
         .fence = z->fence,
+        .cancel = z->cancel,
         .digest_by = &f->digest_by,
     };
     return with_session(f, try_study, &d, err);

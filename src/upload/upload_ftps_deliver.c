@@ -394,6 +394,12 @@ bool ftps_rename(struct ftps_session *s, struct ftps_folder folder, const char *
     return pixl_fail(err, PIXL_E_DENIED, r[2].code, "destination: the server refuses to rename (%d)", r[2].code);
 }
 
+static bool may_go_on(const struct ftps_delivery *d, struct pixl_error *err)
+{
+    return d->cancel == NULL || !atomic_load(d->cancel) ||
+           pixl_fail(err, PIXL_E_CANCELLED, 0, "destination: the delivery was cut, and work is to end");
+}
+
 /* A server that was cut off may still be storing: the size must stand still, else what follows would land in the wrong place. */
 static bool settle_part(struct sending *x, struct pixl_error *err)
 {
@@ -405,7 +411,8 @@ static bool settle_part(struct sending *x, struct pixl_error *err)
     add(&c, "SIZE %s", x->part);
     for (int i = 0; i < SETTLE_LOOKS; i++) {
         (void)usleep(SETTLE_US);
-        if (!ask(x->d->session, x->d->folder, &c, replies, err) || !ftps_read_size(&replies[1], &there, &size, err))
+        if (!may_go_on(x->d, err) || !ask(x->d->session, x->d->folder, &c, replies, err) ||
+            !ftps_read_size(&replies[1], &there, &size, err))
             return false;
         if (there && size == x->from)
             return true;
@@ -496,7 +503,7 @@ bool ftps_deliver(const struct ftps_delivery *d, struct pixl_error *err)
         pixl_error_clear(err);
         (void)pixl_fail(err, PIXL_E_NO_SPACE, 0, "destination: the server has no space left");
     }
-    if (err->code != PIXL_E_UNAVAILABLE && x.tries > 0)
+    if (err->code != PIXL_E_UNAVAILABLE && err->code != PIXL_E_CANCELLED && x.tries > 0)
         ftps_remove(d->session, d->folder, x.part);
     return false;
 }

@@ -22,12 +22,14 @@ struct ftps_delivery {
     uint64_t size_bytes;
     const uint8_t *digest; /* of what must come out */
     bool trusts_replies;
-    const char *marker;    /* a file of the folder that must be there; NULL: none */
-    const char *writer;    /* whose parts of earlier claims than fence are removed */
-    int64_t fence;         /* -1: there are none */
-    atomic_int *digest_by; /* enum ftps_digest, of this server */
+    const char *marker;        /* a file of the folder that must be there; NULL: none */
+    const char *writer;        /* whose parts of earlier claims than fence are removed */
+    int64_t fence;             /* -1: there are none */
+    const atomic_bool *cancel; /* what was cut is not gone on with; NULL: never */
+    atomic_int *digest_by;     /* enum ftps_digest, of this server */
 };
-/* Fails: as the session's calls; CORRUPT (what is sent is not what it was), EXISTS (what is there may be neither read nor replaced). */
+/* Fails: as the session's calls; CANCELLED, CORRUPT (what is sent is not what it was), EXISTS (what is there may be neither read nor
+ * replaced). */
 PIXL_MUST_CHECK bool ftps_deliver(const struct ftps_delivery *d, struct pixl_error *err);
 
 /* The size of a file as an answer to SIZE tells it.  *is_there false: there is none, or it is not shown.  Fails: UNAVAILABLE. */

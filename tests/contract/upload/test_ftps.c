@@ -1,5 +1,6 @@
 /* What only an FTPS server can do to a delivery: ProFTPD, or with PIXL_TEST_FTPS=vsftpd vsftpd; and pyftpdlib, which has HASH. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -461,6 +462,36 @@ static void test_study__the_data_connection_is_cut_anywhere(void)
     take_up_cable(&c);
 }
 
+static void test_study__one_that_was_cut_tries_no_more_when_work_is_to_end(void)
+{
+    enum { BYTES = 16 << 20, N = 3 };
+    static struct ftpd f;
+    static atomic_bool cancel;
+    struct cable c;
+    struct project p = serve_with(&f, NULL, "few_ports=yes");
+    lay_cable(&c, &f);
+    struct upload *u = open_at(&p, "127.0.0.2", f.port, 10);
+    for (int i = 0; i < N; i++) {
+        test_row("%d", i);
+        atomic_store(&cancel, true);
+        struct deliverer d = { .u = u, .z = spool_random(BYTES, 2 * i + 1) };
+        d.z.cancel = &cancel;
+        tcp_proxy_cut_after(c.data[0], BYTES / 2);
+        int64_t began = clock_mono_us();
+        (void)deliver(&d);
+        CHECK(clock_mono_us() - began < 5 * 1000000);
+        CHECK_FAILS(d.ok, d.err, PIXL_E_CANCELLED);
+        tcp_proxy_cut_after(c.data[0], 0);
+        d.z.fence++;
+        CHECK_OK(upload_study(u, &d.z, &err), err); /* one that is not cut is brought to its end */
+        check_digest(ftpd_path(&f, ZIP), &d.z);
+        CHECK_INT(count_entries(ftpd_path(&f, "my-project"), NULL), 1);
+        REQUIRE(unlink(ftpd_path(&f, ZIP)) == 0);
+    }
+    upload_close(u);
+    take_up_cable(&c);
+}
+
 static void test_study__the_control_connection_is_cut_anywhere(void)
 {
     enum { CUTS = 12 };
@@ -733,6 +764,7 @@ int main(int argc, char **argv)
         TEST(test_login__that_changes_while_sessions_are_kept),
         TEST(test_session__no_more_than_the_project_allows),
         TEST(test_study__the_data_connection_is_cut_anywhere),
+        TEST(test_study__one_that_was_cut_tries_no_more_when_work_is_to_end),
         TEST(test_study__the_control_connection_is_cut_anywhere),
         TEST(test_study__the_server_is_killed_in_the_middle),
         TEST(test_study__a_server_that_stalls_is_away),

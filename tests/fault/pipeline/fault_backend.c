@@ -11,11 +11,11 @@ struct way {
     enum fault_when when;
 };
 static const struct way ways[] = {
-    { PIXL_E_NOMEM, FAULT_BEFORE },      { PIXL_E_UNAVAILABLE, FAULT_BEFORE }, { PIXL_E_BUSY, FAULT_BEFORE },
-    { PIXL_E_IO, FAULT_BEFORE },         { PIXL_E_NO_SPACE, FAULT_BEFORE },    { PIXL_E_DENIED, FAULT_BEFORE },
-    { PIXL_E_CORRUPT, FAULT_BEFORE },    { PIXL_E_NOT_FOUND, FAULT_BEFORE },   { PIXL_E_LIMIT, FAULT_BEFORE },
-    { PIXL_E_INVALID, FAULT_BEFORE },    { PIXL_E_EXISTS, FAULT_BEFORE },      { PIXL_E_STALE, FAULT_BEFORE },
-    { PIXL_E_UNAVAILABLE, FAULT_AFTER }, { PIXL_E_IO, FAULT_AFTER },
+    { PIXL_E_NOMEM, FAULT_BEFORE },     { PIXL_E_UNAVAILABLE, FAULT_BEFORE }, { PIXL_E_BUSY, FAULT_BEFORE },
+    { PIXL_E_IO, FAULT_BEFORE },        { PIXL_E_NO_SPACE, FAULT_BEFORE },    { PIXL_E_DENIED, FAULT_BEFORE },
+    { PIXL_E_CORRUPT, FAULT_BEFORE },   { PIXL_E_NOT_FOUND, FAULT_BEFORE },   { PIXL_E_LIMIT, FAULT_BEFORE },
+    { PIXL_E_INVALID, FAULT_BEFORE },   { PIXL_E_EXISTS, FAULT_BEFORE },      { PIXL_E_STALE, FAULT_BEFORE },
+    { PIXL_E_CANCELLED, FAULT_BEFORE }, { PIXL_E_UNAVAILABLE, FAULT_AFTER },  { PIXL_E_IO, FAULT_AFTER },
 };
 
 /* Runs what with each call failing in each way; says how far it got.  Wanted are calls of each of the names. */
@@ -159,6 +159,11 @@ static void attempt_with_fault(const struct step *step, const struct way *w, lon
         bool again = step->work == STORE_WORK_DELIVER && w->code == PIXL_E_CORRUPT && now.state == STUDY_QUEUED;
         CHECK(s.lost || again || now.state == step->from || now.state == step->to || now.state == STUDY_FAILED);
         CHECK(now.attempts <= 1 && (now.state == step->to || *failed != NULL));
+        if (w->code == PIXL_E_CANCELLED && *failed != NULL && strcmp(*failed, "upload_study") == 0) {
+            CHECK_INT(result.outcome, STUDY_OUT_CANCELLED);
+            CHECK_INT(result.reason, STUDY_WHY_STOPPED);
+            CHECK(now.attempts == 0 && now.state == step->from && result.error.code == PIXL_OK);
+        }
     }
     mend(&r);
     end_run(&r);
