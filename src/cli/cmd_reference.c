@@ -84,6 +84,13 @@ static void print_settings(void)
     }
 }
 
+/* A shell that reads the file, too, takes a value to its first blank or mark. */
+static void print_env_value(const char *text)
+{
+    const char *quote = text[strcspn(text, " \t;&|<>()*?#")] != '\0' ? "'" : "";
+    printf("%s%s%s\n", quote, text, quote);
+}
+
 static void print_env(void)
 {
     printf("# Settings of pixl, with their defaults: copy this to .env and change what must be other.\n"
@@ -96,7 +103,8 @@ static void print_env(void)
             print_range(o);
             printf(")");
         }
-        printf("\n%s=%s\n", o->name, o->default_text ? o->default_text : "");
+        printf("\n%s=", o->name);
+        print_env_value(o->default_text ? o->default_text : "");
     }
 }
 

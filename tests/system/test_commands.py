@@ -74,6 +74,18 @@ def test_the_sample_is_a_file_that_pixl_reads(tmp_path):
     assert "PIXL_MAX_ATTEMPTS" in sample and pixl("check-env", cwd=tmp_path, ok=(2,)).stderr.count(".env.sample") == 1
 
 
+def test_a_shell_reads_of_the_sample_what_pixl_reads(tmp_path):
+    (tmp_path / "pixl.env").write_text(pixl("reference", "env", cwd=tmp_path).stdout)
+    said = subprocess.run(["sh", "-ec", "set -a && . ./pixl.env && env"], cwd=tmp_path, capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]})
+    assert said.stderr == ""
+    values = dict(line.split("=", 1) for line in said.stdout.splitlines())
+    shown = json.loads(pixl("config", "show", "--json", cwd=tmp_path).stdout)
+    for name, setting in shown.items():
+        assert name in values, name
+        if setting["value"] != "***":
+            assert values[name] == (setting["value"] or ""), name
+
+
 def test_completion_offers_every_command_and_option(tmp_path):
     script = pixl("completion", cwd=tmp_path).stdout
     offered = subprocess.run(["bash", "-c", script + '\nCOMP_WORDS=(pixl ""); COMP_CWORD=1; _pixl; echo "${COMPREPLY[@]}"\n'
