@@ -81,8 +81,11 @@ static bool fail_errno(struct pixl_error *err, int e, const char *doing)
 
 static bool fail_unavailable(struct pixl_error *err, int e)
 {
-    return pixl_fail(err, PIXL_E_UNAVAILABLE, e, "archive: its folder cannot be opened%s",
-                     e == EACCES || e == EPERM ? ": permission denied" : "; is the share mounted?");
+    return pixl_fail(err, PIXL_E_UNAVAILABLE, e, "archive: its folder %s",
+                     e == EACCES || e == EPERM ? "cannot be opened: permission denied"
+                     : e == ENOENT             ? "is not there: is its path right, is the share mounted?"
+                     : e == ENOTDIR            ? "is no folder: is its path right, is the share mounted?"
+                                               : "cannot be opened; is the share mounted?");
 }
 
 /* The root, opened for each use: a share that was mounted again has a new one.  -1: errno. */
@@ -635,7 +638,7 @@ static bool directory_open_instance(struct archive *a, const struct archive_inst
     fd_auto fd = open_beneath(root, phi_reveal(f.path).p, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     int e = fd >= 0 ? 0 : errno;
     if (e == ENOENT || e == ENOTDIR || e == ELOOP)
-        return is_empty_root(root) ? fail_unavailable(err, e)
+        return is_empty_root(root) ? pixl_fail(err, PIXL_E_UNAVAILABLE, e, "archive: its folder is empty now; is the share mounted?")
                                    : pixl_fail(err, PIXL_E_NOT_FOUND, e,
                                                "archive: an instance is gone since it was listed");
     if (e != 0)

@@ -11,8 +11,11 @@ enum { HEADER_BYTES_MAX = 64 << 20 };
 
 static bool fail_folder(struct pixl_error *err, int e)
 {
-    return pixl_fail(err, e == ENOMEM ? PIXL_E_NOMEM : PIXL_E_UNAVAILABLE, e, "archive: its folder cannot be opened%s",
-                     e == EACCES || e == EPERM ? ": permission denied" : "; is the share mounted?");
+    return pixl_fail(err, e == ENOMEM ? PIXL_E_NOMEM : PIXL_E_UNAVAILABLE, e, "archive: its folder %s",
+                     e == EACCES || e == EPERM ? "cannot be opened: permission denied"
+                     : e == ENOENT             ? "is not there: is its path right, is the share mounted?"
+                     : e == ENOTDIR            ? "is no folder: is its path right, is the share mounted?"
+                                               : "cannot be opened; is the share mounted?");
 }
 
 static bool is_instance(const FTSENT *e, struct arena *header, bool *out, struct pixl_error *err)

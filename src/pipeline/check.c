@@ -69,9 +69,12 @@ static enum check_result result_of(const struct pixl_error *e)
     return e->code == PIXL_E_UNAVAILABLE || e->code == PIXL_E_BUSY ? CHECK_AWAY : CHECK_BAD;
 }
 
+/* An error says itself what it is of, as the line does ("archive: archive: ..."). */
 static void say_error(struct check *k, const char *what, struct str project, const struct pixl_error *e, const char *remedy)
 {
-    say(k, what, project, result_of(e), remedy, "%s", e->msg);
+    const size_t n = strcspn(what, " ");
+    const bool twice = strncmp(e->msg, what, n) == 0 && strncmp(e->msg + n, ": ", 2) == 0;
+    say(k, what, project, result_of(e), remedy, "%s", e->msg + (twice ? n + 2 : 0));
 }
 
 /* --- this machine ------------------------------------------------------------------------------------------------- */
@@ -322,7 +325,11 @@ static bool check_key(struct check *k, const char *what, struct str project)
 
 static void check_archive(struct check *k, const char *what, int which)
 {
-    static const char remedy[] = "its URL: is it the right one, is the share mounted, is the server up?";
+    static const char *const remedies[] = {
+        "--archive or PIXL_ARCHIVE_URL: is it the right one, is the share mounted, is the server up?",
+        "PIXL_SECONDARY_ARCHIVE_URL: is it the right one, is the share mounted, is the server up?",
+    };
+    const char *remedy = remedies[which];
     struct pixl_error e = { 0 };
     enum archive_trial trial;
     struct site_archive_address at;
@@ -431,11 +438,14 @@ static bool add_stored(struct check *k, struct pixl_error *err)
     return true;
 }
 
-/* The check value that a destination's marker must have; "-", which none has, while a key is still to be made. */
+/* In the place of a check value while a key is not there: no marker has it. */
+static const struct str no_key = { "-", 1 };
+
+/* The check value that a destination's marker must have. */
 static bool find_check_value(struct check *k, struct str slug, bool salt_is_there, struct str *out, struct pixl_error *err)
 {
     struct site_project *p;
-    *out = STR("-");
+    *out = no_key;
     if (!k->key_is_there || !salt_is_there)
         return true;
     if (!site_project(k->site, slug, false, &p, err))
@@ -474,6 +484,8 @@ static void check_destination(struct check *k, const struct project *p, bool for
     if (upload_look_at_key(u, value, &is_marked, &e))
         say(k, what, p->slug, CHECK_GOOD, NULL, "%s: a file was written and removed; %s", upload_place(u),
             is_marked ? "its key is ours" : "nothing was delivered there yet");
+    else if (e.code == PIXL_E_EXISTS && str_eq(value, no_key))
+        say(k, what, p->slug, CHECK_BAD, upload_remedy(&e), "something was delivered there before, and the key that it was made under is not here");
     else if (e.code == PIXL_E_UNSUPPORTED)
         say(k, what, p->slug, CHECK_GOOD, NULL, "%s: a file was written and removed; %s", upload_place(u), e.msg);
     else

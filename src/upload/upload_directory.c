@@ -185,7 +185,8 @@ static bool ensure_folder(struct directory *d, struct arena *a, struct pixl_erro
     e = errno;
     if (stat(d->folder, &st) == 0 && S_ISDIR(st.st_mode))
         return true;
-    return blame_errno(err, e == EEXIST ? ENOTDIR : e, "make the project's folder");
+    (void)pixl_fail_errno(err, e == EEXIST ? ENOTDIR : e, "make the project's folder %s", d->folder);
+    return blame(err);
 }
 
 static bool write_probe(const char *path, struct pixl_error *err)

@@ -219,6 +219,7 @@ static const struct {
     const char *text;
 } wrongs[] = {
     { "key lost", lose_key, NULL, "key", "", CHECK_BAD, "restore it" },
+    { "key lost, and delivered to before", lose_key, NULL, "destination", "rig", CHECK_BAD, "is not here" },
     { "another key", other_key, NULL, "key", "", CHECK_BAD, "not the one that this store was used with" },
     { "salt lost", lose_salt, NULL, "salt", "rig", CHECK_BAD, "restore it" },
     { "secrets that others may read", open_secrets, NULL, "secrets", "", CHECK_BAD, "chmod 600" },
@@ -232,9 +233,9 @@ static const struct {
     { "share not mounted", lose_haven, NULL, "destination", "rig", CHECK_AWAY, "is not there" },
     { "marker gone", lose_marker, NULL, "destination", "rig", CHECK_GOOD, "nothing was delivered there yet" },
     { "marker of another key", other_marker, NULL, "destination", "rig", CHECK_BAD, "another hashing key" },
-    { "file in the folder's place", block_haven, NULL, "destination", "rig", CHECK_AWAY, "destination" },
+    { "file in the folder's place", block_haven, NULL, "destination", "rig", CHECK_AWAY, "make the project's folder /" },
     { "archive empty", empty_archive, NULL, "archive", "", CHECK_AWAY, "no DICOM file" },
-    { "archive gone", lose_archive, NULL, "archive", "", CHECK_AWAY, "mounted" },
+    { "archive gone", lose_archive, NULL, "archive", "", CHECK_AWAY, "its folder is not there" },
     { "archive of no known kind", nothing, "PIXL_ARCHIVE_URL=tape:CANARY", "archive", "", CHECK_BAD, "scheme" },
     { "project file wrong", break_project, NULL, "project", "rig", CHECK_BAD, "rig.yaml:1:" },
     { "project file gone, the store knows it", lose_project, NULL, "project", "rig", CHECK_BAD, "rig" },
