@@ -1,6 +1,7 @@
 #include "settle.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fs.h"
@@ -113,12 +114,16 @@ static void log_move(const struct store_image *image, const struct extract_resul
 {
     bool bad = to == STUDY_FAILED || to == STUDY_WITHHELD;
     bool waits = to == STUDY_QUEUED || (to == STUDY_DEIDENTIFIED && image->state == STUDY_DELIVERING);
+    /* A delivery counts no instances: the line of the step before it has told them. */
+    char counts[96] = "";
+    if (image->state != STUDY_DELIVERING)
+        (void)snprintf(counts, sizeof counts, " found=%lld delivered=%lld skipped=%lld", (long long)r->found,
+                       (long long)r->delivered, (long long)r->skipped);
     log_event(bad || waits ? LOG_WARN : LOG_INFO, "study.moved",
-              "image=%lld project=%.*s from=%s to=%s reason=%s attempt=%d found=%lld delivered=%lld skipped=%lld%s%s",
+              "image=%lld project=%.*s from=%s to=%s reason=%s attempt=%d%s%s%s",
               (long long)image->id, STR_ARG(image->project), study_state_name(image->state), study_state_name(to),
               m->reason == STUDY_WHY_NONE ? "-" : study_reason_name(m->reason), image->attempts + (m->count_attempt ? 1 : 0),
-              (long long)r->found, (long long)r->delivered, (long long)r->skipped,
-              r->error.code != PIXL_OK ? " error=" : "", r->error.code != PIXL_OK ? r->error.msg : "");
+              counts, r->error.code != PIXL_OK ? " error=" : "", r->error.code != PIXL_OK ? r->error.msg : "");
 }
 
 /* The row cannot take the move (two rows would share a pseudo UID, a value is too long): this study alone fails. */

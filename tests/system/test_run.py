@@ -94,6 +94,15 @@ def test_a_whole_extraction(hospital):
     assert {d.PixelData for c in contents for d in c.values()} == originals
 
 
+def test_instances_are_counted_in_the_line_of_the_step_that_counted_them(hospital):
+    h = hospital
+    h.add_study(1, instances=3)
+    h.write_csv()
+    lines = [line for line in h.pixl("run", h.csv).stderr.splitlines() if "study.moved" in line]
+    assert [("found=" in line, "from=delivering" in line) for line in lines] == [(True, False), (False, True)]
+    assert "found=3 delivered=3 skipped=0" in lines[0] and "to=exported" in lines[1]
+
+
 def test_nothing_that_was_written_names_a_patient(hospital):
     h = hospital
     for study in range(1, 5):
