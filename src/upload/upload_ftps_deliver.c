@@ -28,7 +28,7 @@ struct sending {
     char part[NAME_BYTES];
     struct ftps_source source;
     uint64_t from; /* where the last try began */
-    bool final_is_there, is_checked, may_resume, was_sending, is_short;
+    bool final_is_there, is_checked, may_resume, was_sending, is_short, is_cleared;
     unsigned tries;
 };
 
@@ -271,7 +271,7 @@ static bool take_names(void *ctx, const char *p, size_t n)
     return buf_add(b, p, n);
 }
 
-static void remove_parts_listed(const struct ftps_delivery *d)
+static bool remove_parts_listed(const struct ftps_delivery *d)
 {
     struct pixl_error ignored = { 0 };
     struct str rest, line;
@@ -279,8 +279,8 @@ static void remove_parts_listed(const struct ftps_delivery *d)
     bool got;
     buf_auto list;
     buf_init(&list, 64 << 20);
-    if (!ftps_get(d->session, d->folder, NULL, take_names, &list, &got, &ignored) || !got)
-        return;
+    if (!ftps_get(d->session, d->folder, NULL, take_names, &list, &got, &ignored))
+        return false;
     rest = buf_str(&list);
     for (bool more = true; more;) {
         more = str_split(rest, '\n', &line, &rest);
@@ -289,19 +289,18 @@ static void remove_parts_listed(const struct ftps_delivery *d)
         if (fence >= 0 && fence < d->fence)
             ftps_remove(d->session, d->folder, name);
     }
+    return true;
 }
 
 /* What earlier claims of this study by this store left.  By name, as a folder of 100,000 zips is long to list; after many claims it is
- * listed.  Best effort: a part that stays hurts nobody. */
-static void remove_older_parts(const struct ftps_delivery *d)
+ * listed.  A part that stays hurts nobody.  false: the connection was cut, and another try may do it. */
+static bool remove_older_parts(const struct ftps_delivery *d)
 {
     struct pixl_error ignored = { 0 };
     struct ftps_reply replies[FTPS_COMMANDS_MAX];
     char suffix[UPLOAD_SUFFIX_SIZE];
-    if (d->fence > FENCES_ASKED_ONE_BY_ONE) {
-        remove_parts_listed(d);
-        return;
-    }
+    if (d->fence > FENCES_ASKED_ONE_BY_ONE)
+        return remove_parts_listed(d);
     for (int64_t f = d->fence - 1; f > 0;) { /* claims are counted from 1 */
         struct commands c = { .n = 0 };
         for (; f > 0 && c.n < FTPS_COMMANDS_MAX; f--) {
@@ -309,8 +308,9 @@ static void remove_older_parts(const struct ftps_delivery *d)
             add(&c, "DELE .%s.%s.part", d->final, suffix);
         }
         if (!ask(d->session, d->folder, &c, replies, &ignored))
-            return;
+            return false;
     }
+    return true;
 }
 
 /* ---- sending ---- */
@@ -450,10 +450,11 @@ static bool try_once(struct sending *x, struct pixl_error *err)
     x->from = 0;
     if (!look(x, &done, err))
         return false;
+    if (!x->is_cleared)
+        x->is_cleared = remove_older_parts(x->d);
     if (done)
         return true;
-    if (x->tries++ == 0)
-        remove_older_parts(x->d);
+    x->tries++;
     if (!send_part(x, err) || !check_part(x, &whole, &arrived, err))
         return false;
     if (!whole) {

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
+#include "upload/upload_common.h"
 #include "upload_rig.h"
 
 enum { TO_DIRECTORY, TO_FTPS };
@@ -157,6 +158,12 @@ static void clears_older_parts(int place)
         CHECK_OK(upload_study(u, &z, &err), err);
         CHECK(fs_exists(there(place, name)) == rows[i].stays);
         check_content(there(place, ZIP), "zip");
+        (void)unlink(there(place, name));
+        /* So is it where the study turns out to be delivered already. */
+        ftpd_write(&server[place], name, "part");
+        CHECK_OK(upload_study(u, &z, &err), err);
+        CHECK(fs_exists(there(place, name)) ==
+              (rows[i].stays || rows[i].fence == upload_part_fence(rows[i].part, UID ".zip", "w1")));
         (void)unlink(there(place, name));
         REQUIRE(unlink(there(place, ZIP)) == 0);
     }
