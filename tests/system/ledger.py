@@ -15,6 +15,8 @@ FIRST_PROCEDURE = 1000                   # of study 0, as Hospital.ask() numbers
 TWIN_PROCEDURE = 1000000                 # of a second row for the same study
 FINAL_NAME = re.compile(r"[a-z0-9-]+/(\.pixl-key|2\.25\.\d+\.zip|[0-9a-z-]+/parquet/radiology/(IMAGE_LINKER|OUTCOMES)\.parquet)")
 
+PART = re.compile(r"[a-z0-9-]+/\.2\.25\.\d+\.zip\.[0-9a-f]+\.\d+\.part")
+
 
 def digest(pixels):
     return hashlib.sha256(pixels).hexdigest()
@@ -84,10 +86,12 @@ def read_zip(path):
 
 class Ledger:
     """query(sql): rows of the store, tables without a schema.  destination: the folder that holds <project>/.  spools, logs: folders and files
-    of all processes.  Each check returns what is wrong, in words."""
+    of all processes.  parts_may_stay: half uploads at a server that stores on after its client has given up.  Each check returns what is
+    wrong, in words."""
 
-    def __init__(self, cohort, query, destination, spools, logs):
+    def __init__(self, cohort, query, destination, spools, logs, parts_may_stay=0):
         self.cohort, self.query, self.destination, self.spools, self.logs = cohort, query, destination, spools, logs
+        self.parts_may_stay = parts_may_stay
 
     def check(self):
         self.rows = self.query(
@@ -160,9 +164,12 @@ class Ledger:
             yield f"OUTCOMES: too much {told - want}, missing {want - told}"
 
     def check_left_over(self):
-        for path in sorted(p for p in self.destination.rglob("*") if p.is_file()):
-            if not FINAL_NAME.fullmatch(str(path.relative_to(self.destination))):
-                yield f"left over at the destination: {path.relative_to(self.destination)}"
+        files = sorted(str(p.relative_to(self.destination)) for p in self.destination.rglob("*") if p.is_file())
+        parts = [name for name in files if PART.fullmatch(name)]
+        allowed = parts if len(parts) <= self.parts_may_stay else []
+        for name in files:
+            if not FINAL_NAME.fullmatch(name) and name not in allowed:
+                yield f"left over at the destination: {name}"
         for spool in self.spools:
             for path in sorted(p for p in spool.rglob("*") if p.is_file()):
                 yield f"left over in the spool: {path.relative_to(spool)}"

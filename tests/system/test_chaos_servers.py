@@ -172,7 +172,8 @@ class Servers:
                 "PIXL_STORE_URL": f"postgresql://pixl@127.0.0.1:{self.postgres.ports[0]}/postgres",
                 "PIXL_QUEUE_URL": f"amqp://guest:guest@127.0.0.1:{self.amqp.ports[0]}/%2f", "PIXL_SWEEP_S": "5",
                 "PIXL_LEASE_S": str(LEASE_S), "PIXL_DEFLATE_LEVEL": "9", "PIXL_WORKERS": "2", "PIXL_FTPS_TIMEOUT_S": "3",
-                "PIXL_MAX_MESSAGES_IN_FLIGHT": "6"}               # so that all its threads have begun before the storm does
+                # So that all its threads have begun before the storm does, and what they free is not kept for each of them.
+                "PIXL_MAX_MESSAGES_IN_FLIGHT": "6", "MALLOC_ARENA_MAX": "1"}
 
     def query(self, sql):
         c = psycopg2.connect(f"host={SERVER}/sock user=pixl dbname=postgres options='-c search_path=pixl_pipeline'")
@@ -391,7 +392,8 @@ class Servers:
         dead = json.loads(self.h.pixl("failed", "--dead", "--json", **self.extra()).stdout)["dead"]
         if dead:
             self.wrong.append(f"{dead} dead letters")
-        self.wrong += Ledger(self.cohort, self.query, self.ftpd.root, self.spools, [*self.logs, *self.ftpd.folder.glob("*.log")]).check()
+        self.wrong += Ledger(self.cohort, self.query, self.ftpd.root, self.spools, [*self.logs, *self.ftpd.folder.glob("*.log")],
+                             parts_may_stay=2 + len(self.cohort.wanted) // 100).check()
 
     def extra(self):
         return {k: v for k, v in self.environment.items() if k.startswith("PIXL_")}

@@ -141,6 +141,15 @@ def test_a_temporary_file(books, name):
     assert found(books, "left over at the destination") == 1
 
 
+def test_half_uploads_beyond_what_a_server_may_keep(books):
+    books.parts_may_stay = 2
+    for i in range(1, 3):
+        (books.destination / "test-project" / f".2.25.{i}.zip.0a.3.part").write_bytes(b"x")
+    assert list(books.check()) == []
+    (books.destination / "test-project" / ".2.25.3.zip.0a.3.part").write_bytes(b"x")
+    assert found(books, "left over at the destination") == 3
+
+
 def test_a_zip_left_in_the_spool(books):
     (folder,) = [p for p in books.spools[0].iterdir() if p.is_dir()]
     shutil.copy(zips(books)[0], folder)
