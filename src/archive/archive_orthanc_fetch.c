@@ -233,11 +233,11 @@ static bool wait_locked(struct fetch *f, bool (*is_free)(const struct fetch *), 
         if (clock_mono_us() >= until)
             return pixl_fail(err, PIXL_E_UNAVAILABLE, 0, "archive: other transfers do not end");
         struct timespec at;
-        (void)clock_gettime(CLOCK_REALTIME, &at);
+        (void)clock_gettime(CLOCK_MONOTONIC, &at);
         at.tv_nsec += SLICE_NS;
         at.tv_sec += at.tv_nsec / 1000000000;
         at.tv_nsec %= 1000000000;
-        (void)pthread_cond_timedwait(&f->o->changed, &f->o->lock, &at);
+        (void)pthread_cond_clockwait(&f->o->changed, &f->o->lock, CLOCK_MONOTONIC, &at);
     }
     return true;
 }

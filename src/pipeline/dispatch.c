@@ -75,6 +75,8 @@ bool hint_route_of(const struct settings *set, struct hint_route *out, bool *is_
                          "PIXL_STORE_URL to postgresql://..., or PIXL_QUEUE_URL to none:");
     if (!none && strcmp(set->queue_name, set->queue_secondary) == 0)
         return pixl_fail(err, PIXL_E_INVALID, 0, "PIXL_QUEUE_NAME and PIXL_QUEUE_NAME_SECONDARY are the same");
+    if (!none && !queue_check_url(str_of(set->queue_url), err))
+        return pixl_wrap(err, "PIXL_QUEUE_URL");
     *out =
         (struct hint_route){ .url = set->queue_url,
                              .queues = { set->queue_name, set->queue_secondary },

@@ -31,7 +31,7 @@ struct hint_route {
     int64_t sweep_us;
 };
 /* *is_set false: there is no queue, and workers look into the store.
- * Fails: INVALID (a broker beside an SQLite store, which other machines cannot use; the same name twice). */
+ * Fails: INVALID (a broker beside an SQLite store, which other machines cannot use; the same name twice; no address). */
 PIXL_MUST_CHECK bool hint_route_of(const struct settings *set, struct hint_route *out, bool *is_set,
                                    struct pixl_error *err);
 

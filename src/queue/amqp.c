@@ -28,6 +28,14 @@ static void close_queue(struct queue *q)
     free(a);
 }
 
+static bool check_url(struct str url, struct pixl_error *err)
+{
+    struct amqp_url u = { .port = 0 };
+    bool ok = amqp_url_parse(url, &u, err);
+    amqp_url_done(&u);
+    return ok;
+}
+
 static bool open_queue(struct str url, const struct queue_options *o, const struct queue_wait *w, struct queue **out,
                        struct pixl_error *err)
 {
@@ -164,11 +172,11 @@ static bool pump(struct queue *q, const struct queue_wait *w, struct pixl_error 
 }
 
 /* The two differ in their name only: whether there is TLS is in the URL. */
-#define AMQP_OPS                                                                                                       \
-    .caps = QUEUE_CAP_DURABLE, .open = open_queue, .close = close_queue, .place = place, .is_connected = is_connected, \
-    .reconnect = reconnect, .declare = amqp_declare, .depth = depth, .purge = purge, .publish = amqp_publish,          \
-    .confirmed = amqp_confirmed, .outstanding = amqp_outstanding, .flush = amqp_flush,                                 \
-    .consume_start = amqp_consume_start, .consume_stop = amqp_consume_stop, .take = amqp_take, .settle = amqp_settle,  \
+#define AMQP_OPS                                                                                                      \
+    .caps = QUEUE_CAP_DURABLE, .check_url = check_url, .open = open_queue, .close = close_queue, .place = place,      \
+    .is_connected = is_connected, .reconnect = reconnect, .declare = amqp_declare, .depth = depth, .purge = purge,    \
+    .publish = amqp_publish, .confirmed = amqp_confirmed, .outstanding = amqp_outstanding, .flush = amqp_flush,       \
+    .consume_start = amqp_consume_start, .consume_stop = amqp_consume_stop, .take = amqp_take, .settle = amqp_settle, \
     .pump = pump
 const struct queue_ops queue_amqp = { .scheme = "amqp", AMQP_OPS };
 const struct queue_ops queue_amqps = { .scheme = "amqps", AMQP_OPS };

@@ -45,6 +45,24 @@ static bool check_name(const char *name, struct pixl_error *err)
                      "name of a queue: must be 1 to %d bytes of UTF-8 without control characters", QUEUE_NAME_MAX);
 }
 
+static bool find_backend(struct str url, const struct queue_ops **out, struct pixl_error *err)
+{
+    struct str scheme, rest;
+    bool has_scheme = str_split(url, ':', &scheme, &rest);
+    for (size_t i = 0; has_scheme && i < ARRAY_LEN(backends); i++)
+        if (str_eq_nocase(scheme, str_of(backends[i]->scheme))) {
+            *out = backends[i];
+            return true;
+        }
+    return pixl_fail(err, PIXL_E_INVALID, 0, "queue URL: must begin with amqp://, amqps:// or memory:");
+}
+
+bool queue_check_url(struct str url, struct pixl_error *err)
+{
+    const struct queue_ops *ops;
+    return find_backend(url, &ops, err) && (ops->check_url == NULL || kept(ops->check_url(url, err), err));
+}
+
 bool queue_open(struct str url, const struct queue_options *options, const struct queue_wait *w, struct queue **out,
                 struct pixl_error *err)
 {
@@ -53,16 +71,11 @@ bool queue_open(struct str url, const struct queue_options *options, const struc
         o.window = QUEUE_WINDOW_DEFAULT;
     if (o.window > QUEUE_WINDOW_MAX)
         return pixl_fail(err, PIXL_E_INVALID, 0, "queue: a window has 1 to %d messages", QUEUE_WINDOW_MAX);
-    struct str scheme, rest;
-    if (str_split(url, ':', &scheme, &rest))
-        for (size_t i = 0; i < ARRAY_LEN(backends); i++)
-            if (str_eq_nocase(scheme, str_of(backends[i]->scheme))) {
-                if (!kept(backends[i]->open(url, &o, w, out, err), err))
-                    return false;
-                (*out)->per_priority = o.queue_per_priority;
-                return true;
-            }
-    return pixl_fail(err, PIXL_E_INVALID, 0, "queue URL: must begin with amqp://, amqps:// or memory:");
+    const struct queue_ops *ops;
+    if (!find_backend(url, &ops, err) || !kept(ops->open(url, &o, w, out, err), err))
+        return false;
+    (*out)->per_priority = o.queue_per_priority;
+    return true;
 }
 
 void queue_close(struct queue *q)

@@ -75,6 +75,8 @@ struct queue_options {
  * No error holds any part of the URL but host, port and vhost. */
 PIXL_MUST_CHECK bool queue_open(struct str url, const struct queue_options *options, const struct queue_wait *w,
                                 struct queue **out, struct pixl_error *err);
+/* The address alone: connects to nothing, reads no file.  Fails: INVALID, NOMEM. */
+PIXL_MUST_CHECK bool queue_check_url(struct str url, struct pixl_error *err);
 /* Ends the connection; waits for the broker's goodbye for at most 2 s.  Outstanding publishes are lost sight of, what
  * is in flight is given back.  NULL is fine. */
 void queue_close(struct queue *q);

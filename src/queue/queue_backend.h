@@ -14,6 +14,7 @@ struct queue_source {
 
 struct queue_ops {
     const char *scheme;
+    bool (*check_url)(struct str url, struct pixl_error *err); /* NULL: any that has the scheme */
     unsigned caps;
     bool (*open)(struct str url, const struct queue_options *o, const struct queue_wait *w, struct queue **out,
                  struct pixl_error *err);

@@ -224,6 +224,9 @@ static void test_route__a_broker_wants_a_store_that_others_reach(void)
         { { "PIXL_QUEUE_URL=amqp://h" }, false, false },
         { { "PIXL_QUEUE_URL=amqp://h", "PIXL_STORE_URL=postgresql://h/d" }, true, true },
         { { "PIXL_QUEUE_URL=amqps://h", "PIXL_STORE_URL=sqlite:/x" }, false, false },
+        { { "PIXL_QUEUE_URL=amqp://h:port", "PIXL_STORE_URL=postgresql://h/d" }, false, false },
+        { { "PIXL_QUEUE_URL=amqp:", "PIXL_STORE_URL=postgresql://h/d" }, false, false },
+        { { "PIXL_QUEUE_URL=rabbit://h", "PIXL_STORE_URL=postgresql://h/d" }, false, false },
         { { "PIXL_QUEUE_URL=memory:", "PIXL_QUEUE_NAME=imaging-secondary" }, false, false },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
