@@ -62,7 +62,8 @@ const struct settings_option settings_options[] = {
          "The archive's name among the DicomModalities of that Orthanc; not set: VNAQR_MODALITY, else UCPRIMARYQR."),
     TEXT("VNAQR_MODALITY", vnaqr_modality, NULL, 0, "Older name of PRIMARY_DICOM_SOURCE_MODALITY."),
     TEXT("SECONDARY_DICOM_SOURCE_MODALITY", secondary_modality, NULL, 0,
-         "The second archive's name there, UCSECONDARYQR when not set; it alone makes another archive of the same Orthanc."),
+         "The second archive's name there, UCSECONDARYQR when not set; it alone makes another archive of the same "
+         "Orthanc."),
     TEXT("ORTHANC_RAW_AE_TITLE", orthanc_raw_aet, NULL, 0,
          "AE title to which the archive sends (C-MOVE); not set: what that Orthanc calls itself."),
     TEXT("ORTHANC_RAW_URL", orthanc_raw_url, NULL, 0,
@@ -77,16 +78,21 @@ const struct settings_option settings_options[] = {
     INT("PIXL_ARCHIVE_TRANSFERS", archive_transfers, "5", 1, 100, "",
         "Studies brought from the archive at the same time; the limit of jobs in Orthanc should not be lower."),
     INT("PIXL_ARCHIVE_RELEASE", archive_release, "0", 0, 1, "",
-        "1: what pixl (with this state folder) brought to that Orthanc is deleted there once it is delivered; 0: it stays."),
+        "1: what pixl (with this state folder) brought to that Orthanc is deleted there once it is delivered; 0: it "
+        "stays."),
     TEXT("PIXL_SECRETS_URL", secrets_url, "file:$PIXL_STATE_DIR/secrets.env", 0,
-         "Where keys and passwords come from: file:/path, env: (PIXL_SECRET_ and the name in capitals), azure:VAULT-NAME or"
+         "Where keys and passwords come from: file:/path, env: (PIXL_SECRET_ and the name in capitals), "
+         "azure:VAULT-NAME or"
          " azure:https://HOST (Azure Key Vault). With AZURE_KEY_VAULT_NAME the default is azure:."),
     INT("PIXL_SECRETS_CACHE_S", secrets_cache_s, "600", 0, 86400, "s",
         "A vault is asked again for a secret that was read so long ago."),
-    TEXT("AZURE_KEY_VAULT_NAME", azure_vault_name, NULL, 0, "Name of the vault, where PIXL_SECRETS_URL says only azure:."),
-    TEXT("AZURE_TENANT_ID", azure_tenant_id, NULL, 0, "Directory (tenant) in which pixl is registered as an application."),
+    TEXT("AZURE_KEY_VAULT_NAME", azure_vault_name, NULL, 0,
+         "Name of the vault, where PIXL_SECRETS_URL says only azure:."),
+    TEXT("AZURE_TENANT_ID", azure_tenant_id, NULL, 0,
+         "Directory (tenant) in which pixl is registered as an application."),
     TEXT("AZURE_CLIENT_ID", azure_client_id, NULL, 0, "Application (client) ID of pixl in that directory."),
-    TEXT("AZURE_CLIENT_SECRET", azure_client_secret, NULL, SETTINGS_SECRET, "Value of that application's client secret."),
+    TEXT("AZURE_CLIENT_SECRET", azure_client_secret, NULL, SETTINGS_SECRET,
+         "Value of that application's client secret."),
     TEXT("AZURE_AUTHORITY_HOST", azure_authority_host, "https://login.microsoftonline.com", 0,
          "Where tokens for the vault are asked for; another cloud has another."),
     TEXT("PIXL_AZURE_CA_FILE", azure_ca_file, NULL, 0,
@@ -164,9 +170,13 @@ const struct settings_option settings_options[] = {
     TEXT("ORTHANC_ANON_USERNAME", anon_user, NULL, 0, "User of that Orthanc."),
     TEXT("ORTHANC_ANON_PASSWORD", anon_password, NULL, SETTINGS_SECRET, "That user's password."),
     TEXT("PIXL_ANON_CA_FILE", anon_ca_file, NULL, 0, "CAs (PEM) to trust for it, in the place of the system's."),
-    INT("PIXL_ANON_KEEP", anon_keep, "0", 0, 1, "", "1: delivered studies stay in that Orthanc; 0: they are deleted there."),
+    INT("PIXL_ANON_VIEW", anon_view, "0", 0, 1, "",
+        "1: studies that are delivered elsewhere, or kept, are put into that Orthanc too, for people to look at."),
+    INT("PIXL_ANON_KEEP", anon_keep, "0", 0, 1, "",
+        "1: delivered studies stay in that Orthanc; 0: they are deleted there."),
     TEXT("PIXL_DICOMWEB_CA_FILE", dicomweb_ca_file, NULL, 0,
-         "CAs (PEM) to trust when a DICOMweb server is asked directly why it does not work, in the place of the system's."),
+         "CAs (PEM) to trust when a DICOMweb server is asked directly why it does not work, in the place of the "
+         "system's."),
     INT("PIXL_DICOMWEB_TIMEOUT_S", dicomweb_timeout_s, "600", 10, 86400, "s",
         "A study must be at its DICOMweb server, or an instance have come from Orthanc anon, after so long; then the"
         " transfer is cancelled and tried again."),

@@ -78,6 +78,7 @@ struct settings {
     const char *anon_user;            /* ORTHANC_ANON_USERNAME */
     const char *anon_password;        /* ORTHANC_ANON_PASSWORD (secret) */
     const char *anon_ca_file;         /* PIXL_ANON_CA_FILE */
+    int64_t anon_view;                /* PIXL_ANON_VIEW, 0; 1: what goes elsewhere is put into Orthanc anon too */
     int64_t anon_keep;                /* PIXL_ANON_KEEP, 0; 1: delivered studies stay in Orthanc anon */
     const char *dicomweb_ca_file;     /* PIXL_DICOMWEB_CA_FILE */
     int64_t dicomweb_timeout_s;       /* PIXL_DICOMWEB_TIMEOUT_S, 600, 10..86400 */

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "pipeline/spool.h"
+#include "upload/anon_put.h"
 #include "upload/zip.h"
 
 /* A study's list of instances is some hundred bytes each: this is for a million of them. */
@@ -597,6 +598,16 @@ static void release(struct attempt *a)
         log_event(LOG_WARN, "archive.not_released", "image=%lld error=%s", (long long)a->image->id, err.msg);
 }
 
+/* For people to look at: that it failed is said, and keeps nothing from its destination. */
+static void show(struct attempt *a, const char *zip_path)
+{
+    const struct settings *set = site_settings(a->x->site);
+    struct pixl_error err = { 0 };
+    if (set->anon_view && a->project->project->dicom_destination != PROJECT_TO_DICOMWEB &&
+        !anon_put_study(set, zip_path, &err))
+        log_event(LOG_WARN, "anon.not_shown", "image=%lld error=%s", (long long)a->image->id, err.msg);
+}
+
 static void deliver(struct attempt *a)
 {
     struct extract *x = a->x;
@@ -623,9 +634,11 @@ static void deliver(struct attempt *a)
     if (extract_must_end(x)) {
         (void)ended(a, STUDY_OUT_CANCELLED, STUDY_WHY_STOPPED);
     } else if (upload_caps(a->project->images) & UPLOAD_CAP_KEEPS) {
+        show(a, path);
         release(a);
         (void)ended(a, STUDY_OUT_KEPT, STUDY_WHY_NONE);
     } else if (upload_study(a->project->images, &z, &a->r->error)) {
+        show(a, path);
         release(a);
         (void)ended(a, STUDY_OUT_EXPORTED, STUDY_WHY_NONE);
     } else if (a->r->error.code == PIXL_E_CORRUPT) {

@@ -21,6 +21,7 @@ struct anon;
 PIXL_MUST_CHECK bool anon_open(const struct settings *settings, struct anon **out, struct pixl_error *err);
 void anon_close(struct anon *a);
 PIXL_DEFINE_CLEANUP(anon, anon_close)
+#define anon_auto PIXL_CLEANUP(anon_freep) struct anon
 
 struct anon_server {
     const char *name;            /* under which it is registered: letters, digits, '-' */

@@ -13,20 +13,16 @@
 #include "upload_backend.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "dicom/uid.h"
-#include "upload/anon.h"
-#include "upload/zip_read.h"
+#include "upload/anon_put.h"
 
 #define SECOND ((int64_t)1000000)
 
@@ -341,18 +337,6 @@ static bool study_open(const struct upload_study *z, struct study *s, struct pix
     return s->n > 0 || corrupt(err);
 }
 
-/* A file without a name beside the zip, where there is room for what is de-identified. */
-static bool open_scratch(const char *zip_path, int *fd, struct pixl_error *err)
-{
-    char folder[4096];
-    const char *slash = strrchr(zip_path, '/');
-    int n = snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - zip_path) + 1 : 1, slash ? zip_path : ".");
-    if (n < 0 || (size_t)n >= sizeof folder)
-        return pixl_fail(err, PIXL_E_INVALID, 0, "file to deliver: its path is too long");
-    *fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    return *fd >= 0 || pixl_fail_errno(err, errno, "scratch file of a delivery");
-}
-
 /* Puts what is missing into Orthanc; *ids gets their names there, as JSON. */
 static bool fill(struct dicomweb *d, struct study *s, int scratch, int64_t deadline_us, struct buf *ids, struct pixl_error *err)
 {
@@ -361,11 +345,7 @@ static bool fill(struct dicomweb *d, struct study *s, int scratch, int64_t deadl
         char id[ANON_ID_SIZE];
         if (x->is_there)
             continue;
-        if (ftruncate(scratch, 0) != 0 || lseek(scratch, 0, SEEK_SET) != 0)
-            return pixl_fail_errno(err, errno, "scratch file of a delivery");
-        if (!zip_read_to(s->zip, x->entry, scratch, err))
-            return pixl_wrap(err, "file to deliver");
-        if (!anon_store(d->anon, scratch, x->entry->size_bytes, deadline_us, id, err))
+        if (!anon_put_entry(d->anon, s->zip, x->entry, scratch, deadline_us, id, err))
             return false;
         if (!buf_addf(ids, "%s\"%s\"", ids->n ? "," : "", id))
             return fail_memory(err);
@@ -379,7 +359,7 @@ static bool send(struct dicomweb *d, const struct far *f, struct study *s, const
     buf_auto ids;
     int scratch = -1, code = 0;
     buf_init(&ids, IDS_MAX);
-    if (!open_scratch(zip_path, &scratch, err))
+    if (!anon_put_scratch(zip_path, &scratch, err))
         return false;
     bool ok = fill(d, s, scratch, deadline_us, &ids, err);
     (void)close(scratch);

@@ -147,6 +147,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path[0] == "studies" and method == "DELETE":
             state.anon = {}
             return self.say(200, {})
+        if path == ["studies", "0c"]:
+            return self.say(200 if state.anon else 404, {"ID": "0c", "IsStable": True, "MainDicomTags": {"StudyInstanceUID": STUDY}})
+        if path == ["studies", "0c", "series"]:
+            return self.say(200, [{"ID": "0d", "MainDicomTags": {"SeriesInstanceUID": STUDY + ".1"}}])
+        if path == ["series", "0d", "instances"]:
+            return self.say(200, [{"ID": i, "MainDicomTags": {"SOPInstanceUID": uid}} for i, uid in state.anon.items()])
         return self.say(200, {})
 
     def store(self, uid):

@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from dicomweb import Orthanc  # noqa: E402
 from hospital import Hospital, canaries  # noqa: E402
+from services import states  # noqa: E402
 
 LOGINS = (b"CANARYFARPASSWORD", b"CANARYANONPASSWORD")
 
@@ -96,6 +97,25 @@ def test_a_study_of_300_instances(pair, tmp_path):
     s.add_study(1, instances=300, side=16)
     silent(s.run())
     assert len(far.instances()) == 300 and not anon.get("/studies")
+
+
+@pytest.mark.parametrize("destination, state", [("directory", "exported"), ("none", "kept")])
+def test_what_goes_elsewhere_may_be_looked_at_in_orthanc(pair, tmp_path, destination, state):
+    site = Site(tmp_path, *pair)
+    site.write_project(destination)
+    site.more = {"PIXL_ANON_VIEW": "1"}
+    for study in (1, 2):
+        site.add_study(study, series=2, instances=2)
+    r = site.run()
+    assert states(site) == {state: 2} and len(site.anon.get("/instances")) == 8 and site.far.get("/instances") == []
+    uids = {s["MainDicomTags"]["StudyInstanceUID"] for s in site.anon.get("/studies?expand")}
+    spooled = {z.stem for z in (site.haven if destination == "directory" else site.state / "spool").rglob("*.zip")}
+    assert len(uids) == 2 and uids == spooled and "anon.not_shown" not in r.stderr
+    site.anon.end()                                              # to look is not to deliver
+    site.add_study(3)
+    r = site.run()
+    assert states(site) == {state: 3} and r.stderr.count("anon.not_shown") == 1
+    silent(r)
 
 
 def test_what_is_kept_stays_in_orthanc(pair, tmp_path):
