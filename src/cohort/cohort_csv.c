@@ -24,6 +24,10 @@ enum column {
 #undef X
     COL_COUNT
 };
+
+/* Why the times of a file that lacks two columns are not read as README.md writes them. */
+#define OLDER_FORM "as in files without study_uid and participant_id"
+
 enum { N, O, R };
 static const char *const column_names[] = {
 #define X(symbol, name, older, present) name,
@@ -67,6 +71,14 @@ static size_t find_column(struct str name)
     return i;
 }
 
+static bool has_known_column(const struct cohort_csv *c)
+{
+    for (size_t i = 0; i < COL_COUNT; i++)
+        if (c->at[i] != SIZE_MAX)
+            return true;
+    return false;
+}
+
 /* No cell of the first line is shown: in a file without header it holds a patient's data. */
 static bool fail_missing(const struct cohort_csv *c, uint64_t line, size_t missing, const struct nearest_text *hint,
                          size_t unknown, struct pixl_error *err)
@@ -80,6 +92,8 @@ static bool fail_missing(const struct cohort_csv *c, uint64_t line, size_t missi
     char other[160] = "";
     if (unknown > 0)
         (void)snprintf(other, sizeof other, "; column %zu has an unknown name%s", unknown, hint->text);
+    if (!has_known_column(c))
+        (void)snprintf(other, sizeof other, "; none of its names is known: is the header missing?");
     return pixl_fail(err, PIXL_E_INVALID, 0,
                      "%s: line %llu: Export specification files are expected to have at least [%s] as column names; "
                      "'%s' is missing%s",
@@ -192,7 +206,7 @@ static bool read_extract_time(struct cohort_csv *c, struct str cell, struct coho
         return false;
     }
     if (!c->is_present_form && !parse_older(cell, &t)) {
-        cohort_refuse(row, "extract_generated_timestamp: not a time like 07/12/2023 14:08 (day/month/year)");
+        cohort_refuse(row, "extract_generated_timestamp: not a time like 07/12/2023 14:08 (day/month/year), " OLDER_FORM);
         return false;
     }
     t = iso_time_to_utc(&t);
@@ -215,7 +229,7 @@ static bool read_study_date(const struct cohort_csv *c, struct str cell, struct 
         return false;
     }
     if (!c->is_present_form && !parse_older(cell, &t)) {
-        cohort_refuse(row, "study_date: not a time like 07/12/2023 14:08 (day/month/year)");
+        cohort_refuse(row, "study_date: not a time like 07/12/2023 14:08 (day/month/year), " OLDER_FORM);
         return false;
     }
     row->request.study_date = t.year * 10000 + t.month * 100 + t.day;

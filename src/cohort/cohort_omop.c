@@ -635,7 +635,8 @@ static bool load_summary(struct cohort_omop *c, struct str *out, struct pixl_err
 {
     char path[96];
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d/extract_summary.json", c->dir_fd);
-    return fs_read_whole(&c->base.arena, path, SUMMARY_BYTES_MAX, out, err) || pixl_wrap(err, "extract_summary.json");
+    return fs_read_whole(&c->base.arena, path, SUMMARY_BYTES_MAX, out, err) ||
+           pixl_wrap(err, "%sextract_summary.json", err->code == PIXL_E_NOT_FOUND ? "this folder is no OMOP ES extract: " : "");
 }
 
 bool cohort_omop_open(const char *path, const char *temp_dir, struct cohort **out, struct pixl_error *err)

@@ -63,7 +63,10 @@ static bool take_name(struct reports *f, struct str name, size_t at, struct pixl
     if (f->csv == NULL && str_is_prefix(name, STR("__index_level_"))) /* pandas adds it to what it filtered */
         return true;
     struct nearest_text hint = nearest_hint_of(name, names, COL_COUNT);
-    return pixl_fail(err, PIXL_E_INVALID, 0, "%s: column %zu has an unknown name%s", f->name, at + 1, hint.text);
+    if (hint.text[0] != '\0')
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: column %zu has an unknown name%s", f->name, at + 1, hint.text);
+    return pixl_fail(err, PIXL_E_INVALID, 0, "%s: column %zu has an unknown name; reports have %s and %s, and perhaps %s, %s, %s",
+                     f->name, at + 1, names[PROCEDURE], names[TEXT], names[IDENTIFIER], names[PROJECT], names[TIME]);
 }
 
 static bool check_names(const struct reports *f, struct pixl_error *err)

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "study/iso_time.h"
 #include "cohort/reports.h"
+#include "config/nearest.h"
 #include "report_check.h"
 
 enum { ARENA_BYTES = 64 << 20, SUBJECT_BYTES = 64 << 20, PROGRESS_ROWS = 10000 };
@@ -120,8 +121,13 @@ static bool choose_project(struct loading *l, struct pixl_error *err)
                          l->n_projects == 0 ? "nothing was asked for yet: populate the cohort first"
                                             : "which project? give --project SLUG, or a column project_name");
     l->only = slug.n == 0 ? &l->projects[0] : find_project(l, slug);
-    return l->only != NULL ||
-           pixl_fail(err, PIXL_E_NOT_FOUND, 0, "nothing was asked for in a project '%.*s'", STR_ARG(slug));
+    if (l->only != NULL)
+        return true;
+    struct nearest near = nearest_to(slug);
+    for (size_t i = 0; i < l->n_projects; i++)
+        nearest_offer(&near, l->projects[i].slug.p);
+    return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "nothing was asked for in a project '%.*s'%s", STR_ARG(slug),
+                     nearest_hint(&near).text);
 }
 
 static bool choose_time(struct loading *l, struct pixl_error *err)

@@ -85,7 +85,8 @@ static const struct {
       "'image_report' is missing\n" },
     { "a mistyped column", "procedure_occurrence_id,image_reports\n1,x\n",
       "error: invalid: r.csv: column 2 has an unknown name; did you mean image_report?\n" },
-    { "no header", "4711,CANARY has a fracture\n", "error: invalid: r.csv: column 1 has an unknown name\n" },
+    { "no header", "4711,CANARY has a fracture\n", "error: invalid: r.csv: column 1 has an unknown name; reports have procedure_occurrence_id and image_report, and perhaps "
+      "image_identifier, project_name, extract_datetime\n" },
     { "a column twice", "image_report,image_report\n",
       "error: invalid: r.csv: column 'image_report' is there twice\n" },
     { "header only", HEAD, "" },

@@ -176,7 +176,7 @@ static const struct {
       "q",
       HEAD "1,x\n",
       { .project = "r" },
-      "error: not_found: nothing was asked for in a project 'r'\n" },
+      "error: not_found: nothing was asked for in a project 'r'; did you mean p?\n" },
     { "column and option",
       "q",
       "procedure_occurrence_id,image_report,project_name\n1,x,q\n",
