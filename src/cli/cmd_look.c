@@ -8,8 +8,10 @@
 
 #include "base/clock.h"
 #include "base/json_tree.h"
+#include "cli/advice.h"
 #include "cli/cli.h"
 #include "cli/show.h"
+#include "config/nearest.h"
 #include "http/api_client.h"
 #include "pipeline/dead.h"
 #include "pipeline/tokens.h"
@@ -34,9 +36,11 @@ static bool check_project(struct site *s, struct str wanted, struct pixl_error *
         return true;
     arena_init(&a, 16 << 20);
     bool ok = store_projects(site_store(s), &a, &projects, &n, err);
-    while (ok && i < n && !str_eq(wanted, projects[i]))
-        i++;
-    ok = ok && (i < n || pixl_fail(err, PIXL_E_NOT_FOUND, 0, "nothing was asked for in a project '%.*s'", STR_ARG(wanted)));
+    struct nearest near = nearest_to(wanted);
+    for (; ok && i < n && !str_eq(wanted, projects[i]); i++)
+        nearest_offer(&near, projects[i].p);
+    ok = ok && (i < n || pixl_fail(err, PIXL_E_NOT_FOUND, 0, "nothing was asked for in a project '%.*s'%s", STR_ARG(wanted),
+                                   nearest_hint(&near).text));
     arena_done(&a);
     return ok;
 }
@@ -295,6 +299,20 @@ static enum cli_exit failed_dead(struct cli *c, struct pixl_error *err)
     return ok ? CLI_DONE : CLI_FAILED;
 }
 
+/* A list that is empty, and what it leaves out, are said: silence reads as an error. */
+static void say_how_many(const struct store_counts *n, unsigned listed)
+{
+    int64_t shown = 0, others = 0;
+    for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
+        shown += (listed & 1u << i) != 0 ? n->by_state[i] : 0;
+    if ((listed & 1u << STUDY_MISSING) == 0)
+        others = n->by_state[STUDY_MISSING] + n->by_state[STUDY_SKIPPED];
+    if (shown == 0)
+        (void)fprintf(stderr, others > 0 ? "none failed or was withheld; " : "none\n");
+    if (others > 0)
+        (void)fprintf(stderr, "%" PRId64 " more are missing or were skipped: `pixl failed --all` lists them too\n", others);
+}
+
 static enum cli_exit failed(struct cli *c, struct pixl_error *err)
 {
     site_auto *s = NULL;
@@ -306,10 +324,13 @@ static enum cli_exit failed(struct cli *c, struct pixl_error *err)
                                                  : 1u << STUDY_FAILED | 1u << STUDY_WITHHELD | 1u << STUDY_MISSING | 1u << STUDY_SKIPPED,
     };
     json_t *list = c->json ? json_array() : NULL;
+    struct store_counts n;
     bool ok = open_site(c, &s, err) && check_project(s, f.project, err) &&
-              store_each_image(site_store(s), &f, print_image, list, err);
+              store_each_image(site_store(s), &f, print_image, list, err) && store_count(site_store(s), f.project, &n, err);
     if (ok && c->json)
         show_json(json_incref(list));
+    else if (ok)
+        say_how_many(&n, f.states);
     json_decref(list);
     return ok ? CLI_DONE : CLI_FAILED;
 }
@@ -490,8 +511,9 @@ static bool print_event(void *ctx, const struct store_event *e)
             "attempt", e->attempt));
         return true;
     }
+    const struct str detail = show_detail(e->reason, e->detail);
     printf("  %.23sZ  %-13s -> %-13s %s%s%.*s\n", iso, e->is_first ? "(asked for)" : study_state_name(e->from), study_state_name(e->to),
-           e->reason == STUDY_WHY_NONE ? "" : study_reason_name(e->reason), e->detail.n ? " " : "", STR_ARG(e->detail));
+           e->reason == STUDY_WHY_NONE ? "" : study_reason_name(e->reason), detail.n ? " " : "", STR_ARG(detail));
     return true;
 }
 
@@ -500,7 +522,7 @@ static void print_facts(const struct store_image *i)
     char size[32];
     show_image(stdout, i);
     if (i->reason != STUDY_WHY_NONE)
-        printf("  why: %s\n", study_reason_text(i->reason));
+        printf("  why: %s\n  to do: %s\n", study_reason_text(i->reason), advice_on_reason(i->reason));
     if (i->pseudo_study_uid.n > 0)
         printf("  pseudo study UID: %.*s\n", STR_ARG(i->pseudo_study_uid));
     printf("  instances: %lld found, %lld delivered, %lld left out; zip %s; attempts %d, crashes %d\n", (long long)i->instances_found,

@@ -178,6 +178,7 @@ void show_counts(FILE *to, const struct store_counts *c)
             (void)fprintf(to, "  %8lld %-13s %s\n", (long long)c->by_state[i], study_state_name((enum study_state)i),
                           study_state_text((enum study_state)i));
     list_reasons(to, "why they did not arrive", c->by_reason);
+    list_reasons(to, "why some wait", c->waiting_by);
     char size[32];
     (void)fprintf(to, "instances: %lld found, %lld delivered, %lld left out; %s in zips; %lld cohort rows\n", (long long)c->instances_found,
                   (long long)c->instances_delivered, (long long)c->instances_skipped, show_bytes(c->delivered_bytes, size), (long long)c->requests);
@@ -189,8 +190,8 @@ json_t *show_counts_json(const struct store_counts *c)
     json_t *states = json_object();
     for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
         (void)json_object_set_new(states, study_state_name((enum study_state)i), json_integer(c->by_state[i]));
-    return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:I}", "states", states, "reasons",
-                     show_reasons_json(c->by_reason), "requests", (json_int_t)c->requests, "instances_found",
+    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:I}", "states", states, "reasons",
+                     show_reasons_json(c->by_reason), "waiting", show_reasons_json(c->waiting_by), "requests", (json_int_t)c->requests, "instances_found",
                      (json_int_t)c->instances_found, "instances_delivered", (json_int_t)c->instances_delivered,
                      "instances_skipped", (json_int_t)c->instances_skipped, "instances_skipped_by",
                      show_reasons_json(c->skipped_by), "delivered_bytes", (json_int_t)c->delivered_bytes);
@@ -221,12 +222,18 @@ json_t *show_image_json(const struct store_image *i)
                      "exported", time_of(i->exported_us));
 }
 
+struct str show_detail(enum study_reason reason, struct str detail)
+{
+    return str_eq(detail, str_of(study_reason_name(reason))) ? STR("") : detail;
+}
+
 void show_image(FILE *to, const struct store_image *i)
 {
     char iso[CLOCK_ISO_SIZE];
+    const struct str detail = show_detail(i->reason, i->detail);
     clock_iso(i->updated_us, iso);
     (void)fprintf(to, "image %-7lld %-30.*s %-12s %-21s %.*s%s since %.19sZ\n", (long long)i->id, STR_ARG(i->project), study_state_name(i->state),
-                  i->reason == STUDY_WHY_NONE ? "-" : study_reason_name(i->reason), STR_ARG(i->detail), i->detail.n ? " " : "", iso);
+                  i->reason == STUDY_WHY_NONE ? "-" : study_reason_name(i->reason), STR_ARG(detail), detail.n ? " " : "", iso);
 }
 
 void show_json(json_t *j)
@@ -358,7 +365,7 @@ void show_summary(const struct run_summary *r, const struct settings *set, bool 
                (unsigned long long)r->archive.unreadable, (unsigned long long)r->archive.damaged);
     if (r->archive.other > 0)
         printf("archive: %llu other files are no DICOM of a study\n", (unsigned long long)r->archive.other);
-    printf("studies:\n");
+    printf("all studies of %s:\n", set->state_dir);
     show_counts(stdout, &r->counts);
     show_extracts(r->extracts, r->n_extracts);
     if (r->left_alone != NULL)
@@ -368,4 +375,6 @@ void show_summary(const struct run_summary *r, const struct settings *set, bool 
                r->end == WORK_GAVE_UP ? " because an archive or destination could not be reached" : "", set->state_dir);
     if (r->counts.by_state[STUDY_FAILED] + r->counts.by_state[STUDY_WITHHELD] > 0)
         printf("`pixl failed` lists what failed, `pixl trace N` tells a study's story, `pixl retry` tries again\n");
+    else if (r->counts.by_state[STUDY_MISSING] + r->counts.by_state[STUDY_SKIPPED] > 0)
+        printf("`pixl failed --all` lists what is missing or was skipped, `pixl trace N` tells a study's story\n");
 }

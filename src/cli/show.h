@@ -33,6 +33,8 @@ void show_skipped(FILE *to, const int64_t by_reason[STUDY_REASON_COUNT]);
 json_t *
 show_reasons_json(const int64_t by_reason[STUDY_REASON_COUNT]);  /* { reason: number }, those that occur; given */
 json_t *show_image_json(const struct store_image *i);            /* pseudonyms and numbers only; given */
+/* detail, or empty where it only says the reason again. */
+struct str show_detail(enum study_reason reason, struct str detail);
 /* One line: number, project, state, reason, since when. */
 void show_image(FILE *to, const struct store_image *i);
 /* Prints and frees. */

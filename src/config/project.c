@@ -403,7 +403,7 @@ static void read_root(struct project_loader *l, const char *path)
         if (err.code == PIXL_E_NOMEM)
             (void)problem_nomem(l->ps);
         else if (err.code == PIXL_E_NOT_FOUND)
-            (void)problem_of(l->ps, err.code, at, "there is no such project file");
+            (void)problem_of(l->ps, err.code, at, "there is no such project file in %s", l->dir);
         else if (err.code == PIXL_E_LIMIT)
             (void)problem_of(l->ps, err.code, at, "larger than %d bytes", YAML_DOC_BYTES_MAX);
         else if (err.code == PIXL_E_INVALID)

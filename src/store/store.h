@@ -194,6 +194,7 @@ PIXL_MUST_CHECK bool store_get_skipped(struct store *s, int64_t image, int64_t b
 struct store_counts {
     int64_t by_state[STUDY_STATE_COUNT];
     int64_t by_reason[STUDY_REASON_COUNT];       /* of rows in an end state other than exported and kept */
+    int64_t waiting_by[STUDY_REASON_COUNT];      /* of rows in no end state: why the last try ended */
     int64_t requests, instances_found, instances_delivered, instances_skipped, delivered_bytes;
     int64_t skipped_by[STUDY_REASON_COUNT]; /* instances_skipped, by reason; less where an older pixl did not note it */
 };

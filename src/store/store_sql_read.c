@@ -261,6 +261,8 @@ static bool count_images(struct store_sql *s, struct str project, struct store_c
         out->by_state[state] += n;
         if (study_state_is_end(state) && !is_delivered)
             out->by_reason[reason] += n;
+        if (!study_state_is_end(state))
+            out->waiting_by[reason] += n;
         out->instances_found += sql_col_i64(q, 3);
         out->instances_skipped += sql_col_i64(q, 5);
         if (is_delivered) {

@@ -1,5 +1,6 @@
 """`pixl run` as a user types it: a CSV cohort, an archive folder, a safe haven; read by pydicom and zipfile."""
 import json
+import re
 import subprocess
 import zipfile
 
@@ -280,6 +281,9 @@ def test_bad_use_is_told(hospital):
     h.write_csv()
     h.pixl("populate", h.csv)
     assert "no-such" in h.pixl("status", "--project", "no-such", ok=(2,)).stderr
+    for look in ("status", "failed", "retry"):
+        assert f"did you mean {h.project}?" in h.pixl(look, "--project", "test-projct", ok=(2,)).stderr
+    assert "this folder is no OMOP ES extract" in h.pixl("populate", h.archive, ok=(2,)).stderr
     for args in (("frobnicate",), ("run", "--no-such"), ("run", "a", "b"), ("deid", "a"), ("run", h.csv, "--rate", "nan")):
         assert h.pixl(*args, ok=(2,)).stderr.strip()
     assert "no archive is set" in h.pixl("run", h.csv, ok=(2,), PIXL_ARCHIVE_URL="").stderr
@@ -287,8 +291,31 @@ def test_bad_use_is_told(hospital):
     (h.configs / "test-project.yaml").write_text("project: {name: Test Project, modalties: [CT]}\n")
     r = h.pixl("config", "check", ok=(1,))
     assert "test-project.yaml:1:" in r.stdout and "modalities" in r.stdout
+    assert f"there is no such project file in {h.configs}" in h.pixl("config", "check", "other", ok=(1,)).stdout
     for command in ("run", "populate", "status", "failed", "retry", "trace", "deid", "config", "demo", "completion"):
         assert f"usage: pixl {command}" in h.pixl(command, "--help").stdout
+
+
+def test_who_looks_is_told_what_waits_what_is_left_out_and_what_to_do(hospital):
+    h = hospital
+    h.add_study(1)
+    h.add_study(2, modality="MR")
+    h.write_csv()
+    h.haven.rename(h.base / "unmounted")
+    h.pixl("run", h.csv, "--patience", "1", ok=(75,))
+    assert status(h)["waiting"] == {"unavailable": 1} and status(h)["reasons"] == {"modality": 1}
+    assert re.search(r"why some wait:\n +1 unavailable ", h.pixl("status").stdout)
+    story = h.pixl("trace", "1").stdout
+    assert "unavailable unavailable" not in re.sub(" +", " ", story) and "to do: " in story
+    (h.base / "unmounted").rename(h.haven)
+    r = h.pixl("run")
+    assert f"all studies of {h.state}:" in r.stdout and "`pixl failed --all` lists what is missing or was skipped" in r.stdout
+    assert status(h)["waiting"] == {} and "why some wait" not in h.pixl("status").stdout
+    r = h.pixl("failed")
+    assert r.stdout == "" and r.stderr == "none failed or was withheld; 1 more are missing or were skipped: `pixl failed --all` lists them too\n"
+    r = h.pixl("failed", "--all")
+    assert r.stdout.count("modality") == 1 and r.stderr == "" and h.pixl("failed", "--json").stderr == ""
+    assert "allowed_manufacturers" not in h.pixl("trace", "2").stdout and "add the modality to the project" in h.pixl("trace", "2").stdout
 
 
 def test_a_cohort_without_rows_is_told_and_changes_nothing(hospital):

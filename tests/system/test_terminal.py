@@ -66,7 +66,7 @@ def test_on_a_terminal_the_line_is_rewritten(hospital):
     (work,) = [i for i, line in enumerate(lines) if b"studies  " in line]      # one line, however often it was written
     assert rewrites[work] == len(shown)
     tail = b"\n".join(lines[work + 1:])
-    assert b"studies:" in tail and re.search(rb"\b8 exported", tail) and b"delivered to directory" in tail
+    assert b"all studies of " in tail and re.search(rb"\b8 exported", tail) and b"delivered to directory" in tail
     assert not CONTROL.search(b"\n".join(lines)) and b"study.moved" not in out
     assert MARK.encode() not in out.replace(os.fsencode(h.archive), b"") and ROOT.encode() not in out
 
@@ -92,7 +92,7 @@ def test_elsewhere_lines_are_plain(hospital):
                        timeout=120)
     assert r.returncode == 0
     assert not CONTROL.search(r.stdout) and not CONTROL.search(r.stderr)
-    assert re.search(rb"^\d+/8 studies", r.stderr, re.M) and b"studies:" in r.stdout and b"8 exported" in r.stdout
+    assert re.search(rb"^\d+/8 studies", r.stderr, re.M) and b"all studies of " in r.stdout and b"8 exported" in r.stdout
     lines = r.stderr.splitlines()
     assert len(lines) < 25, "a line every ten seconds, not twice a second"
 

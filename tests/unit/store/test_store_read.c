@@ -104,6 +104,8 @@ static void test_count__adds_up(void)
     CHECK_INT(c.by_state[STUDY_FAILED], 1);
     CHECK_INT(c.by_state[STUDY_DEIDENTIFIED], 1);
     CHECK_INT(c.by_reason[STUDY_WHY_NOT_IN_ARCHIVE], 1);
+    CHECK_INT(c.waiting_by[STUDY_WHY_NOT_IN_ARCHIVE], 0);
+    CHECK_INT(c.waiting_by[STUDY_WHY_NONE], 2); /* the queued and the de-identified one */
     CHECK_INT(c.by_reason[STUDY_WHY_NONE], 1); /* the failed one; what is delivered has no reason to tell */
     CHECK_INT(c.instances_found, 6);
     CHECK_INT(c.instances_delivered, 2);                         /* of the exported one only */
