@@ -365,5 +365,5 @@ static enum cli_exit completion(struct cli *c, struct pixl_error *err)
 
 const struct cli_command cli_completion = {
     .name = "completion", .summary = "a bash completion script", .usage = "",
-    .text = "Prints it; `source <(pixl completion)` uses it.", .min_args = 0, .max_args = 0, .run = completion,
+    .text = "Prints the script; `source <(pixl completion)` uses it.", .min_args = 0, .max_args = 0, .run = completion,
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "cli/cli.h"
@@ -99,14 +100,20 @@ static void print_studies(const struct demo *d)
 
 static void print_places(const struct demo *d)
 {
+    static const char *const tries[] = { "status", "failed --all", "trace 1" };
+    char self[1024];
+    const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
     printf("\nwhere everything lies:\n"
            "  %s/hospital/       the archive with identities, the OMOP extract, the CSV\n"
            "  %s/configs/        the two projects' rules\n"
            "  %s/state/          store, index, hashing key\n"
            "  %s/exports/        tables by project and extract\n"
-           "  %s/safe-haven/     what the researchers get: <project>/<pseudo study UID>.zip and tables\n"
-           "try: pixl status --state-dir %s/state      pixl failed --state-dir %s/state      pixl trace 1 --state-dir %s/state\n",
-           d->dir, d->dir, d->dir, d->dir, d->dir, d->dir, d->dir, d->dir);
+           "  %s/safe-haven/     what the researchers get: <project>/<pseudo study UID>.zip and tables\n",
+           d->dir, d->dir, d->dir, d->dir, d->dir);
+    printf("try (%s, where pixl is not installed yet):\n", n > 0 ? self : "pixl");
+    for (size_t i = 0; i < ARRAY_LEN(tries); i++)
+        printf("  pixl %s --state-dir %s/state\n", tries[i], d->dir);
 }
 
 static bool extract_and_judge(struct cli *c, const struct demo *d, struct site *s, bool *right, struct pixl_error *err)

@@ -333,8 +333,8 @@ const struct cli_command cli_populate = {
     .name = "populate",
     .summary = "put a cohort into the store, to be worked off by `pixl run` or the services",
     .usage = "COHORT [--dry-run] [--priority 1..5] [--start|--no-start] [--rate R] [--num-retries N]",
-    .text = "COHORT as for `pixl run`. Populating a cohort again adds only what is new. Every refused row is listed by "
-            "its line.\n"
+    .text = "COHORT as for `pixl run`. Populating a cohort again adds only what is new. Refused rows are listed, the "
+            "first 50 of them.\n"
             "Tells for each project how many rows there are, how many studies are new, and how many are delivered "
             "already.\n"
             "Archives that a service keeps at rate 0 are started then.\n"

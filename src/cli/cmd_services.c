@@ -28,7 +28,7 @@ static enum cli_exit export_api(struct cli *c, struct pixl_error *err)
     "It listens on 127.0.0.1; with PIXL_API_LISTEN elsewhere it wants PIXL_API_TOKEN, which clients then send as\n" \
     "`Authorization: Bearer ...`. SIGTERM lets it finish the studies in hand for PIXL_STOP_S seconds; what is not " \
     "done\n"                                                                                                        \
-    "then, or at a second SIGTERM, is given back and goes on at the next start.\n"
+    "then, or at a second SIGTERM, is given back and goes on at the next start."
 
 static const struct cli_option imaging_options[] = {
     { "--archive", "URL", "PIXL_ARCHIVE_URL", "where the images are, for example directory:/path/to/dicom" },
@@ -63,7 +63,7 @@ const struct cli_command cli_export_api = {
             "({\"project_name\", \"extract_datetime\"}: the tables of an extract are written and delivered), "
             "POST\n"
             "/export-dicom-from-orthanc ({\"study_id\", \"project_name\"}: a study that others put de-identified into\n"
-            "Orthanc anon is delivered), and\n" SERVICE_TEXT,
+            "Orthanc anon is delivered), both sent as Content-Type: application/json, and\n" SERVICE_TEXT,
     .options = export_options,
     .n_options = ARRAY_LEN(export_options),
     .min_args = 0,
