@@ -303,13 +303,14 @@ bool store_sql_get_skipped(struct store_session *s, int64_t image, int64_t by_re
     return true;
 }
 
+/* A row that retry has taken back counts no instances, and keeps what its last attempt left out. */
 static bool count_skipped(struct store_sql *s, struct str project, struct store_counts *out, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     if (!sql_prepare(s->db,
                      SQL("SELECT n.reason, sum(n.instances) FROM instance_skipped n JOIN image i USING (image_id)"
-                         " WHERE ?1 = '' OR i.extract_id IN (SELECT extract_id FROM extract WHERE slug = ?1)"
-                         " GROUP BY n.reason"),
+                         " WHERE i.instances_skipped > 0 AND (?1 = ''"
+                         " OR i.extract_id IN (SELECT extract_id FROM extract WHERE slug = ?1)) GROUP BY n.reason"),
                      &q, err))
         return false;
     sql_bind_str(q, 1, project);

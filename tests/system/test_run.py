@@ -315,7 +315,9 @@ def test_who_looks_is_told_what_waits_what_is_left_out_and_what_to_do(hospital):
     assert r.stdout == "" and r.stderr == "none failed or was withheld; 1 more are missing or were skipped: `pixl failed --all` lists them too\n"
     r = h.pixl("failed", "--all")
     assert r.stdout.count("modality") == 1 and r.stderr == "" and h.pixl("failed", "--json").stderr == ""
-    assert "allowed_manufacturers" not in h.pixl("trace", "2").stdout and "add the modality to the project" in h.pixl("trace", "2").stdout
+    assert "add the modality to the project" in h.pixl("trace", "2").stdout and status(h)["instances_skipped_by"] == {"modality": 2}
+    h.pixl("retry", "--state", "skipped")
+    assert status(h)["instances_skipped"] == 0 and status(h)["instances_skipped_by"] == {}
 
 
 def test_a_cohort_without_rows_is_told_and_changes_nothing(hospital):
