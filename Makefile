@@ -69,6 +69,8 @@ docs: release           ## the reference pages and .env.sample, from the program
 install: release        ## the program and what belongs to it, under PREFIX=/usr/local (DESTDIR is honoured)
 	@DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX) >build/install.log || { cat build/install.log; exit 1; }
 	@echo $(DESTDIR)$(PREFIX)/bin/pixl
+	@case "$(DESTDIR):$$PATH:" in :*:$(PREFIX)/bin:* | :$(PREFIX)/bin:* | [!:]*) ;; \
+	    *) echo "$(PREFIX)/bin is not in PATH: log in anew, or add it" >&2 ;; esac
 
 uninstall:              ## what install has put there; state and configurations stay
 	@cd $(DESTDIR)$(PREFIX) && rm -f $(INSTALLED)

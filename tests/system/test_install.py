@@ -17,7 +17,7 @@ def make(target, home, **variables):
     r = subprocess.run(["make", "-s", "-o", "release", "-C", ROOT, target, *(f"{k}={v}" for k, v in variables.items())],
                        env=env, capture_output=True, text=True)
     assert r.returncode == 0, r.stdout + r.stderr
-    return r.stdout
+    return r
 
 
 def files(where):
@@ -27,7 +27,9 @@ def files(where):
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    assert make("install", home, PREFIX=home / ".local").strip().endswith("/.local/bin/pixl")
+    said = make("install", home, PREFIX=home / ".local")
+    assert said.stdout.strip().endswith("/.local/bin/pixl")
+    assert said.stderr == f"{home}/.local/bin is not in PATH: log in anew, or add it\n"
     return home / ".local"
 
 
@@ -52,7 +54,7 @@ def test_it_runs_without_the_build_tree(installed, tmp_path):
 
 
 def test_a_staged_install_is_removed_whole(installed, tmp_path):
-    make("install", tmp_path, PREFIX="/opt/pixl", DESTDIR=tmp_path / "stage")
+    assert make("install", tmp_path, PREFIX="/opt/pixl", DESTDIR=tmp_path / "stage").stderr == ""
     assert files(tmp_path / "stage/opt/pixl") == files(installed)
     assert "ExecStart=/opt/pixl/bin/pixl run" in (tmp_path / "stage/opt/pixl/lib/systemd/system/pixl-run.service").read_text()
     other = tmp_path / "stage/opt/pixl/bin/other"
