@@ -319,7 +319,7 @@ static enum cli_exit populate(struct cli *c, struct pixl_error *err)
 }
 
 static const struct cli_option populate_options[] = {
-    { "--dry-run", NULL, NULL, "tell what would be asked for; change nothing" },
+    { "--dry-run", NULL, NULL, "tell what would be asked for; change nothing, but make an empty store where there is none" },
     { "--priority", "1..5", NULL, "5 goes first" },
     { "--start", NULL, NULL,
       "set the rate of archives behind it, also of one that has a rate (default: of those that stand still)" },
