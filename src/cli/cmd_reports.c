@@ -35,11 +35,12 @@ static void say_rows(void *ctx, int64_t rows)
 static void show_loaded(const struct report_load_counts *n, bool dry, bool json)
 {
     if (json) {
-        show_json(json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "dry_run", dry, "rows",
+        show_json(json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "dry_run", dry, "rows",
                             (json_int_t)n->rows, "new", (json_int_t)n->added, "replaced", (json_int_t)n->replaced,
                             "same", (json_int_t)n->same, "taken_away", (json_int_t)n->taken_away, "without_text",
                             (json_int_t)n->without_text, "withheld", (json_int_t)n->withheld, "never_asked",
-                            (json_int_t)n->never_asked, "refused", (json_int_t)n->refused));
+                            (json_int_t)n->never_asked, "refused", (json_int_t)n->refused, "several_patients",
+                            (json_int_t)n->several_patients));
         return;
     }
     printf("%s%lld rows, %lld refused: %lld new reports, %lld replaced, %lld known before, %lld taken away, %lld "
@@ -52,6 +53,9 @@ static void show_loaded(const struct report_load_counts *n, bool dry, bool json)
     if (n->never_asked > 0)
         printf("  %lld rows are of procedures that were never asked for: they were not loaded\n",
                (long long)n->never_asked);
+    if (n->several_patients > 0)
+        printf("  %lld reports are of procedures that the cohort has under several MRNs: is each of them one patient's?\n",
+               (long long)n->several_patients);
 }
 
 static enum cli_exit reports(struct cli *c, struct pixl_error *err)

@@ -201,6 +201,21 @@ static void count(struct loading *l, const struct reports_row *row, int64_t requ
     }
 }
 
+/* A procedure is one patient's: under two MRNs it is a mistake of the cohort, or a patient whose records were merged. */
+static void warn_of_patients(struct loading *l, const struct reports_row *row, const struct store_subject *of)
+{
+    char text[160];
+    size_t mrns = 0;
+    for (size_t i = 0; i < of->n_needles; i++)
+        mrns += of->needles[i].kind == STORE_NEEDLE_MRN;
+    if (mrns < 2)
+        return;
+    l->counts.several_patients++;
+    (void)snprintf(text, sizeof text, "procedure %lld (request %lld) is asked for under %zu MRNs: its report goes with the studies of each",
+                   (long long)row->procedure_occurrence_id, (long long)of->request, mrns);
+    tell(l, row->line, text);
+}
+
 static bool load_row(struct loading *l, const struct reports_row *row, struct pixl_error *err)
 {
     struct store_subject of = { .request = 0 };
@@ -230,6 +245,8 @@ static bool load_row(struct loading *l, const struct reports_row *row, struct pi
     if (!store_reports_put(l->into, &r, l->o->now_us, &what, err))
         return false;
     count(l, row, of.request, !is_clean, what);
+    if (row->text.n > 0 && is_clean && what != STORE_REPORT_TWICE)
+        warn_of_patients(l, row, &of);
     return true;
 }
 

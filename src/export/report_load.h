@@ -18,17 +18,18 @@ struct report_load_options {
     int64_t now_us;
     bool dry_run; /* tells what would happen, changes nothing */
     /* What a person should know of a row: its physical line (row of a parquet) and, in words, what became of it and why:
-     * of refused rows, of those never asked for and of those withheld; may be NULL. */
+     * of refused rows, of those never asked for, of those withheld and of those of several patients; may be NULL. */
     void (*tell)(void *ctx, uint64_t line, const char *what);
     void (*progress)(void *ctx, int64_t rows); /* now and then; may be NULL */
     void *ctx;
 };
 
 struct report_load_counts {
-    int64_t rows; /* the sum of all that follow */
+    int64_t rows; /* the sum of all that follow but the last */
     int64_t refused, never_asked, withheld;
     int64_t added, replaced, same;    /* withheld ones are not among them */
     int64_t taken_away, without_text; /* rows without text, of procedures that had a report or had none */
+    int64_t several_patients;         /* loaded, of a procedure that is asked for under several MRNs: each one's studies get it */
 };
 
 /* Times are compared as instants; one without offset is first compared with those without.

@@ -69,7 +69,7 @@ def test_reports_go_out_with_what_was_delivered(hospital):
     text = 'Chest, "normal".\r\nNo change,\nsince 2019; µ and 影'
     told = load(h, report_csv(h, [(11, text), (LARGE, "second"), (5, "of 5"), (12, "unseen"), (99, "never asked")]))
     assert told == {"dry_run": False, "rows": 5, "new": 4, "replaced": 0, "same": 0, "taken_away": 0, "without_text": 0,
-                    "withheld": 0, "never_asked": 1, "refused": 0}
+                    "withheld": 0, "never_asked": 1, "refused": 0, "several_patients": 0}
     h.pixl("run")
     uids = dict(linker(h))
     assert radiology(h) == [(uids[5], 5, "of 5"), (uids[11], 11, text), (uids[LARGE], LARGE, "second")]

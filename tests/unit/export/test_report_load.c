@@ -114,6 +114,22 @@ static void test_load__each_row_is_told_or_counted(void)
     store_close(s);
 }
 
+/* The report of one cannot be told from that of the other: it is loaded, as records are merged, and a person is told. */
+static void test_load__a_procedure_of_two_patients_is_told(void)
+{
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "MRN777", .accession = "ACC555", .procedure = 1 });
+    add(s, (struct ask){ .mrn = "MRN778", .accession = "ACC556", .procedure = 1 });
+    add(s, (struct ask){ .mrn = "MRN779", .accession = "ACC557", .procedure = 2 });
+    add(s, (struct ask){ .mrn = "MRN779", .accession = "ACC558", .procedure = 2 });
+    static const char told[] = "2: procedure 1 (request 1) is asked for under 2 MRNs: its report goes with the studies of each\n"
+                               "refused 0, never asked 0, withheld 0, new 2, replaced 0, same 0, away 0, none 0\n";
+    CHECK_STR(str_of(load(s, HEAD "1,clean\n2,clean\n", (struct given){ .dry = false })), told);
+    CHECK_STR(str_of(load(s, HEAD "1,\n", (struct given){ .dry = false })),
+              "refused 0, never asked 0, withheld 0, new 0, replaced 0, same 0, away 1, none 0\n");
+    store_close(s);
+}
+
 #define ONE_NEW  "refused 0, never asked 0, withheld 0, new 1, replaced 0, same 0, away 0, none 0\n"
 #define ONE_SAME "refused 0, never asked 0, withheld 0, new 0, replaced 0, same 1, away 0, none 0\n"
 #define ONE_STRANGER                                                     \
@@ -348,6 +364,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_load__each_row_is_told_or_counted),
+        TEST(test_load__a_procedure_of_two_patients_is_told),
         TEST(test_load__finds_the_extract),
         TEST(test_check__finds_what_the_store_knows),
         TEST(test_check__what_cannot_be_checked_is_not_clean),
