@@ -1,4 +1,5 @@
 /* main.c - finds the command, reads its options and the settings, runs it, prints its error, ends with its code. */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,7 +223,9 @@ static enum cli_exit run(struct cli *c)
                    err.code == PIXL_E_NO_SPACE ? CLI_AGAIN : CLI_FAILED;
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        (void)fprintf(stderr, "pixl %s: the output could not be written\n", c->command->name);
+        struct pollfd reader = { .fd = STDOUT_FILENO };
+        if (poll(&reader, 1, 0) != 1 || (reader.revents & POLLERR) == 0) /* else: head has what it wants, and is gone */
+            (void)fprintf(stderr, "pixl %s: the output could not be written\n", c->command->name);
         code = code == CLI_DONE ? CLI_FAILED : code;
     }
     if (c->command->needs_settings)

@@ -57,9 +57,9 @@ bool api_ask(const struct settings *set, enum api which, const char *path, struc
         out->status = an.status;
         return true;
     }
-    if (err->code == PIXL_E_UNAVAILABLE) { /* to a command that asks once it is a failure as any other */
+    if (err->code == PIXL_E_UNAVAILABLE) {
         pixl_error_clear(err);
-        return pixl_fail(err, PIXL_E_IO, 0, "the %s at %s cannot be reached, or does not answer", name,
+        return pixl_fail(err, PIXL_E_UNAVAILABLE, 0, "the %s at %s cannot be reached, or does not answer", name,
                          http_client_place(c));
     }
     return pixl_wrap(err, "%s at %s", name, http_client_place(c));

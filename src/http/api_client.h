@@ -16,7 +16,7 @@ struct api_answer {
     struct buf body; /* the caller's, initialised */
 };
 /* GET without a body (json.n == 0), else POST.  Any status is an answer.
- * Fails: IO (it cannot be reached, or did not answer within timeout_s; says where), INVALID, NOMEM, LIMIT. */
+ * Fails: UNAVAILABLE (it cannot be reached, or did not answer within timeout_s; says where), INVALID, NOMEM, LIMIT. */
 PIXL_MUST_CHECK bool api_ask(const struct settings *set, enum api which, const char *path, struct str json,
                              int timeout_s, struct api_answer *out, struct pixl_error *err);
 

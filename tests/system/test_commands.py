@@ -95,6 +95,16 @@ def test_completion_offers_every_command_and_option(tmp_path):
     assert offered[1].split() == ["--dry-run"]
 
 
+def test_a_reader_that_has_enough_is_no_failure_to_speak_of(tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    r = subprocess.run([PIXL, "reference", "env"], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert r.returncode == 1 and r.stderr == ""
+    r = subprocess.run(["sh", "-c", f'"{PIXL}" reference env > /dev/full'], capture_output=True, text=True)
+    assert r.returncode == 1 and "could not be written" in r.stderr
+
+
 def test_check_env_tells_what_is_not_set(tmp_path):
     (tmp_path / "sample").write_text("# what a site needs\nPIXL_STATE_DIR=./.pixl\nORTHANC_RAW_URL=http://x\nRABBITMQ_HOST=\nLOG_LEVEL=info\n")
     (tmp_path / ".env").write_text("\nRABBITMQ_HOST=queue\nLOG_LEVEL=\n")
