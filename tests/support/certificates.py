@@ -5,7 +5,9 @@ make(folder) makes the folder with ca.pem, which signed all but one of:
     elsewhere.pem   elsewhere.invalid
     expired.pem     localhost, 127.0.0.1; until yesterday
 and other.pem, a CA that signed none.  Keys are beside them: server.key, ...
+server_context(folder, "server"): for a TLS server with one of them.
 """
+import ssl
 import subprocess
 
 LOCAL, ELSEWHERE = "DNS:localhost,IP:127.0.0.1", "DNS:elsewhere.invalid"
@@ -31,3 +33,9 @@ def make(folder):
     sign(folder, "server", LOCAL, 30)
     sign(folder, "elsewhere", ELSEWHERE, 30)
     sign(folder, "expired", LOCAL, -1)
+
+
+def server_context(folder, name="server"):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    return context

@@ -25,7 +25,6 @@ import pathlib
 import shutil
 import signal
 import socket
-import ssl
 import sys
 import tempfile
 import threading
@@ -189,9 +188,7 @@ def main():
         say.mkdir()
         ports = [listen(None)]
         for name in ("server", "elsewhere", "expired"):
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(folder / "certs" / f"{name}.pem", folder / "certs" / f"{name}.key")
-            ports.append(listen(context))
+            ports.append(listen(certificates.server_context(folder / "certs", name)))
         print("ready", *ports, folder / "certs", flush=True)
         sys.stdin.read()
     finally:

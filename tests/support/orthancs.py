@@ -8,8 +8,8 @@
         vna.stop(); vna.start()                                  # what it stored is still there
 
 An Orthanc also takes options of its configuration (`ConcurrentJobs=1`) and plugins (`plugins=["OrthancDicomWeb"]`).  Its user and
-password are USER and PASSWORD; url is http://127.0.0.1:PORT, login_url the same with them in it.  https: rig.tls_front(raw, FOLDER), the
-port of a TLS server before it with a certificate of certificates.make() (Debian's Orthanc itself crashes at the first TLS handshake).
+password are USER and PASSWORD; url is http://127.0.0.1:PORT, login_url the same with them in it.  https: a Cable with tls before it
+(Debian's Orthanc itself crashes at the first TLS handshake).
 TCP_NODELAY is set for all: DCMTK on Debian otherwise waits 40 ms for each small message.
 """
 import collections
@@ -21,10 +21,8 @@ import re
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import tempfile
-import threading
 import time
 import urllib.parse
 
@@ -203,44 +201,6 @@ class Rig:
 
     def dcmqrscp(self, aet, start=True):
         return self.add(Dcmqrscp(self.folder / f"{len(self.servers)}-{aet}", aet, {}), start)
-
-    def tls_front(self, orthanc, certs, name="server"):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certs / f"{name}.pem", certs / f"{name}.key")
-        return self.front(orthanc.http_port, tls=context)
-
-    def front(self, port, tls=None, bytes_per_s=0):
-        """A port that leads to another one: by TLS, and each connection at no more than this rate (0: as it comes)."""
-        listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-
-        def pump(a, b):
-            try:
-                while data := a.recv(65536):
-                    b.sendall(data)
-                    if bytes_per_s:
-                        time.sleep(len(data) / bytes_per_s)
-            except OSError:
-                pass
-            for s in (a, b):
-                try:
-                    s.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-
-        def serve(client):
-            try:
-                near = tls.wrap_socket(client, server_side=True) if tls else client
-                far = socket.create_connection(("127.0.0.1", port))
-            except OSError:
-                return
-            threading.Thread(target=pump, args=(far, near), daemon=True).start()
-            pump(near, far)
-
-        def accept():
-            while True:
-                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-        threading.Thread(target=accept, daemon=True).start()
-        return listener.getsockname()[1]
 
     def add(self, server, start):
         self.servers.append(server)

@@ -26,7 +26,6 @@ import re
 import secrets as random
 import shutil
 import signal
-import ssl
 import sys
 import tempfile
 import threading
@@ -179,8 +178,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, vault, certificate):
         super().__init__(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(vault.folder / f"certs/{certificate}.pem", vault.folder / f"certs/{certificate}.key")
+        context = certificates.server_context(vault.folder / "certs", certificate)
         # The handshake belongs to the connection's own thread.
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.vault = vault

@@ -1,15 +1,14 @@
 """`POST /export-dicom-from-orthanc`: what others put into a real Orthanc anon goes to its destination, once, or is refused."""
 import concurrent.futures
+import contextlib
 import io
 import json
 import pathlib
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import sys
-import threading
 import time
 import zipfile
 
@@ -19,6 +18,7 @@ from hospital import MARK, ROOT, Hospital, canaries, instance
 from test_services import Service, wait_for
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from cables import Cable  # noqa: E402
 from dicomweb import Orthanc  # noqa: E402
 from ftpd import FtpServer  # noqa: E402
 
@@ -43,7 +43,7 @@ def anon(orthanc):
 class Site(Hospital):
     def __init__(self, base, anon):
         super().__init__(base)
-        self.anon, self.more, self.services = anon, {}, []
+        self.anon, self.more, self.services, self.cables = anon, {}, [], []
 
     @property
     def environment(self):
@@ -74,6 +74,20 @@ class Site(Hospital):
         self.services.append(Service(self, "export-api", **env))
         return self.services[-1]
 
+    @contextlib.contextmanager
+    def asked_half_way(self, study, files, timeout=60, **env):
+        """A service that was asked for study 1, its answer to come, and its cable to Orthanc anon, stalled once so many files are read."""
+        cable = Cable(self.anon.port, stall_at=rb"GET /instances/[^/]+/file ", n=files + 1)
+        self.cables.append(cable)
+        s = self.serve(ORTHANC_ANON_URL=f"http://127.0.0.1:{cable.port}", **env)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(s.ask, "POST", PATH, {"study_id": study, "project_name": self.project}, timeout=timeout)
+            try:
+                assert cable.stalled.wait(30) and self.row(1)[0] == "retrieving"
+                yield s, asked, cable
+            finally:
+                cable.go_on()
+
     def row(self, study):
         return self.database("SELECT state, reason, detail, fence FROM image WHERE mrn = ?", self.mrn(study))[0]
 
@@ -99,6 +113,8 @@ def site(tmp_path, anon):
         if service.process.poll() is None:
             service.process.kill()
             service.process.wait()
+    for cable in s.cables:
+        cable.end()
 
 
 def pseudo(study):
@@ -281,40 +297,6 @@ def test_many_ask_at_once(site):
     site.check_quiet()
 
 
-class Gate:
-    """A way to Orthanc anon that lets through so many answers of whole files, and then none until it is told to."""
-
-    def __init__(self, port, files):
-        self.target, self.left, self.stuck, self.open = port, files, threading.Event(), threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            client = self.listener.accept()[0]
-            server = socket.create_connection(("127.0.0.1", self.target))
-            threading.Thread(target=self.pump, args=(client, server, True), daemon=True).start()
-            threading.Thread(target=self.pump, args=(server, client, False), daemon=True).start()
-
-    def pump(self, a, b, asks):
-        try:
-            while data := a.recv(65536):
-                if asks and re.match(rb"GET /instances/[^/]+/file ", data):
-                    self.left -= 1
-                    if self.left < 0:
-                        self.stuck.set()
-                        self.open.wait(60)
-                b.sendall(data)
-        except OSError:
-            pass
-        for s in (a, b):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-
 def test_orthanc_that_is_away_loses_nothing(site, tmp_path):
     site.ask_for(1)
     study = site.put(1, instances=4)
@@ -324,12 +306,9 @@ def test_orthanc_that_is_away_loses_nothing(site, tmp_path):
     assert answer[0] == 503 and "Orthanc anon" in detail(answer)
     assert site.moves(1) == ["queued"] and s.stop() == 0
     # In the midst of it, too.
-    gate = Gate(site.anon.port, 2)
-    s = site.serve(ORTHANC_ANON_URL=f"http://127.0.0.1:{gate.port}", PIXL_DICOMWEB_TIMEOUT_S="10")
-    answer = s.ask("POST", PATH, body)
-    assert answer[0] == 503 and site.row(1)[:2] == ("queued", "unavailable")
-    assert not site.zips()
-    gate.open.set()
+    with site.asked_half_way(study, 2, PIXL_DICOMWEB_TIMEOUT_S="10") as (s, asked, _):
+        assert asked.result()[0] == 503 and site.row(1)[:2] == ("queued", "unavailable")
+        assert not site.zips()
     assert s.ask("POST", PATH, body) == (200, "null")
     assert len(read(site.zips()[0])) == 4 and s.stop() == 0
     site.check_quiet()
@@ -338,13 +317,9 @@ def test_orthanc_that_is_away_loses_nothing(site, tmp_path):
 def test_instances_that_come_meanwhile_are_not_forgotten(site):
     site.ask_for(1)
     study = site.put(1, instances=2)
-    gate = Gate(site.anon.port, 1)
-    s = site.serve(ORTHANC_ANON_URL=f"http://127.0.0.1:{gate.port}")
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(s.ask, "POST", PATH, {"study_id": study})
-        assert gate.stuck.wait(30)
+    with site.asked_half_way(study, 1) as (s, asked, cable):
         site.anon.ask("POST", "/instances", part10(cleaned(1, 1, 3)))
-        gate.open.set()
+        cable.go_on()
         assert asked.result()[0] == 503
     assert site.row(1)[:2] == ("queued", "changed-while-read") and not site.zips()
     assert s.ask("POST", PATH, {"study_id": study}) == (200, "null")
@@ -356,13 +331,9 @@ def test_an_instance_that_is_replaced_meanwhile_goes_out_as_it_is_last(site):
     """Its number and its id are those that were listed."""
     site.ask_for(1)
     study = site.put(1, instances=3)
-    gate = Gate(site.anon.port, 2)
-    s = site.serve(ORTHANC_ANON_URL=f"http://127.0.0.1:{gate.port}")
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(s.ask, "POST", PATH, {"study_id": study, "project_name": site.project})
-        assert gate.stuck.wait(30)
+    with site.asked_half_way(study, 2) as (s, asked, cable):
         site.anon.ask("POST", "/instances", part10(cleaned(1, 1, 1, change=lambda d: setattr(d, "ImageComments", "mended"))))
-        gate.open.set()
+        cable.go_on()
         assert asked.result()[0] == 503
     assert site.row(1)[:2] == ("queued", "changed-while-read") and not site.zips()
     assert s.ask("POST", PATH, {"study_id": study}) == (200, "null")
@@ -388,11 +359,7 @@ def test_instances_that_still_come_are_waited_for(site):
 def test_kill_9_in_the_midst_of_it(site):
     site.ask_for(1)
     study = site.put(1, instances=4)
-    gate = Gate(site.anon.port, 2)
-    s = site.serve(ORTHANC_ANON_URL=f"http://127.0.0.1:{gate.port}")
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(s.ask, "POST", PATH, {"study_id": study})
-        assert gate.stuck.wait(30) and site.row(1)[0] == "retrieving"
+    with site.asked_half_way(study, 2) as (s, asked, _):
         s.process.send_signal(signal.SIGKILL)
         s.process.wait()
         with pytest.raises(Exception):
@@ -409,12 +376,8 @@ def test_kill_9_in_the_midst_of_it(site):
 def test_who_asked_need_not_wait_for_it(site):
     site.ask_for(1)
     study = site.put(1, instances=4)
-    gate = Gate(site.anon.port, 2)
-    s = site.serve(ORTHANC_ANON_URL=f"http://127.0.0.1:{gate.port}")
-    with pytest.raises(TimeoutError):
-        s.ask("POST", PATH, {"study_id": study}, timeout=1)
-    assert gate.stuck.wait(30) and site.row(1)[0] == "retrieving"
-    gate.open.set()
+    with site.asked_half_way(study, 2, timeout=1) as (s, asked, _), pytest.raises(TimeoutError):
+        asked.result()
     wait_for(site, {"exported": 1})
     assert len(read(site.zips()[0])) == 4 and s.stop() == 0
     site.check_quiet()
@@ -423,13 +386,9 @@ def test_who_asked_need_not_wait_for_it(site):
 def test_a_claim_that_is_lost_meanwhile(site):
     site.ask_for(1)
     study = site.put(1, instances=4)
-    gate = Gate(site.anon.port, 2)
-    s = site.serve(ORTHANC_ANON_URL=f"http://127.0.0.1:{gate.port}")
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(s.ask, "POST", PATH, {"study_id": study})
-        assert gate.stuck.wait(30) and site.row(1)[0] == "retrieving"
+    with site.asked_half_way(study, 2) as (s, asked, cable):
         site.database("UPDATE image SET state = 'queued', owner = '', lease_until_us = 0, fence = fence + 1")    # as others take it back
-        gate.open.set()
+        cable.go_on()
         assert asked.result() == (200, "null")
     assert "study.left image=1" in s.log.read_text() and site.moves(1).count("retrieving") == 2
     assert len(read(site.zips()[0])) == 4 and site.moves(1).count("deidentified") == site.moves(1).count("exported") == 1
@@ -440,15 +399,11 @@ def test_a_claim_that_is_lost_meanwhile(site):
 def test_a_cohort_that_asks_for_more_meanwhile(site):
     site.ask_for(1, series_uid=f"{ROOT}.1.8")
     study = site.put(1, instances=4)
-    gate = Gate(site.anon.port, 2)
-    s = site.serve(ORTHANC_ANON_URL=f"http://127.0.0.1:{gate.port}")
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(s.ask, "POST", PATH, {"study_id": study})
-        assert gate.stuck.wait(30)
+    with site.asked_half_way(study, 2) as (s, asked, cable):
         site.ask(1, series_uid=f"{ROOT}.1.9", procedure=77)
         site.write_csv()
         site.pixl("populate", site.csv, "--no-start")
-        gate.open.set()
+        cable.go_on()
         assert asked.result() == (200, "null")
     assert site.moves(1) == ["queued", "retrieving", "queued", "retrieving", "deidentified", "delivering", "exported"]
     assert len(read(site.zips()[0])) == 4 and s.stop() == 0
@@ -458,11 +413,7 @@ def test_a_cohort_that_asks_for_more_meanwhile(site):
 def test_a_service_that_is_told_to_stop_gives_it_back(site):
     site.ask_for(1)
     study = site.put(1, instances=4)
-    gate = Gate(site.anon.port, 2)
-    s = site.serve(ORTHANC_ANON_URL=f"http://127.0.0.1:{gate.port}")
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(s.ask, "POST", PATH, {"study_id": study})
-        assert gate.stuck.wait(30)
+    with site.asked_half_way(study, 2) as (s, asked, _):
         assert s.stop() == 0
         assert asked.result()[0] == 503
     assert site.row(1)[:2] == ("queued", "stopped") and not site.zips()

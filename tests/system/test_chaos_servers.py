@@ -13,7 +13,7 @@ from contextlib import ExitStack
 import orthancs
 import psycopg2
 import pytest
-from cables import Cables
+from cables import Cable
 from chaos import Diary, Fault, Storm, Watch, part_of
 from ftpd import N_PASSIVE, FtpServer
 from hospital import Hospital
@@ -69,13 +69,13 @@ class Orthancs:
         self.vna.let("RAW", self.raw)
         self.vna.start()
         self.raw.start()
-        self.cable = stack.enter_context(Cables([(("127.0.0.1", 0), ("127.0.0.1", self.raw.http_port))]))
+        self.cable = stack.enter_context(Cable(self.raw.http_port))
         # They die with the thread that has started them.
         self.starter = stack.enter_context(ThreadPoolExecutor(1))
 
     @property
     def environment(self):
-        url = self.raw.login_url.replace(str(self.raw.http_port), str(self.cable.ports[0]))
+        url = self.raw.login_url.replace(str(self.raw.http_port), str(self.cable.port))
         return {"PIXL_ARCHIVE_URL": "orthanc+" + url, "PIXL_QUERY_TIMEOUT": "3", "PIXL_DICOM_TRANSFER_TIMEOUT": "8"}
 
     def take(self, files):
@@ -146,11 +146,10 @@ class Servers:
         self.ftpd = FtpServer()
         self.ftp_disk = Disk(self.ftpd.root, "512m", "mode=750,uid=65534,gid=65534" if os.getuid() == 0 else "mode=750")
         stack.enter_context(self.ftpd)
-        self.ftps = stack.enter_context(Cables([(("127.0.0.2", p), ("127.0.0.1", p)) for p in
-                                                range(self.ftpd.passive, self.ftpd.passive + N_PASSIVE + 1)]))
-        self.postgres = stack.enter_context(Cables([(("127.0.0.1", 0), f"{SERVER}/sock/.s.PGSQL.5432")]))
+        self.ftps = stack.enter_context(Cable(*range(self.ftpd.passive, self.ftpd.passive + N_PASSIVE + 1), host="127.0.0.2"))
+        self.postgres = stack.enter_context(Cable(f"{SERVER}/sock/.s.PGSQL.5432"))
         self.broker = stack.enter_context(Broker())
-        self.amqp = stack.enter_context(Cables([(("127.0.0.1", 0), ("127.0.0.1", self.broker.port))]))
+        self.amqp = stack.enter_context(Cable(self.broker.port))
         self.h = h = Hospital(base / "hospital")
         to_ftps(h.configs / f"{h.project}.yaml", self.ftpd)
         (h.base / "secrets.env").write_text(self.ftpd.secrets(h.project, "127.0.0.2"))
@@ -169,8 +168,8 @@ class Servers:
     @property
     def environment(self):
         return {**self.h.environment, **self.archive.environment, "PIXL_SECRETS_URL": f"file:{self.h.base}/secrets.env",
-                "PIXL_STORE_URL": f"postgresql://pixl@127.0.0.1:{self.postgres.ports[0]}/postgres",
-                "PIXL_QUEUE_URL": f"amqp://guest:guest@127.0.0.1:{self.amqp.ports[0]}/%2f", "PIXL_SWEEP_S": "5",
+                "PIXL_STORE_URL": f"postgresql://pixl@127.0.0.1:{self.postgres.port}/postgres",
+                "PIXL_QUEUE_URL": f"amqp://guest:guest@127.0.0.1:{self.amqp.port}/%2f", "PIXL_SWEEP_S": "5",
                 "PIXL_LEASE_S": str(LEASE_S), "PIXL_DEFLATE_LEVEL": "9", "PIXL_WORKERS": "2", "PIXL_FTPS_TIMEOUT_S": "3",
                 # So that all its threads have begun before the storm does, and what they free is not kept for each of them.
                 "PIXL_MAX_MESSAGES_IN_FLIGHT": "6", "MALLOC_ARENA_MAX": "1"}

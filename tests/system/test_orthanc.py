@@ -10,6 +10,7 @@ import time
 import certificates
 import orthancs
 import pytest
+from cables import Cable
 from hospital import MARK, PIXL, ROOT, Hospital, canaries, instance
 
 M = "UCPRIMARYQR"
@@ -404,10 +405,11 @@ def test_ae_title_that_is_no_destination(site, tmp_path):
 @pytest.mark.parametrize("ca, says", [("ca.pem", None), ("other.pem", "unknown CA")])
 def test_https(site, tmp_path, ca, says):
     certificates.make(tmp_path / "certs")
-    port = site.rig.tls_front(site.raw, tmp_path / "certs")
     h = populated(site.hospital(tmp_path / "h"), 35)
     site.store(h)
-    r = run(h, ok=None, PIXL_ARCHIVE_URL=f"orthanc+https://{orthancs.LOGIN}@localhost:{port}", PIXL_ARCHIVE_CA=str(tmp_path / "certs" / ca))
+    with Cable(site.raw.http_port, tls=certificates.server_context(tmp_path / "certs")) as cable:
+        r = run(h, ok=None, PIXL_ARCHIVE_URL=f"orthanc+https://{orthancs.LOGIN}@localhost:{cable.port}",
+                PIXL_ARCHIVE_CA=str(tmp_path / "certs" / ca))
     if says:
         assert r.returncode not in (0, 75) and says in r.stderr
     else:

@@ -6,6 +6,7 @@ import time
 
 import orthancs
 import pytest
+from cables import Cable
 from hospital import MARK, PIXL, ROOT, Hospital
 from processes import status_kib
 from services import Service, wait_for
@@ -126,8 +127,8 @@ def test_a_hundred_studies_wait_for_a_slow_archive(site, hospital):
     upload(h, site.first)
     h.write_csv()
     h.pixl("populate", h.csv, "--no-start")
-    line = site.rig.front(site.first.port, bytes_per_s=SLOW)
-    site.raw.let(PRIMARY, orthancs.Peer("VNA", line))
+    cable = Cable(site.first.port, bytes_per_s=SLOW)
+    site.raw.let(PRIMARY, orthancs.Peer("VNA", cable.port))
     service = Service(h, "imaging-api", **around(site, PIXL_MAX_MESSAGES_IN_FLIGHT="100", PIXL_ARCHIVE_TRANSFERS="3",
                                                  PIXL_QUERY_TIMEOUT="60"))
     export = Service(h, "export-api")
@@ -149,6 +150,7 @@ def test_a_hundred_studies_wait_for_a_slow_archive(site, hospital):
         said = service.log.read_text() + export.log.read_text()
         assert MARK not in said and ROOT not in said
     finally:
+        cable.end()
         assert service.stop() == 0 and export.stop() == 0
         site.raw.let(PRIMARY, site.first)
 

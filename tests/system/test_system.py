@@ -24,6 +24,7 @@ import pika
 import psycopg2
 import pydicom
 import pytest
+from cables import Cable
 from ftpd import FtpServer
 from hospital import MARK, ROOT, Hospital, canaries, instance
 from pydicom.uid import DigitalXRayImageStorageForPresentation, MRImageStorage
@@ -173,7 +174,8 @@ def begin_servers(stack):
         rig = stack.enter_context(orthancs.Rig())
         vna = rig.orthanc("VNA", start=False)
         raw = rig.orthanc("RAW", modalities={"UCPRIMARYQR": vna}, start=False)
-        vna.let("RAW", orthancs.Peer("RAW", rig.front(raw.port, bytes_per_s=5_000_000)))
+        cable = stack.enter_context(Cable(raw.port, bytes_per_s=5_000_000))
+        vna.let("RAW", orthancs.Peer("RAW", cable.port))
         vna.start()
         raw.start()
         for one in begun:
