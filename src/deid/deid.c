@@ -476,8 +476,25 @@ static bool decide_instance(struct instance *in, struct deid_result *res, struct
     return choose_scheme(in, err) && map_identity(in, err) && decide_and_emit(in, res, err);
 }
 
-/* A hit is told whatever else became of the instance, an error too: its needle may be one that an instance which was
- * given away holds, and no later instance would ask for it again. */
+bool deid_conclude(struct instance *in, bool ok, const struct deid_result *res, struct deid_result *out,
+                   struct pixl_error *err)
+{
+    struct deid_study *s = in->study;
+    const char *hit = residue_hit(s->residue);
+    if (hit == NULL) {
+        if (ok)
+            *out = *res;
+        return ok;
+    }
+    if (!ok)
+        pixl_error_clear(err);
+    *out = (struct deid_result){ .verdict = DEID_RESIDUE, .why = STUDY_WHY_RESIDUE };
+    (void)snprintf(out->where, sizeof out->where, "%s", hit);
+    residue_clear_hit(s->residue);
+    s->has_residue = true;
+    return true;
+}
+
 bool deid_instance(struct deid_study *s, struct dicom_file *f, struct arena *arena, struct deid_result *out,
                    struct pixl_error *err)
 {
@@ -486,20 +503,7 @@ bool deid_instance(struct deid_study *s, struct dicom_file *f, struct arena *are
     if (s->report != NULL)
         report_forget(s->report);
     bool ok = decide_instance(&in, &res, err);
-    const char *hit = residue_hit(s->residue);
-    if (hit == NULL) {
-        if (ok)
-            *out = res;
-        return ok;
-    }
-    if (!ok)
-        pixl_error_clear(err);
-    res = (struct deid_result){ .verdict = DEID_RESIDUE, .why = STUDY_WHY_RESIDUE };
-    (void)snprintf(res.where, sizeof res.where, "%s", hit);
-    residue_clear_hit(s->residue);
-    s->has_residue = true;
-    *out = res;
-    return true;
+    return deid_conclude(&in, ok, &res, out, err);
 }
 
 bool deid_study_has_residue(const struct deid_study *s)

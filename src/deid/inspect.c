@@ -146,24 +146,11 @@ static bool inspect(struct instance *in, const struct deid_inspection *s, struct
     return true;
 }
 
-/* A hit is told whatever else became of the instance. */
 bool deid_inspect(struct deid_inspection *s, struct dicom_file *f, struct arena *arena, struct deid_result *out,
                   struct pixl_error *err)
 {
     struct instance in = { .study = s->study, .f = f, .arena = arena, .at = DICOM_NO_PARENT };
     struct deid_result res = { .why = STUDY_WHY_NONE };
     bool ok = inspect(&in, s, &res, err);
-    const char *hit = residue_hit(s->study->residue);
-    if (hit == NULL) {
-        if (ok)
-            *out = res;
-        return ok;
-    }
-    if (!ok)
-        pixl_error_clear(err);
-    res = (struct deid_result){ .verdict = DEID_RESIDUE, .why = STUDY_WHY_RESIDUE };
-    (void)snprintf(res.where, sizeof res.where, "%s", hit);
-    residue_clear_hit(s->study->residue);
-    *out = res;
-    return true;
+    return deid_conclude(&in, ok, &res, out, err);
 }

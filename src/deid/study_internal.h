@@ -142,6 +142,11 @@ PIXL_MUST_CHECK bool deid_keep_all(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_regions(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_check(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_emit(struct instance *in, struct dicom_plan *plan, struct pixl_error *err);
+/* What is told of an instance that was done with, or was not (ok: false): res, but a hit whatever else became of it,
+ * an error too: its needle may be one that an instance which was given away holds, and no later instance would ask for
+ * it again.  Fails: as it did. */
+PIXL_MUST_CHECK bool deid_conclude(struct instance *in, bool ok, const struct deid_result *res, struct deid_result *out,
+                                   struct pixl_error *err);
 
 /* Counts what was decided about every element of an instance that will be emitted, into the study's report.
  * *actions: enum report_action of each, in the instance's arena.  Fails: NOMEM. */
