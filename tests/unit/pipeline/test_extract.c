@@ -80,6 +80,31 @@ static void shorten(const char *name, off_t bytes)
 
 /* --- what is delivered ---------------------------------------------------------------------------------------------- */
 
+/* Rules, patterns and pseudonyms are made ready once, and not for each study: what made them may be gone by then. */
+static void test_extract__a_project_is_compiled_once(void)
+{
+    struct site_rig r;
+    struct site_project *first = NULL, *again = NULL;
+    struct store_image image;
+    struct extract_result result;
+    rig_folders("");
+    rig_save(&(struct rig_file){ .name = "a", .study = "1.2.3.1", .sop = "1.2.3.1.1.1" });
+    rig_save(&(struct rig_file){ .name = "b", .study = "1.2.3.2", .sop = "1.2.3.2.1.1", .accession = "ACC5502" });
+    rig_open(&r, NULL);
+    rig_populate(&r, "1,MRN5501,ACC5501,rig,2024-01-01T00:00:00Z,2024-01-01,1.2.3.1,,\n"
+                     "2,MRN5501,ACC5502,rig,2024-01-01T00:00:00Z,2024-01-02,1.2.3.2,,\n");
+    REQUIRE_OK(site_project(r.site, STR("rig"), true, &first, &err), err);
+    REQUIRE_OK(fs_remove_tree(test_path("configs"), &err), err);
+    for (int i = 0; i < 2; i++) {
+        REQUIRE(rig_claim(&r, STORE_WORK_RETRIEVE, &image));
+        extract_study(&r.x, &image, &result);
+        CHECK_INT(result.outcome, STUDY_OUT_DEIDENTIFIED);
+        REQUIRE_OK(site_project(r.site, STR("rig"), true, &again, &err), err);
+        CHECK(again == first);
+    }
+    rig_close(&r);
+}
+
 static void test_extract__entries_are_sorted_by_their_pseudonyms(void)
 {
     char names[24][32], sops[24][32], series[4][32];
@@ -512,6 +537,7 @@ static void test_extract__a_zip_that_is_not_what_it_was_is_made_again(void)
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
+        TEST(test_extract__a_project_is_compiled_once),
         TEST(test_extract__entries_are_sorted_by_their_pseudonyms),
         TEST(test_extract__series_that_are_not_asked_for_are_not_read),
         TEST(test_extract__a_series_that_is_not_there_leaves_nothing),
