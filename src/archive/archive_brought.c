@@ -183,9 +183,9 @@ bool archive_brought_forget_asked(struct archive_brought *b, struct phi_text stu
 
 static bool from_hex(struct str hex, uint8_t id[20])
 {
-    static const char digits[] = "0123456789abcdef";
+    static const char digits[16] = "0123456789abcdef"; /* without a NUL */
     for (size_t i = 0; i < 2 * ID_BYTES; i++) {
-        const char *at = hex.n == 2 * ID_BYTES ? memchr(digits, hex.p[i], 16) : NULL;
+        const char *at = hex.n == 2 * ID_BYTES ? memchr(digits, hex.p[i], sizeof digits) : NULL;
         if (at == NULL)
             return false;
         id[i / 2] = (uint8_t)(id[i / 2] << 4 | (at - digits));

@@ -46,13 +46,13 @@ static int by_uids(const void *left, const void *right)
 /* "f06c8b22-6da916ce-a0131537-b385d1f5-c9d56d0c": a SHA-1. */
 static bool take_sha1(struct str id, uint8_t out[20])
 {
-    static const char digits[] = "0123456789abcdef";
+    static const char digits[16] = "0123456789abcdef"; /* without a NUL */
     uint8_t bytes[20] = { 0 };
     size_t n = 0;
     for (size_t i = 0; i < id.n; i++) {
         if (id.p[i] == '-')
             continue;
-        const char *at = n < 40 ? memchr(digits, id.p[i], 16) : NULL;
+        const char *at = n < 40 ? memchr(digits, id.p[i], sizeof digits) : NULL;
         if (at == NULL)
             return false;
         bytes[n / 2] = (uint8_t)(bytes[n / 2] << 4 | (at - digits));

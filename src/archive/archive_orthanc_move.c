@@ -60,12 +60,12 @@ static void cancel_job(struct orthanc *o, const char *job)
 /* "0xA801" of what raw says of a failed C-MOVE; 0: none.  The only thing that is taken from its words. */
 static unsigned dimse_status(struct str details)
 {
-    static const char mark[] = "DIMSE status 0x";
+    static const char mark[] = "DIMSE status 0x", digits[16] = "0123456789ABCDEF"; /* the second one without a NUL */
     const char *at = memmem(details.p, details.n, mark, sizeof mark - 1);
     unsigned status = 0;
     for (size_t i = 0; at && i < 4; i++) {
         const char *c = at + sizeof mark - 1 + i;
-        const char *digits = "0123456789ABCDEF", *digit = c < details.p + details.n ? memchr(digits, *c, 16) : NULL;
+        const char *digit = c < details.p + details.n ? memchr(digits, *c, sizeof digits) : NULL;
         if (digit == NULL)
             return 0;
         status = status << 4 | (unsigned)(digit - digits);

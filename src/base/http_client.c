@@ -193,21 +193,22 @@ static bool is_printable(struct str s)
 
 static bool take_login(struct http_client *c, const char *user, const struct secret *password, struct pixl_error *err)
 {
-    struct str pw = password ? secret_reveal(password) : (struct str){ 0 };
-    if (strchr(user, ':') || !is_printable(str_of(user)) || !is_printable(pw))
+    const struct str name = str_of(user), pw = password ? secret_reveal(password) : (struct str){ 0 };
+    if (strchr(user, ':') || !is_printable(name) || !is_printable(pw))
         return refuse(err, "a user has no colon in it, and a login no control characters");
     static const char head[] = "Authorization: Basic ";
-    size_t n = strlen(user) + 1 + pw.n, coded = (n + 2) / 3 * 4;
+    size_t n = name.n + 1 + pw.n, coded = (n + 2) / 3 * 4;
     if (n > HEADER_MAX_BYTES)
         return refuse(err, "the login is too long");
     size_t all = n + sizeof head - 1 + coded + 1;
     unsigned char *plain = malloc(all);
     if (plain == NULL)
         return fail_nomem(err);
-    memcpy(plain, user, strlen(user));
-    plain[strlen(user)] = ':';
+    if (name.n)
+        memcpy(plain, name.p, name.n);
+    plain[name.n] = ':';
     if (pw.n)
-        memcpy(plain + strlen(user) + 1, pw.p, pw.n);
+        memcpy(plain + name.n + 1, pw.p, pw.n);
     memcpy(plain + n, head, sizeof head - 1);
     (void)EVP_EncodeBlock(plain + n + sizeof head - 1, plain, (int)n);
     bool ok = secret_set(&c->authorization, (struct str){ (const char *)plain + n, all - n }, err);

@@ -129,10 +129,12 @@ bool instance_decode(struct instance *in, uint32_t index, const struct dicom_cha
 static bool is_ascii_under_escape(struct str raw)
 {
     const char *escape = raw.n > 0 ? memchr(raw.p, 0x1B, raw.n) : NULL;
+    static const char double_byte[4] = "@AB("; /* without a NUL */
     bool is_double = false;
     for (size_t i = escape != NULL ? (size_t)(escape - raw.p) : raw.n; i < raw.n; i++) {
         if (raw.p[i] == 0x1B)
-            is_double = raw.n - i > 2 && raw.p[i + 1] == '$' && memchr("@AB(", raw.p[i + 2], 4) != NULL;
+            is_double =
+                raw.n - i > 2 && raw.p[i + 1] == '$' && memchr(double_byte, raw.p[i + 2], sizeof double_byte) != NULL;
         else if (is_double && (unsigned char)raw.p[i] <= ' ')
             return true;
     }

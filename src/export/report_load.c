@@ -1,13 +1,14 @@
 #include "report_load.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
-#include "study/iso_time.h"
 #include "cohort/reports.h"
 #include "config/nearest.h"
 #include "report_check.h"
+#include "study/iso_time.h"
 
 enum { ARENA_BYTES = 64 << 20, SUBJECT_BYTES = 64 << 20, PROGRESS_ROWS = 10000 };
 
@@ -124,6 +125,7 @@ static bool choose_project(struct loading *l, struct pixl_error *err)
     if (l->only != NULL)
         return true;
     struct nearest near = nearest_to(slug);
+    assert(l->n_projects == 0 || l->projects != NULL);
     for (size_t i = 0; i < l->n_projects; i++)
         nearest_offer(&near, l->projects[i].slug.p);
     return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "nothing was asked for in a project '%.*s'%s", STR_ARG(slug),
