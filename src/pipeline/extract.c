@@ -598,13 +598,22 @@ static void release(struct attempt *a)
         log_event(LOG_WARN, "archive.not_released", "image=%lld error=%s", (long long)a->image->id, err.msg);
 }
 
-/* For people to look at: that it failed is said, and keeps nothing from its destination. */
+/* For people to look at.  That it failed is said, and one that does not answer holds up nothing but who finds that out. */
 static void show(struct attempt *a, const char *zip_path)
 {
     const struct settings *set = site_settings(a->x->site);
+    struct breaker *view = site_view(a->x->site);
     struct pixl_error err = { 0 };
-    if (set->anon_view && a->project->project->dicom_destination != PROJECT_TO_DICOMWEB &&
-        !anon_put_study(set, zip_path, &err))
+    bool is_probe;
+    if (!set->anon_view || a->project->project->dicom_destination == PROJECT_TO_DICOMWEB)
+        return;
+    if (breaker_allows(view, clock_mono_us(), &is_probe)) {
+        bool ok = anon_put_study(set, zip_path, a->x->cancel, &err);
+        (void)breaker_report(view, is_probe, ok, &err, clock_mono_us());
+    } else {
+        (void)pixl_fail(&err, PIXL_E_UNAVAILABLE, 0, "it was out of order a moment ago");
+    }
+    if (err.code != PIXL_OK)
         log_event(LOG_WARN, "anon.not_shown", "image=%lld error=%s", (long long)a->image->id, err.msg);
 }
 

@@ -22,6 +22,7 @@ struct site {
     struct secrets *secrets;
     struct metrics *metrics;
     struct held_list held;
+    struct breaker view;
     struct secret key;                   /* the hashing key, once site_keys_ready() has seen it */
     int lock_fd;
     bool made_key, is_alone, only_checks;
@@ -39,6 +40,10 @@ struct metrics *site_metrics(struct site *s) { return s->metrics; }
 struct held_list *site_held(struct site *s)
 {
     return &s->held;
+}
+struct breaker *site_view(struct site *s)
+{
+    return &s->view;
 }
 const char *site_owner(const struct site *s) { return s->owner; }
 const char *site_owners_here(const struct site *s) { return s->owners_here; }
@@ -289,6 +294,7 @@ bool site_open(const struct settings *settings, unsigned flags, struct site **ou
     int rc = pthread_mutex_init(&s->lock, NULL);
     assert(rc == 0);
     held_list_init(&s->held);
+    breaker_init(&s->view);
     if (!metrics_new(&s->metrics, err) || !open_parts(s, flags, err)) {
         site_close(s);
         return false;
@@ -320,6 +326,7 @@ void site_close(struct site *s)
     }
     metrics_free(s->metrics);
     held_list_done(&s->held);
+    breaker_done(&s->view);
     for (size_t i = 0; i < ARRAY_LEN(s->archives); i++)
         archive_close(s->archives[i]);
     store_close(s->store);

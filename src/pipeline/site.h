@@ -65,6 +65,7 @@ struct archive *site_archive(struct site *s, int which);     /* 0: the primary o
 const char *site_archive_name(int which);            /* "primary", "secondary": of its bucket, in what is told */
 struct secrets *site_secrets(struct site *s);
 struct metrics *site_metrics(struct site *s);        /* never NULL */
+struct breaker *site_view(struct site *s);           /* of Orthanc anon as a place to look at studies */
 struct held_list *site_held(struct site *s);         /* what this process has claimed; never NULL */
 const char *site_owner(const struct site *s);        /* names this process in claims */
 const char *site_owners_here(const struct site *s);  /* how the owners of all processes on this state directory begin */

@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/fs.h"
 
+enum { INSTANCE_US = 60 * 1000000 };
+
 bool anon_put_scratch(const char *zip_path, int *fd, struct pixl_error *err)
 {
     char folder[4096];
@@ -28,9 +30,10 @@ bool anon_put_entry(struct anon *a, struct zip_read *zip, const struct zip_read_
     return anon_store(a, scratch, entry->size_bytes, deadline_us, id, err);
 }
 
-bool anon_put_study(const struct settings *settings, const char *zip_path, struct pixl_error *err)
+bool anon_put_study(const struct settings *settings, const char *zip_path, const atomic_bool *cancel,
+                    struct pixl_error *err)
 {
-    const int64_t deadline_us = clock_mono_us() + settings->dicomweb_timeout_s * 1000000;
+    const int64_t until_us = clock_mono_us() + settings->dicomweb_timeout_s * 1000000;
     anon_auto *a = NULL;
     zip_read_auto *zip = NULL;
     char id[ANON_ID_SIZE];
@@ -39,8 +42,11 @@ bool anon_put_study(const struct settings *settings, const char *zip_path, struc
         !anon_put_scratch(zip_path, &scratch, err))
         return false;
     bool ok = true;
-    for (size_t i = 0; ok && i < zip_read_count(zip); i++)
-        ok = anon_put_entry(a, zip, zip_read_entry(zip, i), scratch, deadline_us, id, err);
+    for (size_t i = 0; ok && i < zip_read_count(zip); i++) {
+        const int64_t most_us = clock_mono_us() + INSTANCE_US, deadline_us = most_us < until_us ? most_us : until_us;
+        ok = cancel == NULL || !atomic_load(cancel) || pixl_fail(err, PIXL_E_CANCELLED, 0, "told to stop");
+        ok = ok && anon_put_entry(a, zip, zip_read_entry(zip, i), scratch, deadline_us, id, err);
+    }
     (void)close(scratch);
     return ok;
 }

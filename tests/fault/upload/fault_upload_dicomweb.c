@@ -46,14 +46,14 @@ static void test_anon_put__each_allocation_fails_once(void)
         (void)set_up(far_url());
         test_row("allocation %ld", n);
         fault_alloc_after(n);
-        bool ok = anon_put_study(&settings, z.zip_path, &err);
+        bool ok = anon_put_study(&settings, z.zip_path, NULL, &err);
         bool reached = fault_alloc_stop();
         CHECK(ok || (reached && err.code == PIXL_E_NOMEM));
         pixl_error_clear(&err);
         CHECK(!ok || strcmp(anon_do("anon"), "3") == 0);
         if (!reached)
             break;
-        CHECK_OK(anon_put_study(&settings, z.zip_path, &err), err);
+        CHECK_OK(anon_put_study(&settings, z.zip_path, NULL, &err), err);
         CHECK_STR(str_of(anon_do("anon")), "3");
     }
     CHECK(n > 20 && n < 500);
