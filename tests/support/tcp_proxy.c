@@ -13,12 +13,18 @@
 
 enum { PAIRS_MAX = 8, TICK_MS = 10 };
 
+/* What is to happen when so many bytes have gone to the server, through any proxy that counts with this one. */
+struct limit {
+    atomic_long left; /* 0: none */
+    atomic_bool holds, is_held;
+};
+
 struct tcp_proxy {
     pthread_t thread;
     int listener, port, target_port;
     atomic_int stalled, cuts;
     atomic_bool stop;
-    atomic_long own_cut, *cut_after; /* bytes to go; 0: none */
+    struct limit own, *limit;
     int pair[PAIRS_MAX][2];      /* -1: free */
 };
 
@@ -62,10 +68,12 @@ static bool pass(struct tcp_proxy *p, int from, int to, bool to_server)
     ssize_t n = recv(from, block, sizeof block, MSG_DONTWAIT);
     if (n <= 0)
         return false;
-    long left = to_server ? atomic_load(p->cut_after) : 0;
-    bool cut = left > 0 && left <= n;
+    long left = to_server ? atomic_load(&p->limit->left) : 0;
+    bool ends = left > 0 && left <= n, cut = ends && !atomic_load(&p->limit->holds);
     if (left > 0)
-        atomic_store(p->cut_after, cut ? 0 : left - n);
+        atomic_store(&p->limit->left, ends ? 0 : left - n);
+    if (ends && !cut)
+        atomic_store(&p->limit->is_held, true);
     n = cut ? left : n;
     for (ssize_t done = 0; done < n;) {
         ssize_t sent = send(to, block + done, (size_t)(n - done), MSG_NOSIGNAL);
@@ -79,7 +87,7 @@ static bool pass(struct tcp_proxy *p, int from, int to, bool to_server)
 static void serve(struct tcp_proxy *p)
 {
     struct pollfd fd[1 + 2 * PAIRS_MAX] = { { .fd = p->listener, .events = POLLIN } };
-    bool stalled = atomic_load(&p->stalled);
+    bool stalled = atomic_load(&p->stalled) || atomic_load(&p->limit->is_held);
     for (int i = 0; i < 2 * PAIRS_MAX; i++)
         fd[1 + i] = (struct pollfd){ .fd = stalled ? -1 : p->pair[i / 2][i % 2], .events = POLLIN };
     if (poll(fd, ARRAY_LEN(fd), TICK_MS) <= 0)
@@ -121,7 +129,7 @@ struct tcp_proxy *tcp_proxy_start_at(const char *listen_at, int port, int target
     const int on = 1;
     REQUIRE(p != NULL && inet_pton(AF_INET, listen_at, &at.sin_addr) == 1);
     memset(p->pair, -1, sizeof p->pair);
-    p->cut_after = &p->own_cut;
+    p->limit = &p->own;
     p->target_port = target_port;
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     REQUIRE(p->listener >= 0 && setsockopt(p->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
@@ -146,12 +154,25 @@ void tcp_proxy_cut(struct tcp_proxy *p)
 
 void tcp_proxy_cut_after(struct tcp_proxy *p, long n)
 {
-    atomic_store(p->cut_after, n);
+    atomic_store(&p->limit->holds, false);
+    atomic_store(&p->limit->left, n);
 }
 
-void tcp_proxy_cut_with(struct tcp_proxy *p, struct tcp_proxy *other)
+void tcp_proxy_hold_after(struct tcp_proxy *p, long n)
 {
-    p->cut_after = other->cut_after;
+    atomic_store(&p->limit->holds, true);
+    atomic_store(&p->limit->is_held, false);
+    atomic_store(&p->limit->left, n);
+}
+
+bool tcp_proxy_is_held(const struct tcp_proxy *p)
+{
+    return atomic_load(&p->limit->is_held);
+}
+
+void tcp_proxy_count_with(struct tcp_proxy *p, struct tcp_proxy *other)
+{
+    p->limit = other->limit;
 }
 
 void tcp_proxy_stall(struct tcp_proxy *p, int stalled)

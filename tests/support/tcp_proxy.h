@@ -2,6 +2,8 @@
 #ifndef PIXL_TEST_TCP_PROXY_H
 #define PIXL_TEST_TCP_PROXY_H
 
+#include <stdbool.h>
+
 struct tcp_proxy;
 
 /* listen: address to listen at ("127.0.0.1").  Ends the test when it cannot. */
@@ -13,8 +15,11 @@ void tcp_proxy_cut(struct tcp_proxy *p);                 /* closes every connect
 void tcp_proxy_stall(struct tcp_proxy *p, int stalled);  /* nothing goes through any more, and nothing is closed */
 /* Closes the connection that passes on the n-th byte to the server from now on, once; 0: none. */
 void tcp_proxy_cut_after(struct tcp_proxy *p, long n);
-/* p counts and cuts together with other, and only one of them cuts. */
-void tcp_proxy_cut_with(struct tcp_proxy *p, struct tcp_proxy *other);
+/* From the n-th byte to the server on nothing goes through, as with tcp_proxy_stall(), until n is 0. */
+void tcp_proxy_hold_after(struct tcp_proxy *p, long n);
+bool tcp_proxy_is_held(const struct tcp_proxy *p);
+/* p counts together with other; only one of them cuts, and what holds one holds both.  other must outlast p. */
+void tcp_proxy_count_with(struct tcp_proxy *p, struct tcp_proxy *other);
 void tcp_proxy_stop(struct tcp_proxy *p);
 
 #endif
