@@ -51,14 +51,6 @@ static struct directory *directory_of(struct archive *a)
     return (struct directory *)a;
 }
 
-static void fd_closep(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
-#define fd_auto PIXL_CLEANUP(fd_closep) int
-#define arena_auto PIXL_CLEANUP(arena_done) struct arena
-
 static bool fail_memory(struct pixl_error *err)
 {
     return pixl_fail(err, PIXL_E_NOMEM, 0, "archive");
@@ -97,7 +89,7 @@ static int open_root(const struct directory *d)
 /* Opens a relative path part by part, following no link.  Empty: the root itself.  -1: errno. */
 static int open_beneath(int root_fd, const char *path, int flags)
 {
-    fd_auto at = -1;
+    fs_fd_auto at = -1;
     char part[NAME_MAX + 1];
     if (path[0] == '\0')
         return openat(root_fd, ".", flags | O_NOFOLLOW | O_CLOEXEC);
@@ -170,7 +162,7 @@ static bool directory_open(const struct archive_options *o, struct archive **out
     d->root = realpath(rest, NULL);
     if (d->root == NULL)
         return errno == ENOMEM ? fail_memory(err) : fail_unavailable(err, errno);
-    fd_auto root = open_root(d);
+    fs_fd_auto root = open_root(d);
     if (root < 0)
         return fail_unavailable(err, errno);
     if (!open_index(d, o->state_dir, err))
@@ -298,7 +290,7 @@ static bool read_file(struct walk *w, int dir_fd, const char *name, const struct
     struct stat st;
     struct archive_index_file f = { .path = phi_text(buf_str(&w->path)) };
     w->counts.read++;
-    fd_auto fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    fs_fd_auto fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 && (errno == ENOENT || errno == ELOOP))
         return true;                     /* gone, or a link by now */
     if (fd < 0 && (errno == EMFILE || errno == ENFILE || is_away(errno)))
@@ -498,7 +490,7 @@ static bool directory_refresh(struct archive *a, bool (*say)(void *, uint64_t, u
 {
     struct directory *d = directory_of(a);
     struct walk w = { .d = d, .say = say, .ctx = ctx };
-    fd_auto root = open_root(d);
+    fs_fd_auto root = open_root(d);
     if (root < 0)
         return fail_unavailable(err, errno);
     w.root_fd = root;
@@ -632,10 +624,10 @@ static bool directory_open_instance(struct archive *a, const struct archive_inst
         return false;
     if (f.id == 0)
         return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "archive: an instance is gone since it was listed");
-    fd_auto root = open_root(d);
+    fs_fd_auto root = open_root(d);
     if (root < 0)
         return fail_unavailable(err, errno);
-    fd_auto fd = open_beneath(root, phi_reveal(f.path).p, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    fs_fd_auto fd = open_beneath(root, phi_reveal(f.path).p, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     int e = fd >= 0 ? 0 : errno;
     if (e == ENOENT || e == ENOTDIR || e == ELOOP)
         return is_empty_root(root) ? pixl_fail(err, PIXL_E_UNAVAILABLE, e, "archive: its folder is empty now; is the share mounted?")

@@ -1,7 +1,9 @@
 #include "arena.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +104,20 @@ char *arena_cstr(struct arena *a, const char *s)
     size_t n = strlen(s) + 1;
     char *p = arena_alloc(a, n);
     return p ? memcpy(p, s, n) : NULL;
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    char *p = n < 0 ? NULL : arena_alloc(a, (size_t)n + 1);
+    va_start(args, fmt);
+    if (p != NULL)
+        (void)vsnprintf(p, (size_t)n + 1, fmt, args);
+    va_end(args);
+    return p;
 }
 
 static void free_blocks(struct arena_block *b)

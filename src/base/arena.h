@@ -37,12 +37,14 @@ void *arena_grow(struct arena *a, void *list, size_t n, size_t *room, size_t siz
 /* A copy of s with a NUL behind it; p == NULL when out of memory. */
 struct str arena_str(struct arena *a, struct str s);
 char *arena_cstr(struct arena *a, const char *s);
+PIXL_PRINTF(2, 3) char *arena_printf(struct arena *a, const char *fmt, ...);
 
 /* Frees all that was handed out; one block is kept for the next piece of work. */
 void arena_reset(struct arena *a);
 
 /* Frees everything; the arena may be used again after arena_init(). */
 void arena_done(struct arena *a);
+#define arena_auto PIXL_CLEANUP(arena_done) struct arena
 
 /* The same, every byte overwritten first: it held a secret. */
 void arena_wipe(struct arena *a);

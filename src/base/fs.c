@@ -19,12 +19,11 @@
 
 enum { COPY_BYTES = 64 * 1024, TREE_DEPTH_MAX = 128 };
 
-static void fd_closep(int *fd)
+void fs_fd_closep(int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);
 }
-#define fd_auto PIXL_CLEANUP(fd_closep) int
 
 static void cstr_freep(char **p)
 {
@@ -69,7 +68,7 @@ static char *parent_of(const char *path)
 
 bool fs_sync_dir(const char *path, struct pixl_error *err)
 {
-    fd_auto fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fs_fd_auto fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return pixl_fail_errno(err, errno, "open a folder to sync it");
     /* EINVAL: a file system that cannot sync folders; there is nothing more to be done there. */
@@ -212,7 +211,7 @@ bool fs_write_whole(const char *path, struct str data, mode_t mode, struct pixl_
 
 bool fs_read_whole(struct arena *a, const char *path, size_t max, struct str *out, struct pixl_error *err)
 {
-    fd_auto fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    fs_fd_auto fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return pixl_fail_errno(err, errno, "open a file");
     struct stat st;
@@ -343,7 +342,7 @@ static bool digest_and_copy(int fd, int out_fd, uint8_t digest[32], uint64_t *si
 bool fs_copy_file(const char *from, const char *to, const char *suffix, mode_t mode, uint8_t *digest,
                   uint64_t *size_bytes, struct pixl_error *err)
 {
-    fd_auto in = open(from, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    fs_fd_auto in = open(from, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (in < 0)
         return pixl_fail_errno(err, errno, "open a file to copy it");
     struct stat st;
@@ -392,7 +391,7 @@ bool fs_open_nameless(const char *dir, int *out, struct pixl_error *err)
 
 bool fs_digest(const char *path, uint8_t digest[32], uint64_t *size_bytes, struct pixl_error *err)
 {
-    fd_auto fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    fs_fd_auto fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return pixl_fail_errno(err, errno, "open a file");
     uint64_t size;
@@ -546,7 +545,7 @@ static bool take_flock(int fd, int how, struct pixl_error *err)
 
 static bool lock(const char *path, int how, int *fd, struct pixl_error *err)
 {
-    fd_auto own = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+    fs_fd_auto own = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
     if (own < 0)
         return pixl_fail_errno(err, errno, "open a lock file");
     if (!take_flock(own, how, err))
@@ -574,7 +573,7 @@ bool fs_lock_to_shared(int fd, struct pixl_error *err)
 /* Opened for reading only: our number is not written into it. */
 bool fs_lock_look(const char *path, struct pixl_error *err)
 {
-    fd_auto fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    fs_fd_auto fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return errno == ENOENT || pixl_fail_errno(err, errno, "open a lock file");
     return take_flock(fd, LOCK_EX, err);

@@ -48,6 +48,10 @@ PIXL_MUST_CHECK bool fs_write_whole(const char *path, struct str data, mode_t mo
 PIXL_MUST_CHECK bool fs_read_whole(struct arena *a, const char *path, size_t max, struct str *out,
                                    struct pixl_error *err);
 
+/* A descriptor that is closed at the end of its scope; -1: none. */
+void fs_fd_closep(int *fd);
+#define fs_fd_auto PIXL_CLEANUP(fs_fd_closep) int
+
 /* write(2) and pread(2) until all is done; a short read is CORRUPT ("file is shorter than it was"). */
 PIXL_MUST_CHECK bool fs_write_all(int fd, const void *p, size_t n, struct pixl_error *err);
 PIXL_MUST_CHECK bool fs_pread_all(int fd, void *p, size_t n, uint64_t offset, struct pixl_error *err);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "ptr_map.h"
 #include "secret.h"
 #include "sql_array.h"
 
@@ -28,7 +29,7 @@ enum {
 struct pg_stmt {
     struct sql_stmt base;
     struct pg_db *db;
-    const char *sql; /* the key: the caller's pointer */
+    const char *sql; /* the caller's */
     struct buf text; /* with $1 for ?1 */
     bool is_long;
     unsigned number;      /* its cursor is c<number> */
@@ -55,8 +56,7 @@ struct pg_db {
     bool in_transaction;
     int n_pending; /* > 0: in pipeline mode */
     int64_t changes;
-    struct pg_stmt **slots; /* open addressing by the address of the text; capacity a power of two */
-    size_t n, cap;
+    struct ptr_map stmts; /* struct pg_stmt by the address of its text */
     unsigned n_made;
 };
 
@@ -290,9 +290,10 @@ void pg_db_close(struct pg_db *db)
 {
     if (db == NULL)
         return;
-    for (size_t i = 0; i < db->cap; i++)
-        free_stmt(db->slots[i]);
-    free(db->slots);
+    struct pg_stmt *s;
+    for (size_t at = 0; (s = ptr_map_next(&db->stmts, &at)) != NULL;)
+        free_stmt(s);
+    ptr_map_done(&db->stmts);
     drop_connection(db);
     secret_done(&db->url);
     free(db);
@@ -396,10 +397,11 @@ static bool ops_begin(struct sql *base, enum sql_begin how, struct pixl_error *e
 static void end_transaction(struct pg_db *db)
 {
     db->in_transaction = false;
-    for (size_t i = 0; i < db->cap; i++)
-        if (db->slots[i] != NULL && db->slots[i]->has_cursor) {
-            db->slots[i]->has_cursor = db->slots[i]->owns_transaction = false;
-            sql_reset(&db->slots[i]->base);
+    struct pg_stmt *s;
+    for (size_t at = 0; (s = ptr_map_next(&db->stmts, &at)) != NULL;)
+        if (s->has_cursor) {
+            s->has_cursor = s->owns_transaction = false;
+            sql_reset(&s->base);
         }
 }
 
@@ -438,30 +440,6 @@ static int64_t ops_changes(struct sql *base)
 }
 
 /* --- statements ------------------------------------------------------------------------------------------------ */
-
-/* Where the statement of this text is, or the free slot where it belongs; cap > n. */
-static size_t slot_of(struct pg_stmt *const *slots, size_t cap, const char *sql)
-{
-    size_t i = (size_t)(((uintptr_t)sql * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (cap - 1);
-    while (slots[i] != NULL && slots[i]->sql != sql)
-        i = (i + 1) & (cap - 1);
-    return i;
-}
-
-static bool grow(struct pg_db *db, struct pixl_error *err)
-{
-    size_t cap = db->cap ? db->cap * 2 : 32;
-    struct pg_stmt **slots = calloc(cap, sizeof *slots);
-    if (slots == NULL)
-        return pixl_fail(err, PIXL_E_NOMEM, 0, "database: statements");
-    for (size_t i = 0; i < db->cap; i++)
-        if (db->slots[i] != NULL)
-            slots[slot_of(slots, cap, db->slots[i]->sql)] = db->slots[i];
-    free(db->slots);
-    db->slots = slots;
-    db->cap = cap;
-    return true;
-}
 
 /* ?1 becomes $1, but in quotes. */
 static bool translate(struct pg_stmt *s)
@@ -502,18 +480,17 @@ static bool make_stmt(struct pg_db *db, struct sql_text text, struct pg_stmt **o
 static bool ops_prepare(struct sql *base, struct sql_text text, struct sql_stmt **out, struct pixl_error *err)
 {
     struct pg_db *db = db_of(base);
-    if (db->n + 1 > db->cap / 4 * 3 && !grow(db, err))
-        return false;
-    size_t i = slot_of(db->slots, db->cap, text.postgres);
-    if (db->slots[i] == NULL) {
-        struct pg_stmt *s = NULL;
+    struct pg_stmt *s = ptr_map_get(&db->stmts, text.postgres);
+    if (s == NULL) {
         if (!make_stmt(db, text, &s, err))
             return false;
-        db->slots[i] = s;
-        db->n++;
+        if (!ptr_map_put(&db->stmts, text.postgres, s, err)) {
+            free_stmt(s);
+            return false;
+        }
     }
-    sql_reset(&db->slots[i]->base);
-    *out = &db->slots[i]->base;
+    sql_reset(&s->base);
+    *out = &s->base;
     return true;
 }
 

@@ -9,11 +9,11 @@
 
 #include "clock.h"
 #include "fs.h"
+#include "ptr_map.h"
 
 struct sqlite_stmt {
     struct sql_stmt base;
     struct sqlite_db *db;
-    const char *sql;             /* the key: the caller's pointer */
     sqlite3_stmt *stmt;
     int sticky;                  /* SQLITE_OK, or why a bind or a read failed: told by the next step */
 };
@@ -21,8 +21,7 @@ struct sqlite_stmt {
 struct sqlite_db {
     struct sql base;
     sqlite3 *conn;
-    struct sqlite_stmt **slots;  /* open addressing by the address of the text; capacity a power of two */
-    size_t n, cap;
+    struct ptr_map stmts; /* struct sqlite_stmt by the address of its text */
 };
 
 static const struct sql_ops sqlite_ops;
@@ -160,16 +159,20 @@ bool sqlite_db_open_to_look(const char *path, int busy_ms, struct sqlite_db **ou
     return true;
 }
 
+static void free_stmt(struct sqlite_stmt *s)
+{
+    (void)sqlite3_finalize(s->stmt);
+    free(s);
+}
+
 void sqlite_db_close(struct sqlite_db *db)
 {
     if (db == NULL)
         return;
-    for (size_t i = 0; i < db->cap; i++)
-        if (db->slots[i] != NULL) {
-            (void)sqlite3_finalize(db->slots[i]->stmt);
-            free(db->slots[i]);
-        }
-    free(db->slots);
+    struct sqlite_stmt *s;
+    for (size_t at = 0; (s = ptr_map_next(&db->stmts, &at)) != NULL;)
+        free_stmt(s);
+    ptr_map_done(&db->stmts);
     int rc = sqlite3_close(db->conn);
     assert(rc == SQLITE_OK);                    /* else a statement was not ours */
     free(db);
@@ -205,9 +208,9 @@ bool sqlite_db_commit(struct sqlite_db *db, struct pixl_error *err)
 void sqlite_db_rollback(struct sqlite_db *db)
 {
     /* A statement that is still in the middle of its rows would be aborted by it: end them all first. */
-    for (size_t i = 0; i < db->cap; i++)
-        if (db->slots[i] != NULL)
-            sqlite_reset(db->slots[i]);
+    struct sqlite_stmt *s;
+    for (size_t at = 0; (s = ptr_map_next(&db->stmts, &at)) != NULL;)
+        sqlite_reset(s);
     if (sqlite3_get_autocommit(db->conn))
         return;                                 /* SQLite did it by itself, after a full disk for example */
     (void)sqlite3_exec(db->conn, "ROLLBACK", NULL, NULL, NULL);
@@ -223,36 +226,12 @@ int64_t sqlite_db_last_id(struct sqlite_db *db)
     return sqlite3_last_insert_rowid(db->conn);
 }
 
-/* Where the statement of this text is, or the free slot where it belongs; cap > n. */
-static size_t slot_of(struct sqlite_stmt *const *slots, size_t cap, const char *sql)
-{
-    size_t i = (size_t)(((uintptr_t)sql * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (cap - 1);
-    while (slots[i] != NULL && slots[i]->sql != sql)
-        i = (i + 1) & (cap - 1);
-    return i;
-}
-
-static bool grow(struct sqlite_db *db, struct pixl_error *err)
-{
-    size_t cap = db->cap ? db->cap * 2 : 32;
-    struct sqlite_stmt **slots = calloc(cap, sizeof *slots);
-    if (slots == NULL)
-        return pixl_fail(err, PIXL_E_NOMEM, 0, "database: statements");
-    for (size_t i = 0; i < db->cap; i++)
-        if (db->slots[i] != NULL)
-            slots[slot_of(slots, cap, db->slots[i]->sql)] = db->slots[i];
-    free(db->slots);
-    db->slots = slots;
-    db->cap = cap;
-    return true;
-}
-
 static bool prepare_new(struct sqlite_db *db, const char *sql, struct sqlite_stmt **out, struct pixl_error *err)
 {
     struct sqlite_stmt *s = calloc(1, sizeof *s);
     if (s == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "database: statement");
-    *s = (struct sqlite_stmt){ .base.ops = &sqlite_ops, .db = db, .sql = sql };
+    *s = (struct sqlite_stmt){ .base.ops = &sqlite_ops, .db = db };
     const char *tail = NULL;
     int rc = sqlite3_prepare_v3(db->conn, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->stmt, &tail);
     if (rc != SQLITE_OK) {
@@ -260,8 +239,7 @@ static bool prepare_new(struct sqlite_db *db, const char *sql, struct sqlite_stm
         return fail(db, rc, "prepare a statement", err);
     }
     if (s->stmt == NULL || str_trim(str_of(tail)).n > 0) {
-        (void)sqlite3_finalize(s->stmt);
-        free(s);
+        free_stmt(s);
         return pixl_fail(err, PIXL_E_INTERNAL, 0, "database: not exactly one statement");
     }
     *out = s;
@@ -270,21 +248,20 @@ static bool prepare_new(struct sqlite_db *db, const char *sql, struct sqlite_stm
 
 bool sqlite_db_prepare(struct sqlite_db *db, const char *sql, struct sqlite_stmt **out, struct pixl_error *err)
 {
-    if (db->n + 1 > db->cap / 4 * 3 && !grow(db, err))
-        return false;
-    size_t i = slot_of(db->slots, db->cap, sql);
-    if (db->slots[i] == NULL) {
-        struct sqlite_stmt *s = NULL;
+    struct sqlite_stmt *s = ptr_map_get(&db->stmts, sql);
+    if (s == NULL) {
         if (!prepare_new(db, sql, &s, err))
             return false;
-        db->slots[i] = s;
-        db->n++;
+        if (!ptr_map_put(&db->stmts, sql, s, err)) {
+            free_stmt(s);
+            return false;
+        }
     }
     /* A text that was changed behind our back would run another statement than it says. */
-    const char *kept = sqlite3_sql(db->slots[i]->stmt);         /* without blanks behind it */
+    const char *kept = sqlite3_sql(s->stmt); /* without blanks behind it */
     assert(strncmp(kept, sql, strlen(kept)) == 0);
-    sqlite_reset(db->slots[i]);
-    *out = db->slots[i];
+    sqlite_reset(s);
+    *out = s;
     return true;
 }
 

@@ -236,7 +236,7 @@ static bool find_tables(struct cohort_omop *c, struct pixl_error *err)
 /* The tree has an arena of its own: what outlives it is copied. */
 static bool read_summary(struct cohort_omop *c, struct str text, struct pixl_error *err)
 {
-    PIXL_CLEANUP(arena_done) struct arena tree;
+    arena_auto tree;
     arena_init(&tree, SUMMARY_TREE_BYTES);
     const struct json_node *root = NULL;
     if (!json_tree_read(&tree, text, JSON_TREE_DEPTH_MAX, SUMMARY_ITEMS_MAX, &root, err)) {

@@ -1,9 +1,7 @@
 #include "hospital.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,29 +48,17 @@ static const struct bystander {
     size_t same_person, same_accession; /* as that study, from 1; 0: its own */
 } bystanders[] = { { IMAGE_CT, 1, 0 }, { IMAGE_XRAY, 0, 3 } };
 
-PIXL_PRINTF(2, 3)
-static const char *print(struct arena *a, const char *fmt, ...)
-{
-    char text[256];
-    va_list args;
-    va_start(args, fmt);
-    int n = vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    assert(n >= 0 && (size_t)n < sizeof text);
-    return arena_cstr(a, text);
-}
-
 static bool plan_study(struct arena *a, struct hospital_study *s, size_t i, size_t person)
 {
     char uid[DICOM_UID_MAX + 1];
     s->number = (unsigned)i + 1;
     s->person_number = (unsigned)person + 1;
-    s->accession_number = print(a, "QX26%06u", 1417 + (unsigned)i * 29);
-    s->study_date = print(a, "2026%02u%02u", 9 + (unsigned)i % 2, 1 + (unsigned)i * 3 % 28);
+    s->accession_number = arena_printf(a, "QX26%06u", 1417 + (unsigned)i * 29);
+    s->study_date = arena_printf(a, "2026%02u%02u", 9 + (unsigned)i % 2, 1 + (unsigned)i * 3 % 28);
     images_study_uid(s->number, s->study_uid);
     images_series_uid(s->number, 2, uid);
     s->series_uid = s->flags & HOSPITAL_ONE_SERIES ? arena_cstr(a, uid) : "";
-    s->participant_id = !s->is_omop && i % 3 == 1 ? print(a, "participant-%03u", s->person_number) : "";
+    s->participant_id = !s->is_omop && i % 3 == 1 ? arena_printf(a, "participant-%03u", s->person_number) : "";
     if (!(s->flags & HOSPITAL_BYSTANDER)) {
         s->n_procedures = s->flags & HOSPITAL_TWICE ? 2 : 1;
         s->procedures[0] = (s->is_omop ? 10000 : 20000) + (int64_t)i * 2 + 1;
@@ -188,10 +174,10 @@ static bool write_instance(struct archive_writer *w, struct hospital_study *s, c
 static bool write_study(struct archive_writer *w, struct hospital_study *s, struct pixl_error *err)
 {
     const struct kind_plan *k = &kind_plans[s->kind];
-    const char *leak = print(&w->names, "CHEST AP %s REVIEW", s->person.family_in_file);
-    const char *patient = print(&w->names, "%s_%s", s->person.family, s->person.mrn);
+    const char *leak = arena_printf(&w->names, "CHEST AP %s REVIEW", s->person.family_in_file);
+    const char *patient = arena_printf(&w->names, "%s_%s", s->person.family, s->person.mrn);
     const char *dir =
-        patient ? fs_path3(&w->names, w->dir, patient, print(&w->names, "%s-%u", s->accession_number, s->number))
+        patient ? fs_path3(&w->names, w->dir, patient, arena_printf(&w->names, "%s-%u", s->accession_number, s->number))
                 : NULL;
     if (leak == NULL || dir == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "a folder of the made-up archive");

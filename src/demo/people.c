@@ -1,8 +1,5 @@
 #include "people.h"
 
-#include <assert.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,18 +40,6 @@ static const char *const middles[] = { "Mirabeau",   "Fairweather", "Tolliver", 
 static const char *const streets[] = { "Nightingale Quay", "Barleymow Rise", "Saltmarsh Parade", "Weathercock Yard",
                                        "Turnpike Hollow" };
 
-PIXL_PRINTF(2, 3)
-static const char *print(struct arena *a, const char *fmt, ...)
-{
-    char text[128];
-    va_list args;
-    va_start(args, fmt);
-    int n = vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    assert(n >= 0 && (size_t)n < sizeof text);
-    return arena_cstr(a, text);
-}
-
 /* UTF-8 of U+0080..U+00FF, the only letters beyond ASCII above, to ISO 8859-1. */
 static const char *to_latin1(struct arena *a, const char *utf8)
 {
@@ -83,13 +68,13 @@ bool person_make(struct arena *a, size_t i, struct person *out)
     p.charset = is_latin1 ? "ISO_IR 100" : "ISO_IR 192";
     p.family_in_file = is_latin1 ? to_latin1(a, p.family) : p.family;
     p.mother = is_latin1 ? "" : families[(i + 9) % ARRAY_LEN(families)];
-    p.mrn = print(a, "4%07u", 1290017 + number * 613 % 8000000);
-    p.nhs_number = print(a, "999%07u", 2104417 + number * 917 % 7000000);
-    p.old_mrn = print(a, "NM-%06u-K", 301177 + number * 31 % 600000);
-    p.birth_date = print(a, "%04u%02u%02u", year, 1 + number * 5 % 12, 1 + number * 11 % 28);
-    p.street = print(a, "%u %s", 3 + number * 17 % 180, streets[i % ARRAY_LEN(streets)]);
-    p.postcode = print(a, "NQ%u %uZY", 2 + number % 7, 1 + number % 9);
-    p.phone = print(a, "+44 1632 960%03u", number * 37 % 400);
+    p.mrn = arena_printf(a, "4%07u", 1290017 + number * 613 % 8000000);
+    p.nhs_number = arena_printf(a, "999%07u", 2104417 + number * 917 % 7000000);
+    p.old_mrn = arena_printf(a, "NM-%06u-K", 301177 + number * 31 % 600000);
+    p.birth_date = arena_printf(a, "%04u%02u%02u", year, 1 + number * 5 % 12, 1 + number * 11 % 28);
+    p.street = arena_printf(a, "%u %s", 3 + number * 17 % 180, streets[i % ARRAY_LEN(streets)]);
+    p.postcode = arena_printf(a, "NQ%u %uZY", 2 + number % 7, 1 + number % 9);
+    p.phone = arena_printf(a, "+44 1632 960%03u", number * 37 % 400);
     p.age = 2026 - (int)year;
     if (p.family_in_file == NULL || p.mrn == NULL || p.nhs_number == NULL || p.old_mrn == NULL ||
         p.birth_date == NULL || p.street == NULL || p.postcode == NULL || p.phone == NULL)
@@ -124,9 +109,9 @@ void needles_add_person(struct needles *l, const struct person *p)
         p->nhs_number,
         p->old_mrn,
         d,
-        print(l->arena, "%.4s-%.2s-%.2s", d, d + 4, d + 6),
-        print(l->arena, "%.2s/%.2s/%.4s", d + 6, d + 4, d),
-        print(l->arena, "%.2s.%.2s.%.4s", d + 6, d + 4, d),
+        arena_printf(l->arena, "%.4s-%.2s-%.2s", d, d + 4, d + 6),
+        arena_printf(l->arena, "%.2s/%.2s/%.4s", d + 6, d + 4, d),
+        arena_printf(l->arena, "%.2s.%.2s.%.4s", d + 6, d + 4, d),
         p->street,
         p->phone,
         p->postcode,

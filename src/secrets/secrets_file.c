@@ -47,13 +47,6 @@ static void content_done(struct content *c)
 }
 #define content_auto PIXL_CLEANUP(content_done) struct content
 
-static void fd_closep(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
-#define fd_auto PIXL_CLEANUP(fd_closep) int
-
 static struct file_secrets *file_of(struct secrets *s)
 {
     assert(s->ops == &secrets_file);
@@ -82,7 +75,7 @@ static bool check_access(const struct file_secrets *f, const struct stat *st, st
 /* Reads and checks access on one descriptor, so that what was checked is what is read.  No file: empty, mode 0. */
 static bool read_content(const struct file_secrets *f, struct content *out, struct pixl_error *err)
 {
-    fd_auto fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    fs_fd_auto fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 && errno == ENOENT) {
         *out = (struct content){ 0 };
         return true;
@@ -208,7 +201,7 @@ static bool file_create(struct secrets *s, struct str name, struct str value, st
     for (size_t i = 0; i < value.n; i++)
         if ((unsigned char)value.p[i] < 0x20 || value.p[i] == 0x7F)
             return pixl_fail(err, PIXL_E_INVALID, 0, "secret %.*s: its value holds a control character", STR_ARG(name));
-    fd_auto lock = -1;
+    fs_fd_auto lock = -1;
     content_auto c = { 0 };
     bool found;
     if (!lock_file(f, &lock, err) || !read_content(f, &c, err) || !search(f, &c, name, &found, &there, err))

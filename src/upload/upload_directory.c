@@ -52,14 +52,6 @@ static struct directory *directory_of(struct upload *u)
     return (struct directory *)u;
 }
 
-static void fd_closep(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
-#define fd_auto PIXL_CLEANUP(fd_closep) int
-#define arena_auto PIXL_CLEANUP(arena_done) struct arena
-
 static bool fail_memory(struct pixl_error *err)
 {
     return pixl_fail(err, PIXL_E_NOMEM, 0, "destination: names of files");
@@ -360,7 +352,7 @@ static bool is_there(const char *final, const char *folder, const struct facts *
                      struct pixl_error *err)
 {
     *there = false;
-    fd_auto fd = open(final, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    fs_fd_auto fd = open(final, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     struct stat what;
     if (fd < 0) {
         /* ELOOP: a link; EACCES: a file of somebody's; ENXIO: a socket.  The rename will replace it, or tell why not. */
@@ -469,7 +461,7 @@ static bool directory_study(struct upload *u, const struct upload_study *z, stru
         return false;
     if (there)
         return true;
-    fd_auto in = open(z->zip_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    fs_fd_auto in = open(z->zip_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (in < 0 && errno == ENOENT)
         return pixl_fail(err, PIXL_E_CORRUPT, ENOENT, "file to deliver: it is gone from the spool");
     if (in < 0)
@@ -499,7 +491,7 @@ static bool directory_table(struct upload *u, struct str time_slug, const char *
     if (folder == NULL)
         return fail_memory(err);
     *strrchr(folder, '/') = '\0';
-    fd_auto in = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    fs_fd_auto in = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (in < 0)
         return pixl_fail_errno(err, errno, "table to deliver");
     struct facts want;

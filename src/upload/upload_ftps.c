@@ -72,13 +72,6 @@ static struct ftps *ftps_of(struct upload *u)
     return (struct ftps *)u;
 }
 
-static void fd_closep(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
-#define fd_auto PIXL_CLEANUP(fd_closep) int
-
 static bool fail_memory(struct pixl_error *err)
 {
     return pixl_fail(err, PIXL_E_NOMEM, 0, "destination");
@@ -376,7 +369,7 @@ static struct ftps_folder top_of(const struct ftps *f)
 /* A small file that is written by us alone. */
 static bool put_text(struct ftps *f, struct ftps_session *s, const char *name, struct str text, struct pixl_error *err)
 {
-    fd_auto fd = ftps_memory_file(text);
+    fs_fd_auto fd = ftps_memory_file(text);
     struct ftps_source source = { .fd = fd, .size_bytes = text.n };
     if (fd < 0)
         return fail_memory(err);
@@ -554,7 +547,7 @@ static bool ftps_study(struct upload *u, const struct upload_study *z, struct pi
     char name[128], suffix[UPLOAD_SUFFIX_SIZE];
     (void)snprintf(name, sizeof name, "%s.zip", z->pseudo_study_uid); /* 64 characters at most, the front door says */
     upload_study_suffix(f->writer, z->fence, suffix);
-    fd_auto fd = open(z->zip_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    fs_fd_auto fd = open(z->zip_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     struct ftps_delivery d = {
         .folder = top_of(f),
         .final = name,
@@ -604,7 +597,7 @@ static bool ftps_table(struct upload *u, struct str time_slug, const char *path,
         return false;
     if (!fs_digest(path, digest, &d.size_bytes, err))
         return pixl_wrap(err, "table to deliver");
-    fd_auto fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    fs_fd_auto fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     d.fd = fd;
     d.final = name;
     d.folder = (struct ftps_folder){ folder, true };

@@ -98,7 +98,9 @@ static void test_arena__texts_are_copied_with_a_nul(void)
     CHECK(s.n == 2 && memcmp(s.p, "ab", 3) == 0);
     CHECK(none.p != NULL && none.n == 0 && none.p[0] == '\0');
     CHECK_STR(str_of(arena_cstr(&a, "xyz")), "xyz");
+    CHECK_STR(str_of(arena_printf(&a, "%s-%03d", "xyz", 7)), "xyz-007");
     CHECK(arena_str(&tiny, STR("abc")).p == NULL && arena_cstr(&tiny, "abc") == NULL);
+    CHECK(arena_printf(&tiny, "%d", 10) == NULL);
     arena_done(&a);
 }
 
