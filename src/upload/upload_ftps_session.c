@@ -167,12 +167,17 @@ bool ftps_session_new(struct ftps_server *server, struct ftps_session **out, str
     return true;
 }
 
-/* After a failure an answer may still be on its way, and would be taken for that to the next command. */
+/* After a failure an answer may still be on its way, and would be taken for that to the next command.  What has come
+ * is read, as libcurl takes a connection with something to read for one that lasts. */
 static void hang_up(struct ftps_session *s)
 {
+    char unread[4096];
     for (size_t i = 0; i < SOCKETS_MAX; i++)
-        if (s->sockets[i] != CURL_SOCKET_BAD)
+        if (s->sockets[i] != CURL_SOCKET_BAD) {
             (void)shutdown(s->sockets[i], SHUT_RDWR);
+            while (recv(s->sockets[i], unread, sizeof unread, MSG_DONTWAIT) > 0) {
+            }
+        }
 }
 
 void ftps_hang_up(struct ftps_session *s)
