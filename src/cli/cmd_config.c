@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/count.h"
 #include "base/fs.h"
 #include "cli/cli.h"
 #include "cli/show.h"
@@ -161,9 +162,12 @@ static enum cli_exit check(struct cli *c, struct pixl_error *err)
         show_json(json_pack("{s:i, s:i, s:O, s:O*}", "files", k.files, "warnings", k.warnings, "problems", k.list, "secrets",
                             looks ? k.found : NULL));
     else if (ok)
-        printf("%d project files, %d problems, %d warnings\n", k.files, k.problems, k.warnings);
+        printf("%d %s, %d %s, %d %s\n", k.files, count_word(k.files, "project file", "project files"), k.problems,
+               count_word(k.problems, "problem", "problems"), k.warnings,
+               count_word(k.warnings, "warning", "warnings"));
     if (ok && looks && !c->json)
-        printf("%d secrets missing in %s\n", k.missing, secrets_place(k.secrets));
+        printf("%d %s missing in %s\n", k.missing, count_word(k.missing, "secret", "secrets"),
+               secrets_place(k.secrets));
     json_decref(k.list);
     json_decref(k.found);
     secrets_close(k.secrets);

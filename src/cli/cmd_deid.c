@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/count.h"
 #include "cli/cli.h"
 #include "cli/show.h"
 #include "pipeline/deid_files.h"
@@ -55,9 +56,10 @@ static void show(const struct deid_files_counts *n, int64_t us, bool json)
                             "written", (json_int_t)n->written, "bytes", (json_int_t)n->bytes, "skipped", reasons));
         return;
     }
-    printf("%lld files: %lld written (%s, %s), %lld left out, %lld no DICOM; %lld studies, %lld withheld\n", (long long)n->files,
-           (long long)n->written, show_bytes(n->bytes, size), show_duration(us, time), (long long)skipped(n), (long long)n->not_dicom,
-           (long long)n->studies, (long long)n->withheld_studies);
+    printf("%lld %s: %lld written (%s, %s), %lld left out, %lld no DICOM; %lld %s, %lld withheld\n",
+           (long long)n->files, count_word(n->files, "file", "files"), (long long)n->written,
+           show_bytes(n->bytes, size), show_duration(us, time), (long long)skipped(n), (long long)n->not_dicom,
+           (long long)n->studies, count_word(n->studies, "study", "studies"), (long long)n->withheld_studies);
     for (size_t i = 0; i < STUDY_REASON_COUNT; i++)
         if (n->skipped_by[i] > 0)
             printf("  %8lld %-21s %s\n", (long long)n->skipped_by[i], study_reason_name((enum study_reason)i),

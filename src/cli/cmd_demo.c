@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/count.h"
 #include "base/fs.h"
 #include "cli/cli.h"
 #include "cli/show.h"
@@ -77,7 +78,8 @@ static bool print_header(const struct demo *d, struct site *s, struct pixl_error
     printf("\none header, before and after (the first changes):\n");
     if (!demo_show_header(d, s, print_line, &t, err))
         return false;
-    printf("  ... in all %d elements removed, %d changed, %d added, %d kept as they were (at every depth)\n", t.removed, t.changed, t.added, t.kept);
+    printf("  ... in all %d %s removed, %d changed, %d added, %d kept as they were (at every depth)\n", t.removed,
+           count_word(t.removed, "element", "elements"), t.changed, t.added, t.kept);
     return true;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/json_tree.h"
 #include "cli/advice.h"
 #include "cli/cli.h"
@@ -70,20 +71,21 @@ static bool show_adopted(struct site *s, struct arena *a, struct pixl_error *err
     if (!store_find_adopted(site_store(s), a, &found, err))
         return false;
     if (found.images > 0)
-        printf(
-            "%" PRId64
-            " studies were there before pixl: populate takes up those that a cohort names, retry --state adopted all\n",
-            found.images);
+        printf("%" PRId64
+               " %s there before pixl: populate takes up those that a cohort names, retry --state adopted all\n",
+               found.images, count_word(found.images, "study was", "studies were"));
     if (found.n_twice > 0) {
-        printf("%zu row(s) of the Python system repeat another one and are passed over:", found.n_twice);
+        printf("%zu %s:", found.n_twice,
+               count_word((int64_t)found.n_twice, "row of the Python system repeats another one and is passed over",
+                          "rows of the Python system repeat another one and are passed over"));
         for (size_t i = 0; i < found.n_twice && i < 10; i++)
             printf("%s image %" PRId64, i ? "," : "", found.twice[i]);
         printf("%s\n", found.n_twice > 10 ? ", ..." : "");
     }
     if (found.projects_twice > 0)
-        printf("%" PRId64
-               " row(s) of a project repeat another one: their studies went to the first when pixl adopted them\n",
-               found.projects_twice);
+        printf("%" PRId64 " %s another one: their studies went to the first when pixl adopted them\n",
+               found.projects_twice,
+               count_word(found.projects_twice, "row of a project repeats", "rows of a project repeat"));
     return true;
 }
 
@@ -135,10 +137,10 @@ static bool status_spools(struct site *s, struct arena *a, json_t *list, struct 
                                                         "waiting", (json_int_t)p->waiting, "kept", (json_int_t)p->kept,
                                                         "here", (int)is_here));
         else if (!is_here)
-            printf("spool %.*s of another state directory: %" PRId64
-                   " studies wait there for a worker that has it, %" PRId64
-                   " are kept there (gone for good? `pixl retry --lost-spool %.*s`)\n",
-                   STR_ARG(p->name), p->waiting, p->kept, STR_ARG(p->name));
+            printf("spool %.*s of another state directory: %" PRId64 " %s there for a worker that has it, %" PRId64
+                   " %s kept there (gone for good? `pixl retry --lost-spool %.*s`)\n",
+                   STR_ARG(p->name), p->waiting, count_word(p->waiting, "study waits", "studies wait"), p->kept,
+                   count_word(p->kept, "is", "are"), STR_ARG(p->name));
     }
     return true;
 }
@@ -310,7 +312,8 @@ static void say_how_many(const struct store_counts *n, unsigned listed)
     if (shown == 0)
         (void)fprintf(stderr, others > 0 ? "none failed or was withheld; " : "none\n");
     if (others > 0)
-        (void)fprintf(stderr, "%" PRId64 " more are missing or were skipped: `pixl failed --all` lists them too\n", others);
+        (void)fprintf(stderr, "%" PRId64 " more %s missing or skipped: `pixl failed --all` lists them too\n", others,
+                      count_word(others, "is", "are"));
 }
 
 static enum cli_exit failed(struct cli *c, struct pixl_error *err)
@@ -419,7 +422,9 @@ static enum cli_exit retry_dead(struct cli *c, struct pixl_error *err)
     if (ok && c->json)
         show_json(json_pack("{s:I, s:I}", "queued_again", (json_int_t)n.again, "left", (json_int_t)n.left));
     else if (ok)
-        printf("%" PRId64 " messages have led to their studies, %" PRId64 " still mean nothing\n", n.again, n.left);
+        printf("%" PRId64 " %s, %" PRId64 " still %s nothing\n", n.again,
+               count_word(n.again, "message has led to its studies", "messages have led to their studies"), n.left,
+               count_word(n.left, "means", "mean"));
     return ok ? CLI_DONE : CLI_FAILED;
 }
 
@@ -438,7 +443,8 @@ static enum cli_exit retry_lost_spool(struct cli *c, const char *name, struct pi
     if (ok && c->json)
         show_json(json_pack("{s:I}", "queued_again", (json_int_t)n));
     else if (ok)
-        printf("%" PRId64 " studies had their zip in that spool; the archive is asked for them again\n", n);
+        printf("%" PRId64 " %s in that spool; the archive is asked again\n", n,
+               count_word(n, "study had its zip", "studies had their zip"));
     return ok && n > 0 ? CLI_DONE : CLI_FAILED;
 }
 
@@ -465,9 +471,10 @@ static enum cli_exit retry(struct cli *c, struct pixl_error *err)
     if (ok && c->json)
         show_json(json_pack("{s:I}", "queued_again", (json_int_t)n));
     else if (ok)
-        printf(n > 0 ? "%lld studies wait to be worked on again; `pixl run` does it\n"
-                     : "%lld studies: nothing there can be taken back (delivered ones stay delivered; `pixl status` shows the states)\n",
-               (long long)n);
+        printf(n > 0 ? "%lld %s to be worked on again; `pixl run` does it\n"
+                     : "%lld %s taken back: nothing there can be (delivered ones stay delivered; `pixl status` shows "
+                       "the states)\n",
+               (long long)n, n > 0 ? count_word(n, "study waits", "studies wait") : "studies");
     arena_done(&a);
     return ok && (n > 0 || n_ids == 0) ? CLI_DONE : CLI_FAILED;
 }
@@ -525,8 +532,13 @@ static void print_facts(const struct store_image *i)
         printf("  why: %s\n  to do: %s\n", study_reason_text(i->reason), advice_on_reason(i->reason));
     if (i->pseudo_study_uid.n > 0)
         printf("  pseudo study UID: %.*s\n", STR_ARG(i->pseudo_study_uid));
-    printf("  instances: %lld found, %lld delivered, %lld left out; zip %s; attempts %d, crashes %d\n", (long long)i->instances_found,
-           (long long)i->instances_delivered, (long long)i->instances_skipped, show_bytes(i->zip_bytes, size), i->attempts, i->crashes);
+    printf("  instances: %lld found, %lld delivered, %lld left out; zip %s", (long long)i->instances_found,
+           (long long)i->instances_delivered, (long long)i->instances_skipped, show_bytes(i->zip_bytes, size));
+    if (i->attempts > 0)
+        printf("; %d failed %s", i->attempts, count_word(i->attempts, "attempt", "attempts"));
+    if (i->crashes > 0)
+        printf("; %d %s", i->crashes, count_word(i->crashes, "crash", "crashes"));
+    printf("\n");
 }
 
 static bool trace_one(struct site *s, int64_t id, json_t *list, struct pixl_error *err)

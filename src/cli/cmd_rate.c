@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/count.h"
 #include "cli/cli.h"
 #include "cli/rate.h"
 #include "cli/show.h"
@@ -132,9 +133,10 @@ static enum cli_exit stop_and_purge(struct cli *c, struct pixl_error *err)
     if (c->json)
         show_json(json_pack("{s:f, s:I, s:I}", "rate", 0.0, "held", (json_int_t)p.held, "messages", (json_int_t)p.messages));
     else
-        printf("all archives: 0 studies/s; %" PRId64 " waiting studies are on hold now (`pixl retry --state held` lets them go on), %" PRIu64
-               " messages were thrown away\n",
-               p.held, p.messages);
+        printf("all archives: 0 studies/s; %" PRId64
+               " waiting %s on hold now (`pixl retry --state held` lets them go on), %" PRIu64 " %s thrown away\n",
+               p.held, count_word(p.held, "study is", "studies are"), p.messages,
+               count_word((int64_t)p.messages, "message was", "messages were"));
     if (p.broker.code == PIXL_OK)
         return CLI_DONE;
     *err = p.broker;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/count.h"
 #include "cli/advice.h"
 #include "cli/cli.h"
 #include "cli/show.h"
@@ -287,7 +288,8 @@ static enum cli_exit check_env(struct cli *c, struct pixl_error *err)
     for (size_t i = 0; ok && i < n; i++)
         missing += list[i].place == NULL;
     if (ok)
-        (void)fprintf(stderr, "%s: %zu of %zu settings are not set\n", sample, missing, n);
+        (void)fprintf(stderr, "%s: %zu of %zu %s not set\n", sample, missing, n,
+                      count_word((int64_t)missing, "settings is", "settings are"));
     arena_done(&a);
     if (!ok && err->code == PIXL_E_NOT_FOUND)
         (void)pixl_wrap(err, "no sample %s to compare with (--sample-env-file PATH; `pixl reference env` prints one)",

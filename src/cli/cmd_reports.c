@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/count.h"
 #include "cli/cli.h"
 #include "cli/show.h"
 #include "export/report_load.h"
@@ -43,19 +44,22 @@ static void show_loaded(const struct report_load_counts *n, bool dry, bool json)
                             (json_int_t)n->several_patients));
         return;
     }
-    printf("%s%lld rows, %lld refused: %lld new reports, %lld replaced, %lld known before, %lld taken away, %lld "
+    printf("%s%lld %s, %lld refused: %lld new %s, %lld replaced, %lld known before, %lld taken away, %lld "
            "without text\n",
-           dry ? "(dry run, nothing was changed) " : "", (long long)n->rows, (long long)n->refused, (long long)n->added,
+           dry ? "(dry run, nothing was changed) " : "", (long long)n->rows, count_word(n->rows, "row", "rows"),
+           (long long)n->refused, (long long)n->added, count_word(n->added, "report", "reports"),
            (long long)n->replaced, (long long)n->same, (long long)n->taken_away, (long long)n->without_text);
     if (n->withheld > 0)
-        printf("  %lld reports hold an identity: they are withheld, and their text was not kept\n",
-               (long long)n->withheld);
+        printf("  %lld %s, and the text was not kept\n", (long long)n->withheld,
+               count_word(n->withheld, "report holds an identity: it is withheld",
+                          "reports hold an identity: they are withheld"));
     if (n->never_asked > 0)
-        printf("  %lld rows are of procedures that were never asked for: they were not loaded\n",
-               (long long)n->never_asked);
+        printf("  %lld %s not loaded\n", (long long)n->never_asked,
+               count_word(n->never_asked, "row is of a procedure that was never asked for: it was",
+                          "rows are of procedures that were never asked for: they were"));
     if (n->several_patients > 0)
-        printf("  %lld reports are of procedures that the cohort has under several MRNs: is each of them one patient's?\n",
-               (long long)n->several_patients);
+        printf("  %lld %s of procedures that the cohort has under several MRNs: is each procedure one patient's?\n",
+               (long long)n->several_patients, count_word(n->several_patients, "report is", "reports are"));
 }
 
 static enum cli_exit reports(struct cli *c, struct pixl_error *err)

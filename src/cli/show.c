@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/count.h"
 
 const char *show_bytes(int64_t bytes, char out[32])
 {
@@ -73,9 +74,10 @@ void show_step(void *ctx, enum run_step step, int64_t done, int64_t of)
     struct show_progress *p = ctx;
     char line[160];
     if (of > 0)
-        (void)snprintf(line, sizeof line, "%s: %lld DICOM of %lld files", words[step], (long long)done, (long long)of);
+        (void)snprintf(line, sizeof line, "%s: %lld DICOM of %lld %s", words[step], (long long)done, (long long)of,
+                       count_word(of, "file", "files"));
     else if (done > 0)
-        (void)snprintf(line, sizeof line, "%s: %lld rows", words[step], (long long)done);
+        (void)snprintf(line, sizeof line, "%s: %lld %s", words[step], (long long)done, count_word(done, "row", "rows"));
     else
         (void)snprintf(line, sizeof line, "%s ...", words[step]);
     if (p->last_step != (int)step)
@@ -106,8 +108,8 @@ void show_rounds_end(enum rounds_end end, const struct rounds_progress *r)
         [ROUNDS_STANDS_STILL] = "archives stand still at rate 0: `pixl start` lets them be asked",
         [ROUNDS_CANCELLED] = "interrupted; the services go on",
     };
-    (void)fprintf(stderr, "%lld studies arrived, %lld failed or missing, %lld open: %s\n", (long long)r->exported,
-                  (long long)r->failed, (long long)r->open, words[end]);
+    (void)fprintf(stderr, "%lld %s arrived, %lld failed or missing, %lld open: %s\n", (long long)r->exported,
+                  count_word(r->exported, "study", "studies"), (long long)r->failed, (long long)r->open, words[end]);
 }
 
 static void describe(const struct work_progress *w, char *out, size_t n)
@@ -120,8 +122,9 @@ static void describe(const struct work_progress *w, char *out, size_t n)
             ended += s[i];
     left = w->total - ended;
     double per_s = w->elapsed_us > 0 ? (double)w->done_here * 1e6 / (double)w->elapsed_us : 0;
-    int len = snprintf(out, n, "%lld/%lld studies  %.1f/s  %s  delivered %lld", (long long)ended, (long long)w->total, per_s,
-                       show_bytes(w->bytes, size), (long long)(s[STUDY_EXPORTED] + s[STUDY_KEPT]));
+    int len = snprintf(out, n, "%lld/%lld %s  %.1f/s  %s  delivered %lld", (long long)ended, (long long)w->total,
+                       count_word(w->total, "study", "studies"), per_s, show_bytes(w->bytes, size),
+                       (long long)(s[STUDY_EXPORTED] + s[STUDY_KEPT]));
     if (bad > 0 && len > 0 && (size_t)len < n)
         len += snprintf(out + len, n - (size_t)len, "  missing %lld, skipped %lld, failed %lld, withheld %lld", (long long)s[STUDY_MISSING],
                         (long long)s[STUDY_SKIPPED], (long long)s[STUDY_FAILED], (long long)s[STUDY_WITHHELD]);
@@ -180,8 +183,10 @@ void show_counts(FILE *to, const struct store_counts *c)
     list_reasons(to, "why they did not arrive", c->by_reason);
     list_reasons(to, "why some wait", c->waiting_by);
     char size[32];
-    (void)fprintf(to, "instances: %lld found, %lld delivered, %lld left out; %s in zips; %lld cohort rows\n", (long long)c->instances_found,
-                  (long long)c->instances_delivered, (long long)c->instances_skipped, show_bytes(c->delivered_bytes, size), (long long)c->requests);
+    (void)fprintf(to, "instances: %lld found, %lld delivered, %lld left out; %s in zips; %lld %s\n",
+                  (long long)c->instances_found, (long long)c->instances_delivered, (long long)c->instances_skipped,
+                  show_bytes(c->delivered_bytes, size), (long long)c->requests,
+                  count_word(c->requests, "cohort row", "cohort rows"));
     show_skipped(to, c->skipped_by);
 }
 
@@ -278,24 +283,31 @@ json_t *show_extracts_json(const struct publish_extract *extracts, size_t n)
 
 json_t *show_populated_json(const struct populate_counts *n)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)n->rows, "refused", (json_int_t)n->refused,
-                     "new_studies", (json_int_t)n->new_studies, "new_requests", (json_int_t)n->new_requests, "known",
-                     (json_int_t)n->known, "revived", (json_int_t)n->revived, "too_late", (json_int_t)n->too_late, "delivered",
-                     (json_int_t)n->delivered, "participant_differs", (json_int_t)n->participant_differs);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)n->rows, "refused",
+                     (json_int_t)n->refused, "new_studies", (json_int_t)n->new_studies, "new_requests",
+                     (json_int_t)n->new_requests, "known", (json_int_t)n->known, "revived", (json_int_t)n->revived,
+                     "too_late", (json_int_t)n->too_late, "delivered", (json_int_t)n->delivered, "participant_differs",
+                     (json_int_t)n->participant_differs);
 }
 
 void show_populated(struct str name, const struct populate_counts *n)
 {
-    printf("%.*s: %lld rows, %lld refused: %lld new studies, %lld rows for studies already asked for, %lld known before, "
-           "%lld queued again\n", STR_ARG(name), (long long)n->rows, (long long)n->refused, (long long)n->new_studies,
-           (long long)(n->new_requests - n->new_studies), (long long)n->known, (long long)n->revived);
+    const int64_t further = n->new_requests - n->new_studies;
+    printf("%.*s: %lld %s, %lld refused: %lld new %s, %lld %s for studies already asked for, %lld known before, "
+           "%lld queued again\n",
+           STR_ARG(name), (long long)n->rows, count_word(n->rows, "row", "rows"), (long long)n->refused,
+           (long long)n->new_studies, count_word(n->new_studies, "study", "studies"), (long long)further,
+           count_word(further, "row", "rows"), (long long)n->known, (long long)n->revived);
     if (n->delivered > 0)
-        printf("  %lld rows ask for studies that are delivered already\n", (long long)n->delivered);
+        printf("  %lld %s that are delivered already\n", (long long)n->delivered,
+               count_word(n->delivered, "row asks for studies", "rows ask for studies"));
     if (n->too_late > 0)
-        printf("  %lld rows ask for further series of studies that are delivered already: they are NOT delivered (delivered-before)\n",
-               (long long)n->too_late);
+        printf("  %lld %s for further series of studies that are delivered already: they are NOT delivered "
+               "(delivered-before)\n",
+               (long long)n->too_late, count_word(n->too_late, "row asks", "rows ask"));
     if (n->participant_differs > 0)
-        printf("  %lld rows name another participant_id than the study has; it was not changed\n", (long long)n->participant_differs);
+        printf("  %lld %s another participant_id than the study has; it was not changed\n",
+               (long long)n->participant_differs, count_word(n->participant_differs, "row names", "rows name"));
 }
 
 static void summary_json(const struct run_summary *r, const struct settings *set)
@@ -317,7 +329,7 @@ static void show_open(const struct export_counts *c)
         n += c->open[i];
     if (n == 0)
         return;
-    printf("  %lld of these outcomes are still open:", (long long)n);
+    printf("  %lld of these outcomes %s still open:", (long long)n, count_word(n, "is", "are"));
     for (size_t i = 0; i < STUDY_STATE_COUNT; i++)
         if (c->open[i] > 0)
             printf(" %lld %s", (long long)c->open[i], study_state_name((enum study_state)i));
@@ -328,7 +340,8 @@ static void show_withheld(const struct export_counts *c)
 {
     if (c->reports_withheld == 0)
         return;
-    printf("  %lld reports are withheld, as they hold an identity:", (long long)c->reports_withheld);
+    printf("  %lld %s an identity:", (long long)c->reports_withheld,
+           count_word(c->reports_withheld, "report is withheld, as it holds", "reports are withheld, as they hold"));
     for (int64_t i = 0; i < c->reports_withheld && i < EXPORT_WITHHELD_SHOWN; i++)
         printf("%s procedure %lld (request %lld)", i ? "," : "", (long long)c->withheld[i].procedure_occurrence_id,
                (long long)c->withheld[i].request);
@@ -339,15 +352,17 @@ void show_extracts(const struct publish_extract *extracts, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const struct publish_extract *e = &extracts[i];
-        printf("tables of %.*s, extract %.*s: %lld linked, %lld outcomes, %lld reports, in %s\n", STR_ARG(e->project),
+        printf("tables of %.*s, extract %.*s: %lld linked, %lld %s, %lld %s, in %s\n", STR_ARG(e->project),
                STR_ARG(e->time_slug), (long long)e->counts.linked, (long long)e->counts.outcomes,
-               (long long)e->counts.reports, e->dir ? e->dir : "");
+               count_word(e->counts.outcomes, "outcome", "outcomes"), (long long)e->counts.reports,
+               count_word(e->counts.reports, "report", "reports"), e->dir ? e->dir : "");
         show_open(&e->counts);
         show_withheld(&e->counts);
         if (!e->delivered)
             printf("  NOT delivered: %s\n", e->error.msg);
         else if (e->place != NULL)
-            printf("  delivered to %s (%lld files)\n", e->place, (long long)e->files);
+            printf("  delivered to %s (%lld %s)\n", e->place, (long long)e->files,
+                   count_word(e->files, "file", "files"));
     }
 }
 
@@ -360,18 +375,23 @@ void show_summary(const struct run_summary *r, const struct settings *set, bool 
     if (r->populated)
         show_populated(STR("cohort"), &r->populate);
     if (r->archive.unreadable + r->archive.damaged > 0)
-        printf("archive: %llu files or folders cannot be read, %llu DICOM files have a broken header or lack a UID; "
-               "studies asked for may lack them\n",
-               (unsigned long long)r->archive.unreadable, (unsigned long long)r->archive.damaged);
+        printf("archive: %llu %s cannot be read, %llu DICOM %s; studies asked for may lack them\n",
+               (unsigned long long)r->archive.unreadable,
+               count_word((int64_t)r->archive.unreadable, "file or folder", "files or folders"),
+               (unsigned long long)r->archive.damaged,
+               count_word((int64_t)r->archive.damaged, "file has a broken header or lacks a UID",
+                          "files have a broken header or lack a UID"));
     if (r->archive.other > 0)
-        printf("archive: %llu other files are no DICOM of a study\n", (unsigned long long)r->archive.other);
+        printf("archive: %llu other %s no DICOM of a study\n", (unsigned long long)r->archive.other,
+               count_word((int64_t)r->archive.other, "file is", "files are"));
     printf("all studies of %s:\n", set->state_dir);
     show_counts(stdout, &r->counts);
     show_extracts(r->extracts, r->n_extracts);
     if (r->left_alone != NULL)
         printf("left alone, as their configuration cannot be used:\n%s\n", r->left_alone);
     if (r->left > 0)
-        printf("%lld studies are left to do%s; the same command goes on where this one ended (state: %s)\n", (long long)r->left,
+        printf("%lld %s left to do%s; the same command goes on where this one ended (state: %s)\n", (long long)r->left,
+               count_word(r->left, "study is", "studies are"),
                r->end == WORK_GAVE_UP ? " because an archive or destination could not be reached" : "", set->state_dir);
     if (r->counts.by_state[STUDY_FAILED] + r->counts.by_state[STUDY_WITHHELD] > 0)
         printf("`pixl failed` lists what failed, `pixl trace N` tells a study's story, `pixl retry` tries again\n");

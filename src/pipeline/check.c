@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/duck.h"
 #include "base/fs.h"
 #include "base/http_client.h"
@@ -292,7 +293,8 @@ static void check_store(struct check *k)
     else if (is_current && !count_open(site_store(k->site), &open, &e))
         say_error(k, "store", ALL, &e, store_remedy(&e));
     else if (is_current)
-        say(k, "store", ALL, CHECK_GOOD, NULL, "opens; %lld studies wait", (long long)open);
+        say(k, "store", ALL, CHECK_GOOD, NULL, "opens; %lld %s", (long long)open,
+            count_word(open, "study waits", "studies wait"));
 }
 
 static const char *key_remedy(const struct pixl_error *e)
@@ -357,7 +359,8 @@ static bool ask_queue(struct check *k, const struct hint_route *route, struct pi
     if (!queue_open(str_of(route->url), &o, &w, &q, err))
         return false;
     if (queue_depth(q, route->queues[0], &w, &ready, err))
-        say(k, "queue", ALL, CHECK_GOOD, NULL, "%s: %llu messages are ready in %s", queue_place(q), (unsigned long long)ready, route->queues[0]);
+        say(k, "queue", ALL, CHECK_GOOD, NULL, "%s: %llu %s ready in %s", queue_place(q), (unsigned long long)ready,
+            count_word((int64_t)ready, "message is", "messages are"), route->queues[0]);
     else if (err->code == PIXL_E_NOT_FOUND) {
         pixl_error_clear(err);
         say(k, "queue", ALL, CHECK_GOOD, NULL, "%s: no queue %s yet: the first worker makes it", queue_place(q), route->queues[0]);

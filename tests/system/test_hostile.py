@@ -67,7 +67,7 @@ def test_rows_that_cannot_be_are_refused_one_by_one(hospital):
         line = [l for l in r.stderr.splitlines() if f"cohort.csv:{number}: row refused" in l]
         assert len(line) == 1 and field in line[0], (what, r.stderr)
     assert MARK not in r.stderr + r.stdout and "passwd" not in r.stderr + r.stdout
-    assert f"{len(REFUSED) + 1} rows, {len(REFUSED)} refused: 1 new studies" in r.stdout
+    assert f"{len(REFUSED) + 1} rows, {len(REFUSED)} refused: 1 new study" in r.stdout
 
 
 @pytest.fixture(scope="module")
@@ -118,5 +118,5 @@ def test_a_study_that_very_many_rows_ask_for(hospital):
     uid = "1.2.826.0.1.3680043.10.4242.77"
     path = write(hospital.base / "cohort.csv", *(row(procedure_id=str(i), study_uid=uid) for i in range(n)))
     r = hospital.pixl("populate", path)
-    assert f"{n} rows, 0 refused: 1 new studies, {n - 1} rows for studies already asked for" in r.stdout
+    assert f"{n} rows, 0 refused: 1 new study, {n - 1} rows for studies already asked for" in r.stdout
     assert f"{n} known before" in hospital.pixl("populate", path).stdout

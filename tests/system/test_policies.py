@@ -375,10 +375,10 @@ def test_every_word_makes_a_project_that_passes_its_check(tmp_path, word):
         assert "keepcoordinates from:SequenceOfUltrasoundRegions" in recipe and "coordinates all" in recipe
         assert "    - us-regions.recipe\n" in project.file.read_text()
     told = project.pixl("config", "check").stdout
-    assert "haven is not there" in told and "1 project files, 0 problems, 1 warnings" in told
+    assert "haven is not there" in told and "1 project file, 0 problems, 1 warning" in told
     (tmp_path / "haven").mkdir()
     for which in ([], ["some-study"], [project.file]):
-        assert project.pixl("config", "check", *which).stdout == "1 project files, 0 problems, 0 warnings\n"
+        assert project.pixl("config", "check", *which).stdout == "1 project file, 0 problems, 0 warnings\n"
 
 
 @pytest.mark.parametrize("word, name", [("mri", "MR"), ("Ultrasound", "US"), ("diffusion", "MR"), ("x-ray", "CR, DX, MG"),
@@ -396,7 +396,7 @@ def test_a_rule_that_keeps_an_identity_is_warned_of(tmp_path):
     told = project.pixl("config", "check").stdout.splitlines()
     for line, (tag, what) in enumerate(rules.items(), start=1):
         assert any(l.startswith(f"ct.yaml:{line}: warning: ({tag}) keep: ") and what in l for l in told), (tag, told)
-    assert told[-1] == "1 project files, 0 problems, 5 warnings"
+    assert told[-1] == "1 project file, 0 problems, 5 warnings"
 
 
 def test_what_it_says_and_how_it_ends(tmp_path):

@@ -114,7 +114,7 @@ def test_what_python_began_is_gone_on_with(database, hospital):
     database.execute(INSERT, image(h, 8))
     status = h.pixl("status", PIXL_STORE_URL=URL).stdout
     assert "2 studies were there before pixl" in status
-    assert f"1 row(s) of the Python system repeat another one and are passed over: image {number + 1}\n" in status
+    assert f"1 row of the Python system repeats another one and is passed over: image {number + 1}\n" in status
 
 
 def test_the_server_logs_statements_without_identities(database, hospital):

@@ -41,7 +41,7 @@ def test_a_dry_run_tells_what_would_be_asked_for(tmp_path):
     projects = {k: (v["rows"], v["refused"], v["new_studies"], v["known"], v["delivered"]) for k, v in told["projects"].items()}
     assert projects == {h.project: (2, 0, 0, 2, 2), "other": (2, 0, 2, 0, 0), "nobody-knows": (1, 1, 0, 0, 0), "": (1, 1, 0, 0, 0)}
     text = h.pixl("populate", h.csv, "--dry-run", ok=(1,)).stdout
-    assert "no project: 1 rows, 1 refused" in text
+    assert "no project: 1 row, 1 refused" in text
     assert "other: 2 rows, 0 refused: 2 new studies" in text and "2 rows ask for studies that are delivered already" in text
     assert "nothing was changed" in text.splitlines()[-2] and h.snapshot() == before
     assert "other" not in h.pixl("status").stdout
@@ -312,7 +312,7 @@ def test_who_looks_is_told_what_waits_what_is_left_out_and_what_to_do(hospital):
     assert f"all studies of {h.state}:" in r.stdout and "`pixl failed --all` lists what is missing or was skipped" in r.stdout
     assert status(h)["waiting"] == {} and "why some wait" not in h.pixl("status").stdout
     r = h.pixl("failed")
-    assert r.stdout == "" and r.stderr == "none failed or was withheld; 1 more are missing or were skipped: `pixl failed --all` lists them too\n"
+    assert r.stdout == "" and r.stderr == "none failed or was withheld; 1 more is missing or skipped: `pixl failed --all` lists them too\n"
     r = h.pixl("failed", "--all")
     assert r.stdout.count("modality") == 1 and r.stderr == "" and h.pixl("failed", "--json").stderr == ""
     assert "add the modality to the project" in h.pixl("trace", "2").stdout and status(h)["instances_skipped_by"] == {"modality": 2}
@@ -341,7 +341,7 @@ def test_what_cannot_be_read_in_the_archive_is_told(hospital):
     h.write_csv()
     for _ in range(2):                                            # known from the index the second time
         assert json.loads(h.pixl("run", h.csv, "--json", ok=(1,)).stdout)["archive"] == {"unreadable": 0, "damaged": 1, "other": 0}
-    assert "1 DICOM files have a broken header" in h.pixl("run", ok=(1,)).stdout
+    assert "1 DICOM file has a broken header" in h.pixl("run", ok=(1,)).stdout
     h.files[2, 1, 1].write_bytes(whole)
     r = h.pixl("run", "--json")
     assert json.loads(r.stdout)["archive"] == {"unreadable": 0, "damaged": 0, "other": 0}

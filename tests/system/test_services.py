@@ -303,7 +303,7 @@ def test_populate_waits_and_retries(hospital, serve):
     p = subprocess.Popen(h.command("populate", h.csv, "--rate", "50", "--num-retries", "5"), cwd=h.base, text=True,
                          env={**h.environment, "CLI_RETRY_SECONDS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, err = p.communicate(timeout=60)
-    assert p.returncode == 1 and "1 studies arrived, 1 failed or missing, 0 open: the last round brought nothing" in err, err
+    assert p.returncode == 1 and "1 study arrived, 1 failed or missing, 0 open: the last round brought nothing" in err, err
     # Interrupted: the services go on.
     h.ask(3)
     h.write_csv()

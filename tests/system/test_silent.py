@@ -114,7 +114,7 @@ def test_what_names_no_study_is_told(hospital, name):
     fill(hospital, whole(), OF_NOBODY[name])
     told = run(hospital, ok=1)
     assert told["counts"]["states"]["exported"] == 1 and told["archive"] == {"unreadable": 0, "damaged": 1, "other": 0}
-    assert "1 DICOM files have a broken header or lack a UID" in hospital.pixl("run", ok=(1,)).stdout
+    assert "1 DICOM file has a broken header or lacks a UID" in hospital.pixl("run", ok=(1,)).stdout
 
 
 def test_what_is_no_dicom_is_counted(hospital):

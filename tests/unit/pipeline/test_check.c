@@ -134,7 +134,7 @@ static void test_check__a_site_that_works(void)
     struct seen s = look_at(NULL, NULL, NOW);
     CHECK(s.worst == CHECK_GOOD && fingerprint() == before);
     check_all_good(&s);
-    check_line(&s, "store", "", CHECK_GOOD, "1 studies wait");
+    check_line(&s, "store", "", CHECK_GOOD, "1 study waits");
     check_line(&s, "key", "", CHECK_GOOD, "agrees");
     check_line(&s, "salt", "rig", CHECK_GOOD, "agrees");
     check_line(&s, "destination", "rig", CHECK_GOOD, "its key is ours");
