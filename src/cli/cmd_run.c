@@ -14,24 +14,35 @@
 #include "pipeline/dispatch.h"
 #include "pipeline/tokens.h"
 
-enum { REFUSED_SHOWN = 50 };
+enum { ROWS_SHOWN = 50 };
 
 /* What the callbacks of one command share. */
 struct talk {
     struct show_progress progress;       /* first: show_step and show_work take it as their ctx */
     const char *cohort;
-    int64_t refused;
+    int64_t refused, warned;
     json_t *projects;                    /* of a populate; NULL: they are printed */
 };
+
+static void say_row(struct talk *t, int64_t *n, uint64_t line, const char *head, const char *what)
+{
+    show_end_line(&t->progress);
+    if (++*n <= ROWS_SHOWN)
+        (void)fprintf(stderr, "%s:%" PRIu64 ": %s: %s\n", t->cohort, line, head, what);
+    else if (*n == ROWS_SHOWN + 1)
+        (void)fprintf(stderr, "... (more rows like these are counted, not listed)\n");
+}
 
 static void say_refused(void *ctx, uint64_t line, const char *why)
 {
     struct talk *t = ctx;
-    show_end_line(&t->progress);
-    if (++t->refused <= REFUSED_SHOWN)
-        (void)fprintf(stderr, "%s:%" PRIu64 ": row refused: %s\n", t->cohort, line, why);
-    else if (t->refused == REFUSED_SHOWN + 1)
-        (void)fprintf(stderr, "... (more refused rows are counted, not listed)\n");
+    say_row(t, &t->refused, line, "row refused", why);
+}
+
+static void say_warned(void *ctx, uint64_t line, const char *what)
+{
+    struct talk *t = ctx;
+    say_row(t, &t->warned, line, "warning", what);
 }
 
 static bool parse_priority(const struct cli *c, int *out, struct pixl_error *err)
@@ -72,8 +83,14 @@ static enum cli_exit run(struct cli *c, struct pixl_error *err)
     struct talk t = { .cohort = c->n_args > 0 ? c->args[0] : "" };
     struct run_summary summary;
     struct run_options o = {
-        .cohort = c->n_args > 0 ? c->args[0] : NULL, .rate_per_s = c->settings.rate_per_s, .program = c->program,
-        .step = show_step, .progress = show_work, .refused = say_refused, .ctx = &t,
+        .cohort = c->n_args > 0 ? c->args[0] : NULL,
+        .rate_per_s = c->settings.rate_per_s,
+        .program = c->program,
+        .step = show_step,
+        .progress = show_work,
+        .refused = say_refused,
+        .warned = say_warned,
+        .ctx = &t,
     };
     show_progress_init(&t.progress);
     if (!parse_priority(c, &o.priority, err) ||
@@ -303,6 +320,7 @@ static enum cli_exit populate(struct cli *c, struct pixl_error *err)
     struct populate_options o = { .path = c->args[0],
                                   .dry_run = cli_value(c, "--dry-run") != NULL,
                                   .refused = say_refused,
+                                  .warned = say_warned,
                                   .project = say_project,
                                   .progress = say_rows,
                                   .ctx = &p };
@@ -333,16 +351,17 @@ const struct cli_command cli_populate = {
     .name = "populate",
     .summary = "put a cohort into the store, to be worked off by `pixl run` or the services",
     .usage = "COHORT [--dry-run] [--priority 1..5] [--start|--no-start] [--rate R] [--num-retries N]",
-    .text = "COHORT as for `pixl run`. Populating a cohort again adds only what is new. Refused rows are listed, the "
-            "first 50 of them.\n"
-            "Tells for each project how many rows there are, how many studies are new, and how many are delivered "
-            "already.\n"
-            "Archives that a service keeps at rate 0 are started then.\n"
-            "With --num-retries it waits until nothing of the cohort's projects is in work, then CLI_RETRY_SECONDS, "
-            "and asks again for\n"
-            "studies that no archive had and for those that an archive, the spool or a destination failed; it ends "
-            "when a round brought\n"
-            "nothing. Ctrl-C ends the waiting only.",
+    .text =
+        "COHORT as for `pixl run`. Populating a cohort again adds only what is new. Refused rows, and those that name\n"
+        "another patient than their procedure came with before, are listed, the first 50 of each.\n"
+        "Tells for each project how many rows there are, how many studies are new, and how many are delivered "
+        "already.\n"
+        "Archives that a service keeps at rate 0 are started then.\n"
+        "With --num-retries it waits until nothing of the cohort's projects is in work, then CLI_RETRY_SECONDS, "
+        "and asks again for\n"
+        "studies that no archive had and for those that an archive, the spool or a destination failed; it ends "
+        "when a round brought\n"
+        "nothing. Ctrl-C ends the waiting only.",
     .options = populate_options,
     .n_options = ARRAY_LEN(populate_options),
     .min_args = 1,

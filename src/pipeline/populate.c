@@ -1,11 +1,13 @@
 #include "populate.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "cohort/cohort.h"
+#include "pipeline/procedures.h"
 #include "pipeline/publish.h"
 
 /* The projects that a cohort names, each looked at once. */
@@ -14,11 +16,15 @@ struct named_project {
     bool usable;
     char why[160];
     struct populate_counts n;
+    struct str *times; /* of its extracts that the store knows, sorted */
+    bool *is_named;    /* ... and the cohort names */
+    size_t n_times;
 };
 struct named_projects {
     struct arena arena;
     struct named_project *p;
     size_t n, cap;
+    struct procedures procedures;
     struct populate_counts nobodys;      /* rows that were refused before they named one */
 };
 
@@ -30,8 +36,9 @@ static struct named_project *find(struct named_projects *all, struct str slug)
     return NULL;
 }
 
-static bool add(struct named_projects *all, struct str slug, struct pixl_error *err)
+static bool add(struct named_projects *all, struct str slug, struct store *store, struct pixl_error *err)
 {
+    struct named_project added = { .usable = false };
     if (all->n == all->cap) {
         size_t cap = all->cap ? 2 * all->cap : 8;
         struct named_project *p = arena_calloc(&all->arena, cap, sizeof *p);
@@ -42,11 +49,28 @@ static bool add(struct named_projects *all, struct str slug, struct pixl_error *
         all->p = p;
         all->cap = cap;
     }
-    struct str copy = arena_str(&all->arena, slug);
-    if (copy.p == NULL)
+    added.slug = arena_str(&all->arena, slug);
+    if (added.slug.p == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "projects of the cohort");
-    all->p[all->n++] = (struct named_project){ .slug = copy };
+    if (!store_extract_times(store, slug, &all->arena, &added.times, &added.n_times, err))
+        return false;
+    added.is_named = arena_calloc(&all->arena, added.n_times + 1, sizeof *added.is_named);
+    if (added.is_named == NULL)
+        return pixl_fail(err, PIXL_E_NOMEM, 0, "projects of the cohort");
+    all->p[all->n++] = added;
     return true;
+}
+
+static int compare_str(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+static void name_time(struct named_project *p, struct str time)
+{
+    const struct str *known = p->n_times > 0 ? bsearch(&time, p->times, p->n_times, sizeof time, compare_str) : NULL;
+    if (known != NULL)
+        p->is_named[known - p->times] = true;
 }
 
 /* A cohort that asks for nothing is a mistake, made where it was written: nothing is changed for it. */
@@ -58,23 +82,62 @@ static bool fail_empty(enum cohort_kind kind, struct pixl_error *err)
 }
 
 /* First pass: which projects are there?  (Keys are made ready before the store is held for the second.) */
-static bool collect_projects(const struct populate_options *o, const char *temp_dir, struct named_projects *all, struct pixl_error *err)
+static bool collect_projects(struct site *s, const struct populate_options *o, struct named_projects *all,
+                             struct pixl_error *err)
 {
     cohort_auto *c = NULL;
     struct cohort_row row;
     bool got;
-    if (!cohort_open(o->path, temp_dir, &c, err))
+    if (!cohort_open(o->path, site_settings(s)->temp_dir, &c, err))
         return false;
     for (bool is_first = true;; is_first = false) {
         if (!cohort_next(c, &got, &row, err))
             return false;
         if (!got)
             return !is_first || fail_empty(cohort_kind(c), err);
-        if (cohort_kind(c) == COHORT_OMOP)
-            return add(all, cohort_project(c), err);
-        if (!row.refused && find(all, row.request.project) == NULL && !add(all, row.request.project, err))
+        const bool is_omop = cohort_kind(c) == COHORT_OMOP;
+        const struct str project = is_omop ? cohort_project(c) : row.request.project;
+        if (row.refused && !is_omop)
+            continue;
+        if (find(all, project) == NULL && !add(all, project, site_store(s), err))
             return false;
+        name_time(find(all, project), is_omop ? cohort_extract_time(c) : row.request.extract_time);
+        if (is_omop)
+            return true;
     }
+}
+
+/* What the store has of the cohort's extracts, as a cohort that was corrected is populated into them again. */
+struct extract_told {
+    struct procedures *procedures;
+    struct str project, time;
+    struct pixl_error *err;
+};
+
+static void note_stored(void *ctx, int64_t procedure_occurrence_id, struct phi_text mrn)
+{
+    struct extract_told *t = ctx;
+    bool differs;
+    if (t->err->code == PIXL_OK)
+        (void)!procedures_note(t->procedures, t->project, t->time, procedure_occurrence_id, mrn, &differs, t->err);
+}
+
+static bool collect_procedures(struct site *s, struct named_projects *all, struct pixl_error *err)
+{
+    for (size_t i = 0; i < all->n; i++)
+        for (size_t k = 0; k < all->p[i].n_times; k++) {
+            struct pixl_error e = { 0 };
+            struct extract_told t = { &all->procedures, all->p[i].slug, all->p[i].times[k], &e };
+            if (!all->p[i].usable || !all->p[i].is_named[k])
+                continue;
+            if (!store_each_procedure(site_store(s), t.project, t.time, note_stored, &t, err))
+                return false;
+            if (e.code != PIXL_OK) {
+                *err = e;
+                return false;
+            }
+        }
+    return true;
 }
 
 /* Loads a project; one that cannot be used refuses its rows, an error of keys, store or memory ends it all. */
@@ -109,6 +172,24 @@ static void count(struct populate_counts *n, enum store_added what, const struct
     n->participant_differs += met->participant_differs;
 }
 
+/* The procedure is said, as its number is in the tables too; never a patient. */
+static bool look_at_patient(const struct populate_options *o, struct procedures *procedures,
+                            const struct cohort_row *row, struct populate_counts *n, struct pixl_error *err)
+{
+    const struct study_request *r = &row->request;
+    char what[160];
+    bool differs;
+    if (!procedures_note(procedures, r->project, r->extract_time, r->procedure_occurrence_id, r->mrn, &differs, err))
+        return false;
+    n->patient_differs += differs;
+    if (!differs || o->warned == NULL)
+        return true;
+    (void)snprintf(what, sizeof what, "procedure %lld came with another patient before, in the same extract",
+                   (long long)r->procedure_occurrence_id);
+    o->warned(o->ctx, row->line, what);
+    return true;
+}
+
 static void add_counts(struct populate_counts *sum, const struct populate_counts *n)
 {
     sum->rows += n->rows;
@@ -120,6 +201,7 @@ static void add_counts(struct populate_counts *sum, const struct populate_counts
     sum->too_late += n->too_late;
     sum->delivered += n->delivered;
     sum->participant_differs += n->participant_differs;
+    sum->patient_differs += n->patient_differs;
 }
 
 static void refuse(const struct populate_options *o, struct populate_counts *n, uint64_t line, const char *why)
@@ -130,8 +212,8 @@ static void refuse(const struct populate_options *o, struct populate_counts *n, 
 }
 
 /* A row of a project that can be used. */
-static bool add_row(const struct populate_options *o, const struct cohort_row *row, struct store_populate *into,
-                    struct populate_counts *n, struct pixl_error *err)
+static bool add_row(const struct populate_options *o, const struct cohort_row *row, struct procedures *procedures,
+                    struct store_populate *into, struct populate_counts *n, struct pixl_error *err)
 {
     struct study_request r = row->request;
     enum store_added what;
@@ -146,7 +228,7 @@ static bool add_row(const struct populate_options *o, const struct cohort_row *r
     count(n, what, &met);
     if (what == STORE_TOO_LATE && o->refused != NULL)
         o->refused(o->ctx, row->line, "series_uid: the study is delivered already without these series; OUTCOMES says so");
-    return true;
+    return look_at_patient(o, procedures, row, n, err);
 }
 
 static bool add_rows(const struct populate_options *o, struct cohort *c, struct named_projects *all, struct store_populate *into,
@@ -162,7 +244,7 @@ static bool add_rows(const struct populate_options *o, struct cohort *c, struct 
         of->rows++;
         if (p == NULL || !p->usable)
             refuse(o, of, row.line, row.refused ? row.why : p != NULL ? p->why : "project_name: appeared while the file was read");
-        else if (!add_row(o, &row, into, of, err))
+        else if (!add_row(o, &row, &all->procedures, into, of, err))
             return false;
     }
     if (err->code != PIXL_OK)
@@ -206,16 +288,19 @@ bool populate_cohort(struct site *s, const struct populate_options *o, struct po
     struct named_projects all = { 0 };
     struct populate_counts n = { 0 };
     arena_init(&all.arena, 16 << 20);
-    bool ok = collect_projects(o, site_settings(s)->temp_dir, &all, err);
+    bool ok = collect_projects(s, o, &all, err);
     for (size_t i = 0; ok && i < all.n; i++)
         ok = check_project(s, &all.p[i], o->dry_run, err);
     if (ok && !is_any_usable(&all))
         ok = pixl_fail(err, PIXL_E_INVALID, 0, "no project of it can be used: %.*s: %s", STR_ARG(all.p[0].slug), all.p[0].why);
-    ok = ok && second_pass(s, o, &all, &n, err);
+    ok = ok && collect_procedures(s, &all, err) && second_pass(s, o, &all, &n, err);
+    procedures_done(&all.procedures);
     if (ok && !o->dry_run)
-        log_event(LOG_INFO, "cohort.populated", "rows=%lld refused=%lld new_studies=%lld new_requests=%lld known=%lld revived=%lld",
-                  (long long)n.rows, (long long)n.refused, (long long)n.new_studies, (long long)n.new_requests, (long long)n.known,
-                  (long long)n.revived);
+        log_event(
+            LOG_INFO, "cohort.populated",
+            "rows=%lld refused=%lld new_studies=%lld new_requests=%lld known=%lld revived=%lld patient_differs=%lld",
+            (long long)n.rows, (long long)n.refused, (long long)n.new_studies, (long long)n.new_requests,
+            (long long)n.known, (long long)n.revived, (long long)n.patient_differs);
     for (size_t i = 0; ok && o->project != NULL && i < all.n; i++)
         o->project(o->ctx, all.p[i].slug, &all.p[i].n);
     if (ok && o->project != NULL && all.nobodys.rows > 0)

@@ -10,6 +10,7 @@ struct populate_counts {
     int64_t new_studies, new_requests, known, revived, too_late;
     int64_t delivered;               /* rows whose studies are exported or kept: the archive is not asked for them */
     int64_t participant_differs;     /* rows with another participant_id than their study has, which stays */
+    int64_t patient_differs; /* rows with another MRN than their procedure came with first, in the same extract */
 };
 
 struct populate_options {
@@ -18,6 +19,8 @@ struct populate_options {
     bool dry_run;                    /* tells what would happen, changes nothing, makes no key */
     /* A refused row: physical line (row of the join for OMOP) and reason; may be NULL. */
     void (*refused)(void *ctx, uint64_t line, const char *why);
+    /* A row that was taken, and that somebody has to look at; may be NULL. */
+    void (*warned)(void *ctx, uint64_t line, const char *what);
     /* At the end, for each project of the cohort in the order of its rows; with an empty slug for the rows that were
      * refused before they named one, when there are some.  May be NULL. */
     void (*project)(void *ctx, struct str slug, const struct populate_counts *n);

@@ -36,11 +36,23 @@ static void say_refused(void *ctx, uint64_t line, const char *why)
         o->refused(o->ctx, line, why);
 }
 
+static void say_warned(void *ctx, uint64_t line, const char *what)
+{
+    const struct run_options *o = ctx;
+    if (o->warned != NULL)
+        o->warned(o->ctx, line, what);
+}
+
 static bool populate(struct site *s, const struct run_options *o, struct run_summary *out, struct pixl_error *err)
 {
     union { const struct run_options *in; void *out; } ctx = { .in = o };     /* callbacks take void *, and change nothing */
     const struct populate_options p = {
-        .path = o->cohort, .priority = o->priority, .refused = say_refused, .progress = say_populated, .ctx = ctx.out,
+        .path = o->cohort,
+        .priority = o->priority,
+        .refused = say_refused,
+        .warned = say_warned,
+        .progress = say_populated,
+        .ctx = ctx.out,
     };
     tell(o, RUN_POPULATING, 0, 0);
     if (!populate_cohort(s, &p, &out->populate, err))

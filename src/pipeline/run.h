@@ -15,7 +15,8 @@ struct run_options {
     double rate_per_s;               /* < 0: not given (a local archive is unlimited then, another gets 5, or keeps what is set) */
     const char *program;             /* see work.h */
     void (*step)(void *ctx, enum run_step step, int64_t done, int64_t of);   /* progress of the other steps; of: 0 unknown; may be NULL */
-    void (*refused)(void *ctx, uint64_t line, const char *why);              /* may be NULL */
+    void (*refused)(void *ctx, uint64_t line, const char *why);              /* may be NULL, as the next */
+    void (*warned)(void *ctx, uint64_t line, const char *what);
     void (*progress)(void *ctx, const struct work_progress *p);              /* may be NULL */
     void *ctx;
 };

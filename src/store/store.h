@@ -250,6 +250,10 @@ PIXL_MUST_CHECK bool store_each_outcome(struct store *s, struct str project, str
                                         bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err);
 /* The distinct extract times of a project, in the arena, sorted. */
 PIXL_MUST_CHECK bool store_extract_times(struct store *s, struct str project, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
+/* Procedure and MRN of every request of one extract, in no order; each() must not call the store. */
+PIXL_MUST_CHECK bool store_each_procedure(struct store *s, struct str project, struct str extract_time,
+                                          void (*each)(void *ctx, int64_t procedure_occurrence_id, struct phi_text mrn),
+                                          void *ctx, struct pixl_error *err);
 
 /* The de-identified report of a procedure, as somebody loaded it: a fact that nobody here has judged. */
 struct store_report {

@@ -57,6 +57,9 @@ struct store_ops {
 
     bool (*each_outcome)(struct store_session *s, struct str project, struct str extract_time,
                          bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err);
+    bool (*each_procedure)(struct store_session *s, struct str project, struct str extract_time,
+                           void (*each)(void *ctx, int64_t procedure, struct phi_text mrn), void *ctx,
+                           struct pixl_error *err);
     bool (*extract_times)(struct store_session *s, struct str project, struct arena *a, struct str **out, size_t *n,
                           struct pixl_error *err);
 

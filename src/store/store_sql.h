@@ -197,6 +197,9 @@ bool store_sql_each_outcome(struct store_session *s, struct str project, struct 
                             bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err);
 bool store_sql_bucket_names(struct store_session *s, struct arena *a, struct str **out, size_t *n,
                             struct pixl_error *err);
+bool store_sql_each_procedure(struct store_session *s, struct str project, struct str extract_time,
+                              void (*each)(void *ctx, int64_t procedure, struct phi_text mrn), void *ctx,
+                              struct pixl_error *err);
 bool store_sql_extract_times(struct store_session *s, struct str project, struct arena *a, struct str **out, size_t *n,
                              struct pixl_error *err);
 bool store_sql_read_begin(struct store_session *s, struct pixl_error *err);
@@ -235,8 +238,9 @@ bool store_sql_meta_put_if_absent(struct store_session *s, const char *key, stru
     .next_due = store_sql_next_due, .resolve = store_sql_resolve, .move = store_sql_move,                             \
     .each_image = store_sql_each_image, .get_image = store_sql_get_image, .find_images = store_sql_find_images,       \
     .each_event = store_sql_each_event, .get_skipped = store_sql_get_skipped, .count = store_sql_count,               \
-    .newest_image = store_sql_newest_image, .projects = store_sql_projects, .find_adopted = store_sql_find_adopted, .retry = store_sql_retry,                 \
-    .spools = store_sql_spools, .lose_spool = store_sql_lose_spool, .each_outcome = store_sql_each_outcome,           \
+    .newest_image = store_sql_newest_image, .projects = store_sql_projects, .find_adopted = store_sql_find_adopted,   \
+    .retry = store_sql_retry, .spools = store_sql_spools, .lose_spool = store_sql_lose_spool,                         \
+    .each_outcome = store_sql_each_outcome, .each_procedure = store_sql_each_procedure,                               \
     .extract_times = store_sql_extract_times, .read_begin = store_sql_read_begin, .read_end = store_sql_read_end,     \
     .each_report = store_sql_each_report, .reports_begin = store_sql_reports_begin,                                   \
     .reports_enter = store_sql_reports_enter, .reports_subject = store_sql_reports_subject,                           \

@@ -403,6 +403,29 @@ bool store_sql_extract_times(struct store_session *s, struct str project, struct
     return collect_texts(q, a, out, n, err);
 }
 
+bool store_sql_each_procedure(struct store_session *s, struct str project, struct str extract_time,
+                              void (*each)(void *ctx, int64_t procedure, struct phi_text mrn), void *ctx,
+                              struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    bool got = true;
+    if (!sql_prepare(store_sql_of(s)->db,
+                     SQL("SELECT procedure_occurrence_id, mrn FROM request WHERE extract_time_id ="
+                         " (SELECT t.extract_time_id FROM extract_time t JOIN extract x USING (extract_id)"
+                         " WHERE x.slug = ?1 AND t.extract_time = ?2)"),
+                     &q, err))
+        return false;
+    sql_bind_str(q, 1, project);
+    sql_bind_str(q, 2, extract_time);
+    while (got) {
+        if (!sql_step(q, &got, err))
+            return false;
+        if (got)
+            each(ctx, sql_col_i64(q, 0), phi_text(sql_col_str(q, 1)));
+    }
+    return true;
+}
+
 bool store_sql_bucket_names(struct store_session *s, struct arena *a, struct str **out, size_t *n,
                             struct pixl_error *err)
 {

@@ -86,6 +86,11 @@ READS(store_projects, (struct store * s, struct arena *a, struct str **out, size
 READS(store_extract_times,
       (struct store * s, struct str project, struct arena *a, struct str **out, size_t *n, struct pixl_error *err),
       (s, project, a, out, n, err))
+READS(store_each_procedure,
+      (struct store * s, struct str project, struct str extract_time,
+       void (*each)(void *ctx, int64_t procedure_occurrence_id, struct phi_text mrn), void *ctx,
+       struct pixl_error *err),
+      (s, project, extract_time, each, ctx, err))
 READS(store_read_extract,
       (struct store * s, struct str project, struct str extract_time, const struct store_extract_reader *r,
        struct pixl_error *err),

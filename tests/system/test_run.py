@@ -49,6 +49,25 @@ def test_a_dry_run_tells_what_would_be_asked_for(tmp_path):
         assert "nothing was asked for in a project 'other'" in h.pixl(look, "--project", "other", ok=(2,)).stderr
 
 
+def test_two_patients_under_one_procedure_are_told(tmp_path):
+    """By the number of the procedure and the place in the file, never by a patient; dry, populated, and in a run."""
+    h = Hospital(tmp_path)
+    for study in (1, 2, 3):
+        h.add_study(study)
+    h.write_csv()
+    rows = h.csv.read_text().splitlines()
+    columns, other = rows[0].split(","), rows[3].split(",")
+    at = columns.index("procedure_id")
+    procedure = other[at] = rows[1].split(",")[at]
+    h.csv.write_text("\n".join([*rows[:3], ",".join(other)]) + "\n")
+    for command in (("populate", h.csv, "--dry-run"), ("populate", h.csv), ("run", h.csv)):
+        r = h.pixl(*command)
+        assert f"{h.csv}:4: warning: procedure {procedure} came with another patient before" in r.stderr
+        assert "1 row names another patient than its procedure came with before" in r.stdout
+        assert not any(h.mrn(n) in r.stdout + r.stderr for n in (1, 2, 3))
+    assert json.loads(h.pixl("populate", h.csv, "--json").stdout)["patient_differs"] == 1
+
+
 def test_a_whole_extraction(hospital):
     h = hospital
     h.add_study(1, series=2, instances=3)

@@ -66,12 +66,14 @@ static void end_run(struct site_rig *r)
 
 /* --- populating ----------------------------------------------------------------------------------------------------- */
 
-static void populate_with_fault(const struct way *w, long n, const char **failed)
+static void populate_failing(const struct way *w, long n, bool again, const char **failed)
 {
     struct site_rig r;
     struct populate_counts counts = { .rows = -1 };
     const struct populate_options o = { .path = test_path("cohort.csv"), .priority = 1 };
     rig_open(&r, NULL);
+    if (again)
+        rig_populate(&r, SWEEP_ROWS);
     fault_call_after(n, w->code, w->when);
     bool ok = populate_cohort(r.site, &o, &counts, &err);
     *failed = fault_call_stop();
@@ -87,13 +89,31 @@ static void populate_with_fault(const struct way *w, long n, const char **failed
     end_run(&r);
 }
 
+static void populate_with_fault(const struct way *w, long n, const char **failed)
+{
+    populate_failing(w, n, false, failed);
+}
+
+static void populate_again_with_fault(const struct way *w, long n, const char **failed)
+{
+    populate_failing(w, n, true, failed);
+}
+
 static void test_fault__populating(void)
 {
-    static const char *const names[] = { "store_populate_begin",     "store_populate_add", "store_populate_end",
-                                         "store_meta_put_if_absent", "upload_check_key",   NULL };
+    static const char *const names[] = { "store_populate_begin",
+                                         "store_populate_add",
+                                         "store_populate_end",
+                                         "store_meta_put_if_absent",
+                                         "upload_check_key",
+                                         "store_extract_times",
+                                         NULL };
+    static const char *const again[] = { "store_extract_times", "store_each_procedure", "store_populate_begin",
+                                         "store_populate_add",  "store_populate_end",   NULL };
     sweep_make_archive();
     rig_write("cohort.csv", RIG_CSV_HEADER SWEEP_ROWS);
     sweep("populate", populate_with_fault, names);
+    sweep("populate again", populate_again_with_fault, again);
 }
 
 /* --- one attempt and its move --------------------------------------------------------------------------------------- */

@@ -10,6 +10,9 @@ static struct pixl_error err;
 struct told {
     uint64_t line;
     char why[200];
+    int n_warned;
+    uint64_t warned_line; /* the last one, as the text */
+    char warning[200];
 };
 
 static void note(void *ctx, uint64_t line, const char *why)
@@ -19,9 +22,19 @@ static void note(void *ctx, uint64_t line, const char *why)
     (void)snprintf(t->why, sizeof t->why, "%s", why);
 }
 
+static void note_warning(void *ctx, uint64_t line, const char *what)
+{
+    struct told *t = ctx;
+    t->n_warned++;
+    t->warned_line = line;
+    (void)snprintf(t->warning, sizeof t->warning, "%s", what);
+}
+
 static bool populate(struct site_rig *r, const char *path, bool dry, struct told *told, struct populate_counts *n)
 {
-    const struct populate_options o = { .path = path, .priority = 1, .dry_run = dry, .refused = note, .ctx = told };
+    const struct populate_options o = {
+        .path = path, .priority = 1, .dry_run = dry, .refused = note, .warned = note_warning, .ctx = told
+    };
     *n = (struct populate_counts){ .rows = -1 };
     return populate_cohort(r->site, &o, n, &err);
 }
@@ -135,6 +148,73 @@ static void test_populate__rows_of_a_project_that_cannot_be_used_are_refused(voi
     rig_close(&r);
 }
 
+#define OF_PATIENT(procedure, n, time) procedure ",MRN" #n ",ACC" #n ",rig," time ",2020-05-23,1.2.3." #n ",,\n"
+#define NOON                           "2023-12-07T12:00:00Z"
+
+/* In one cohort, and against what was populated before; another extract has procedures of its own. */
+static void test_populate__two_patients_of_one_procedure_are_told(void)
+{
+    static const struct {
+        const char *name, *rows;
+        int n;
+        uint64_t line;
+        const char *procedure;
+    } rows[] = {
+        { "one patient twice", OF_PATIENT("7", 1, NOON) OF_PATIENT("7", 1, NOON) OF_PATIENT("8", 2, NOON), 0, 0, "" },
+        { "another one", OF_PATIENT("7", 1, NOON) OF_PATIENT("8", 2, NOON) OF_PATIENT("8", 3, NOON), 1, 4,
+          "procedure 8 " },
+        { "each of the others", OF_PATIENT("9", 4, NOON) OF_PATIENT("9", 5, NOON) OF_PATIENT("9", 6, NOON), 2, 4,
+          "procedure 9 " },
+        { "corrected after it", OF_PATIENT("7", 9, NOON), 1, 2, "procedure 7 " },
+        { "as it was, again", OF_PATIENT("7", 1, NOON), 0, 0, "" },
+        { "of another extract", OF_PATIENT("7", 9, "2023-12-08T12:00:00Z"), 0, 0, "" },
+    };
+    struct site_rig r;
+    rig_folders("");
+    rig_open(&r, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (int dry = 1; dry >= 0; dry--) {
+            struct told told = { 0 };
+            struct populate_counts n;
+            char text[1000];
+            test_row("%s%s", rows[i].name, dry ? ", dry" : "");
+            (void)snprintf(text, sizeof text, "%s%s", RIG_CSV_HEADER, rows[i].rows);
+            rig_write("cohort.csv", text);
+            REQUIRE_OK(populate(&r, test_path("cohort.csv"), dry, &told, &n), err);
+            CHECK_INT(n.refused, 0);
+            CHECK_INT(n.patient_differs, rows[i].n);
+            CHECK_INT(told.n_warned, rows[i].n);
+            CHECK_INT(told.warned_line, rows[i].line);
+            CHECK(strncmp(told.warning, rows[i].procedure, strlen(rows[i].procedure)) == 0);
+            CHECK(strstr(told.warning, "MRN") == NULL && strstr(told.warning, "ACC") == NULL);
+        }
+    rig_close(&r);
+}
+
+/* More of them than the table has room for at first: none is lost, and none is taken for another. */
+static void test_populate__every_procedure_is_known_again(void)
+{
+    enum { N = 5000 };
+    struct site_rig r;
+    struct told told = { 0 };
+    struct populate_counts n;
+    buf_auto text;
+    buf_init(&text, 4 << 20);
+    (void)buf_add_cstr(&text, RIG_CSV_HEADER);
+    for (int i = 0; i < 2 * N; i++)
+        (void)buf_addf(&text, "%d,MRN%d,ACC%d,rig," NOON ",2020-05-23,1.2.3.%d,,\n", i % N, i % N + (i == N + 77), i,
+                       i);
+    REQUIRE(!text.failed);
+    rig_folders("");
+    rig_open(&r, NULL);
+    rig_write("cohort.csv", buf_cstr(&text));
+    REQUIRE_OK(populate(&r, test_path("cohort.csv"), false, &told, &n), err);
+    CHECK_INT(n.patient_differs, 1);
+    CHECK_INT(told.warned_line, N + 77 + 2);
+    CHECK(strncmp(told.warning, "procedure 77 ", 13) == 0);
+    rig_close(&r);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -142,6 +222,8 @@ int main(int argc, char **argv)
         TEST(test_populate__an_extract_whose_join_is_empty_is_refused),
         TEST(test_populate__a_dry_run_tells_and_changes_nothing),
         TEST(test_populate__rows_of_a_project_that_cannot_be_used_are_refused),
+        TEST(test_populate__two_patients_of_one_procedure_are_told),
+        TEST(test_populate__every_procedure_is_known_again),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }

@@ -6,7 +6,9 @@
 
 static void test_store__addresses_without_a_backend_are_invalid(void)
 {
-    static const char *const rows[] = { "", "sqlite", "sqlite:", "sqlit:x", "mysql://u:secretword@h/d", "/x/pixl.db" };
+    static const char *const rows[] = {
+        "", "sqlite", "sqlite:", "sqlit:x", "mysql://u:secretword@h/d", "/x/pixl.db"
+    };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s", rows[i]);
         struct pixl_error err = { 0 };
@@ -119,6 +121,36 @@ static void test_populate__a_dry_run_tells_and_changes_nothing(void)
     size_t n = 0;
     CHECK_OK(store_projects(s, test_arena(), &projects, &n, &err), err);
     CHECK_INT(n, 1);
+    store_close(s);
+}
+
+static void add_to_text(void *ctx, int64_t procedure, struct phi_text mrn)
+{
+    (void)buf_addf(ctx, "%lld:%.*s ", (long long)procedure, STR_ARG(phi_reveal(mrn)));
+}
+
+static void test_each_procedure__of_one_extract_with_its_patients(void)
+{
+    static const struct {
+        const char *project, *time, *want;
+    } rows[] = {
+        { "p", TIME_1, "7:1 7:2 8:1 " }, { "p", "2024-01-01", "7:3 " }, { "q", TIME_1, "9:1 " },
+        { "q", "2024-01-01", "" },       { "nobody", TIME_1, "" },
+    };
+    struct store *s = open_store();
+    struct pixl_error err = { 0 };
+    add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 7 });
+    add(s, (struct ask){ .mrn = "2", .accession = "B", .procedure = 7 });
+    add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 8 });
+    add(s, (struct ask){ .mrn = "3", .accession = "A", .procedure = 7, .time = "2024-01-01" });
+    add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 9, .project = "q" });
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        buf_auto text;
+        buf_init(&text, 1000);
+        test_row("%s of %s", rows[i].time, rows[i].project);
+        CHECK_OK(store_each_procedure(s, str_of(rows[i].project), str_of(rows[i].time), add_to_text, &text, &err), err);
+        CHECK_STR(buf_str(&text), rows[i].want);
+    }
     store_close(s);
 }
 
@@ -536,6 +568,7 @@ int main(int argc, char **argv)
         TEST(test_populate__rows_meet_the_studies_that_are_there),
         TEST(test_populate__an_image_holds_what_was_asked),
         TEST(test_populate__a_dry_run_tells_and_changes_nothing),
+        TEST(test_each_procedure__of_one_extract_with_its_patients),
         TEST(test_populate__another_participant_is_told_and_nothing_changed),
         TEST(test_populate__a_later_request_can_raise_the_priority),
         TEST(test_populate__more_series_reach_a_study_until_it_is_on_its_way_out),
