@@ -159,6 +159,22 @@ bool sqlite_db_open_to_look(const char *path, int busy_ms, struct sqlite_db **ou
     return true;
 }
 
+bool sqlite_db_open_in_memory(struct sqlite_db **out, struct pixl_error *err)
+{
+    static const char *const pragma[] = { "PRAGMA temp_store=MEMORY", "PRAGMA foreign_keys=ON",
+                                          "PRAGMA trusted_schema=OFF" };
+    sqlite_db_auto *db = NULL;
+    if (!connect_to(":memory:", &db, err))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(pragma); i++) {
+        int rc = run_pragma(db->conn, pragma[i], NULL, NULL);
+        if (rc != SQLITE_OK)
+            return fail(db, rc, "open", err);
+    }
+    *out = PIXL_STEAL(&db);
+    return true;
+}
+
 static void free_stmt(struct sqlite_stmt *s)
 {
     (void)sqlite3_finalize(s->stmt);

@@ -22,6 +22,8 @@ PIXL_MUST_CHECK bool sqlite_db_open(const char *path, int busy_ms, struct sqlite
  * as sqlite_db_open(). */
 PIXL_MUST_CHECK bool sqlite_db_open_to_look(const char *path, int busy_ms, struct sqlite_db **out,
                                             struct pixl_error *err);
+/* A new database in memory, which ends with its closing and never reaches a disk. */
+PIXL_MUST_CHECK bool sqlite_db_open_in_memory(struct sqlite_db **out, struct pixl_error *err);
 void sqlite_db_close(struct sqlite_db *db);
 PIXL_DEFINE_CLEANUP(sqlite_db, sqlite_db_close)
 #define sqlite_db_auto PIXL_CLEANUP(sqlite_db_freep) struct sqlite_db

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "cli/cli.h"
 #include "cli/rate.h"
 #include "cli/show.h"
@@ -312,8 +313,27 @@ static enum cli_exit populate_site(struct cli *c, struct site *s, struct populat
     return after == CLI_DONE ? code : after;
 }
 
+/* The table engine wants a folder for its temporary files, which a dry run does not leave behind. */
+struct folders {
+    bool had_state, had_temp;
+};
+
+static struct folders look_at_folders(const struct settings *set)
+{
+    return (struct folders){ fs_exists(set->state_dir), fs_exists(set->temp_dir) };
+}
+
+static void remove_new_folders(const struct settings *set, struct folders before)
+{
+    if (!before.had_temp)
+        (void)rmdir(set->temp_dir);
+    if (!before.had_state)
+        (void)rmdir(set->state_dir);
+}
+
 static enum cli_exit populate(struct cli *c, struct pixl_error *err)
 {
+    const struct folders before = look_at_folders(&c->settings);
     site_auto *s = NULL;
     struct populating p = { .talk = { .cohort = c->args[0] } };
     struct populate_plan plan;
@@ -326,18 +346,21 @@ static enum cli_exit populate(struct cli *c, struct pixl_error *err)
                                   .ctx = &p };
     show_progress_init(&p.talk.progress);
     if (!parse_priority(c, &o.priority, err) || !plan_populate(c, &plan, err) ||
-        !site_open(&c->settings, SITE_SECRETS | SITE_STORE, &s, err))
+        !site_open(&c->settings, o.dry_run ? SITE_CHECKS | SITE_TRIES | SITE_STORE : SITE_SECRETS | SITE_STORE, &s,
+                   err))
         return CLI_FAILED;
     arena_init(&p.arena, 16 << 20);
     p.talk.projects = c->json ? json_object() : NULL;
     enum cli_exit code = populate_site(c, s, &o, &plan, err);
     json_decref(p.talk.projects);
     arena_done(&p.arena);
+    if (o.dry_run)
+        remove_new_folders(&c->settings, before);
     return code;
 }
 
 static const struct cli_option populate_options[] = {
-    { "--dry-run", NULL, NULL, "tell what would be asked for; change nothing, but make an empty store where there is none" },
+    { "--dry-run", NULL, NULL, "tell what would be asked for; make and change nothing" },
     { "--priority", "1..5", NULL, "5 goes first" },
     { "--start", NULL, NULL,
       "set the rate of archives behind it, also of one that has a rate (default: of those that stand still)" },

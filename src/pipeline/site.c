@@ -234,6 +234,32 @@ static bool open_archives(struct site *s, struct pixl_error *err)
     return true;
 }
 
+/* For who tries: nothing is made, and no table is brought to another version. */
+static bool open_store_to_try(struct site *s, struct pixl_error *err)
+{
+    const char *url = s->settings->store_url;
+    struct store_look look = { 0 };
+    if (!store_look(url, &look, err)) {
+        if (err->code != PIXL_E_NOT_FOUND)
+            return false;
+        pixl_error_clear(err);
+    }
+    if (look.has_others)
+        return pixl_fail(
+            err, PIXL_E_UNSUPPORTED, 0,
+            "it holds tables of the Python system, which the first run or populate takes over; nothing can be "
+            "tried before that");
+    if (look.version == 0)
+        return store_open_empty(&s->store, err);
+    if (look.version < look.newest)
+        return pixl_fail(
+            err, PIXL_E_UNSUPPORTED, 0,
+            "its tables are of version %lld, which the next run or populate brings to %lld; nothing can be tried "
+            "before that",
+            (long long)look.version, (long long)look.newest);
+    return store_open(url, &s->store, err);
+}
+
 static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
 {
     const struct settings *set = s->settings;
@@ -271,7 +297,8 @@ static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
         goto out;
     }
     bool wants_store = (flags & SITE_STORE) != 0 || ((flags & SITE_STORE_IF_THERE) != 0 && is_there);
-    if (wants_store && !store_open(set->store_url, &s->store, err)) {
+    if (wants_store &&
+        !((flags & SITE_TRIES) != 0 ? open_store_to_try(s, err) : store_open(set->store_url, &s->store, err))) {
         pixl_wrap(err, "store %s", file != NULL ? file : "");
         goto out;
     }

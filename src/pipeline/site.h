@@ -21,14 +21,16 @@
 #include "upload/upload.h"
 
 enum site_flags {
-    SITE_WORKS   = 1u << 0,      /* takes the lock on the state directory; BUSY when another process has it */
-    SITE_SERVES  = 1u << 6,      /* takes it as well, to share it with other services; BUSY when a run has it */
-    SITE_ARCHIVE = 1u << 1,      /* opens the archive, which must be set */
-    SITE_SECRETS = 1u << 2,      /* opens the secrets */
-    SITE_STORE   = 1u << 3,      /* opens the store (made when it is not there, unless SITE_LOOKS) */
-    SITE_LOOKS   = 1u << 4,      /* makes nothing: NOT_FOUND when there is no state yet */
-    SITE_STORE_IF_THERE = 1u << 5,   /* opens the store when there is one */
-    SITE_CHECKS  = 1u << 7,      /* makes and writes nothing: no folder, no key, no check value */
+    SITE_WORKS = 1u << 0,          /* takes the lock on the state directory; BUSY when another process has it */
+    SITE_SERVES = 1u << 6,         /* takes it as well, to share it with other services; BUSY when a run has it */
+    SITE_ARCHIVE = 1u << 1,        /* opens the archive, which must be set */
+    SITE_SECRETS = 1u << 2,        /* opens the secrets */
+    SITE_STORE = 1u << 3,          /* opens the store (made when it is not there, unless SITE_LOOKS) */
+    SITE_LOOKS = 1u << 4,          /* makes nothing: NOT_FOUND when there is no state yet */
+    SITE_STORE_IF_THERE = 1u << 5, /* opens the store when there is one */
+    SITE_CHECKS = 1u << 7,         /* makes and writes nothing: no folder, no key, no check value */
+    SITE_TRIES = 1u << 8, /* opens the store as it is, or an empty one in memory where there is none; UNSUPPORTED when
+                                    opening it would change its tables.  What is tried there is rolled back by the caller */
 };
 
 /* One project, ready for work.  Immutable but for the breaker, and what its lock guards. */

@@ -7,6 +7,7 @@
 
 #include "base/secret.h"
 #include "store_backend.h"
+#include "store_sqlite.h"
 
 enum { OWNER_MAX = 64, SESSIONS_MAX = 8 };
 
@@ -145,7 +146,15 @@ bool store_open(const char *url, struct store **out, struct pixl_error *err)
     const char *rest;
     assert(err->code == PIXL_OK);
     const struct store_ops *ops = find_backend(url, &rest, err);
+    if (ops != NULL && rest[0] == ':')
+        return pixl_fail(err, PIXL_E_INVALID, 0, "store: what follows \"%s:\" is no file name", ops->scheme);
     return ops != NULL && open_backend(ops, rest, out, err);
+}
+
+bool store_open_empty(struct store **out, struct pixl_error *err)
+{
+    assert(err->code == PIXL_OK);
+    return open_backend(&store_sqlite_ops, STORE_SQLITE_IN_MEMORY, out, err);
 }
 
 bool store_look(const char *url, struct store_look *out, struct pixl_error *err)

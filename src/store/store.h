@@ -26,10 +26,13 @@ struct store;
 /* url "sqlite:PATH" (folder must exist; refused on network file systems); migrations run.
  * Given: store_close().  Fails: INVALID (scheme), UNSUPPORTED (network; made by a newer pixl), CORRUPT, DENIED, NO_SPACE. */
 PIXL_MUST_CHECK bool store_open(const char *url, struct store **out, struct pixl_error *err);
+/* A store without any row, in memory, for who tries what would be done: it ends with its closing. */
+PIXL_MUST_CHECK bool store_open_empty(struct store **out, struct pixl_error *err);
 /* What store_open() would meet, without its migrations: nothing is made or changed. */
 struct store_look {
     int64_t version, newest;     /* of its tables, and of those that this pixl makes; 0: none are there yet */
     int64_t server_us;           /* its server's wall clock; 0: it has none */
+    bool has_others;             /* version 0: tables of the Python system, which the first opening takes over */
 };
 /* Fails: NOT_FOUND (no such file or database yet), DENIED (also: may not make its tables), and as store_open(). */
 PIXL_MUST_CHECK bool store_look(const char *url, struct store_look *out, struct pixl_error *err);

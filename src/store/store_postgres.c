@@ -55,6 +55,8 @@ static bool postgres_look(const char *rest, struct store_look *out, struct pixl_
     if (!connect_to(rest, &db, err) ||
         !store_postgres_version(pg_db_sql(db), &l.version, &l.newest, &l.server_us, err))
         return pixl_wrap(err, "store");
+    if (l.version == 0 && !store_postgres_has_others(pg_db_sql(db), &l.has_others, err))
+        return pixl_wrap(err, "store");
     *out = l;
     return true;
 }

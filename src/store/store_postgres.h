@@ -12,5 +12,7 @@ PIXL_MUST_CHECK bool store_postgres_migrate(struct sql *db, struct pixl_error *e
  * make the schema). */
 PIXL_MUST_CHECK bool store_postgres_version(struct sql *db, int64_t *version, int64_t *newest, int64_t *server_us,
                                             struct pixl_error *err);
+/* Has another program's table of images, which the first migration would take over? */
+PIXL_MUST_CHECK bool store_postgres_has_others(struct sql *db, bool *has, struct pixl_error *err);
 
 #endif

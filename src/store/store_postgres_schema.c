@@ -373,6 +373,19 @@ static bool check_rights(struct sql *db, struct pixl_error *err)
     return may || pixl_fail(err, PIXL_E_DENIED, 0, "store: its user may not make the schema pixl_pipeline, or tables in it");
 }
 
+bool store_postgres_has_others(struct sql *db, bool *has, struct pixl_error *err)
+{
+    int64_t n;
+    if (!read_number(
+            db,
+            SQL("SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace"
+                " WHERE s.nspname IN ('pixl_pipeline', 'pipeline') AND c.relname = 'image' AND c.relkind = 'r'"),
+            &n, err))
+        return false;
+    *has = n > 0;
+    return true;
+}
+
 bool store_postgres_version(struct sql *db, int64_t *version, int64_t *newest, int64_t *server_us,
                             struct pixl_error *err)
 {

@@ -57,7 +57,10 @@ static bool sqlite_open(const char *path, struct store_session **out, struct pix
     if (path[0] == '\0')
         return pixl_fail(err, PIXL_E_INVALID, 0, "store: \"sqlite:\" must be followed by a file name");
     sqlite_db_auto *db = NULL;
-    if (!narrow_mode(path, err) || !sqlite_db_open(path, BUSY_MS, &db, err) || !store_sqlite_migrate(db, err))
+    bool ok = strcmp(path, STORE_SQLITE_IN_MEMORY) == 0
+                  ? sqlite_db_open_in_memory(&db, err)
+                  : narrow_mode(path, err) && sqlite_db_open(path, BUSY_MS, &db, err);
+    if (!ok || !store_sqlite_migrate(db, err))
         return false;
     struct store_sqlite *s = calloc(1, sizeof *s);
     if (s == NULL)

@@ -1,6 +1,7 @@
 """`pixl run` as a user types it: a CSV cohort, an archive folder, a safe haven; read by pydicom and zipfile."""
 import json
 import re
+import sqlite3
 import subprocess
 import zipfile
 
@@ -47,6 +48,30 @@ def test_a_dry_run_tells_what_would_be_asked_for(tmp_path):
     assert "other" not in h.pixl("status").stdout
     for look in ("status", "failed", "retry"):
         assert "nothing was asked for in a project 'other'" in h.pixl(look, "--project", "other", ok=(2,)).stderr
+
+
+def test_a_dry_run_leaves_nothing_behind(tmp_path):
+    """Where no store is yet it tells what the populate itself will tell, and makes no file; a store of an older version it leaves alone."""
+    h = Hospital(tmp_path)
+    for study in (1, 2):
+        h.ask(study)
+    h.write_csv()
+    rows = h.csv.read_text().splitlines()
+    h.csv.write_text("\n".join([*rows, rows[1], rows[1].replace("1.", "1.9.", 1), rows[2].replace(h.mrn(2), " ")]) + "\n")
+    before = sorted(h.base.rglob("*"))
+    dry = json.loads(h.pixl("populate", h.csv, "--dry-run", "--json", ok=(1,)).stdout)
+    assert sorted(h.base.rglob("*")) == before and not h.state.exists()
+    told = json.loads(h.pixl("populate", h.csv, "--json", ok=(1,)).stdout)
+    assert dry.pop("dry_run") and not told.pop("dry_run") and dry == told and told["rows"] == 5 and told["known"] >= 1
+    again = json.loads(h.pixl("populate", h.csv, "--dry-run", "--json", ok=(1,)).stdout)
+    assert (again["new_studies"], again["new_requests"], again["known"]) == (0, 0, 4)
+    with sqlite3.connect(h.state / "pixl.db") as db:
+        newest = db.execute("PRAGMA user_version").fetchone()[0]
+        db.execute("PRAGMA user_version = 1")
+    r = h.pixl("populate", h.csv, "--dry-run", ok=(1,))
+    assert f"of version 1, which the next run or populate brings to {newest}" in r.stderr
+    with sqlite3.connect(h.state / "pixl.db") as db:
+        assert db.execute("PRAGMA user_version").fetchone()[0] == 1
 
 
 def test_two_patients_under_one_procedure_are_told(tmp_path):

@@ -1,5 +1,6 @@
 #include "store/store.h"
 
+#include "base/fs.h"
 #include "store_helper.h"
 
 /* --- populate -------------------------------------------------------------------------------------------------- */
@@ -7,7 +8,7 @@
 static void test_store__addresses_without_a_backend_are_invalid(void)
 {
     static const char *const rows[] = {
-        "", "sqlite", "sqlite:", "sqlit:x", "mysql://u:secretword@h/d", "/x/pixl.db"
+        "", "sqlite", "sqlite:", "sqlit:x", "mysql://u:secretword@h/d", "/x/pixl.db", "sqlite::memory:"
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s", rows[i]);
@@ -152,6 +153,22 @@ static void test_each_procedure__of_one_extract_with_its_patients(void)
         CHECK_STR(buf_str(&text), rows[i].want);
     }
     store_close(s);
+}
+
+static void test_open_empty__is_a_store_like_any_other_and_nowhere(void)
+{
+    struct pixl_error err = { 0 };
+    for (int i = 0; i < 2; i++) {
+        struct store *s = NULL;
+        REQUIRE_OK(store_open_empty(&s, &err), err);
+        CHECK_INT(count_of(s).requests, 0);
+        CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A" }), STORE_ADDED_IMAGE);
+        CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A" }), STORE_KNOWN);
+        CHECK_INT(add_met(s, (struct ask){ .mrn = "1", .accession = "B" }, true, NULL), STORE_ADDED_IMAGE);
+        CHECK_INT(images_in(s), 1);
+        store_close(s);
+    }
+    CHECK(!fs_exists(":memory:") && !fs_exists(":memory:-dispatch"));
 }
 
 static void test_populate__another_participant_is_told_and_nothing_changed(void)
@@ -569,6 +586,7 @@ int main(int argc, char **argv)
         TEST(test_populate__an_image_holds_what_was_asked),
         TEST(test_populate__a_dry_run_tells_and_changes_nothing),
         TEST(test_each_procedure__of_one_extract_with_its_patients),
+        TEST(test_open_empty__is_a_store_like_any_other_and_nowhere),
         TEST(test_populate__another_participant_is_told_and_nothing_changed),
         TEST(test_populate__a_later_request_can_raise_the_priority),
         TEST(test_populate__more_series_reach_a_study_until_it_is_on_its_way_out),

@@ -657,6 +657,21 @@ static void *retry(void *arg)
 }
 
 /* A populate does not keep others from working, none waits for another in a circle, and nothing is lost. */
+static void test_look__knows_tables_that_it_would_take_over(void)
+{
+    struct pixl_error err = { 0 };
+    struct store_look look;
+    (void)store_url(false);
+    CHECK_OK(store_look(store_url(true), &look, &err), err);
+    CHECK(look.version == 0 && !look.has_others);
+    raw(python_schema);
+    CHECK_OK(store_look(store_url(true), &look, &err), err);
+    CHECK(look.version == 0 && look.has_others);
+    store_close(open_store());
+    CHECK_OK(store_look(store_url(true), &look, &err), err);
+    CHECK(look.version > 0 && !look.has_others);
+}
+
 static void test_look__makes_nothing(void)
 {
     struct pixl_error err = { 0 };
@@ -732,6 +747,7 @@ int main(int argc, char **argv)
         TEST(test_claim_image__waits_for_who_changes_the_row),
         TEST(test_lost__the_address_is_never_told),
         TEST(test_log__of_statements_holds_no_identity),
+        TEST(test_look__knows_tables_that_it_would_take_over),
         TEST(test_look__makes_nothing),
         TEST(test_sessions__everybody_at_once),
     };
