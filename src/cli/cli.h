@@ -51,6 +51,7 @@ struct cli {
     const char *values[32];      /* by index of the command's option, then of the common ones; "" for a flag that is there */
     char list[256];              /* the joined values of the list_option */
     bool json;
+    int n_mistakes;              /* in the settings, told so far */
     const char *program;         /* path of this program, for children */
 };
 

@@ -282,7 +282,7 @@ static enum cli_exit check_env(struct cli *c, struct pixl_error *err)
     size_t n, missing = 0;
     struct arena a;
     arena_init(&a, (size_t)16 << 20);
-    bool ok = env_read_dotenv(&a, ".env", &sources, err) && env_look_for(&sources, sample, &a, &list, &n, err);
+    bool ok = env_read_dotenv(&a, ".env", NULL, &sources, err) && env_look_for(&sources, sample, &a, &list, &n, err);
     if (ok)
         show_listed(list, n, c->json);
     for (size_t i = 0; ok && i < n; i++)

@@ -163,6 +163,16 @@ static bool parse_args(struct cli *c, int argc, char **argv)
     return true;
 }
 
+/* A person mends them all at once. */
+enum { MISTAKES_SHOWN = 20 };
+
+static void say_problem(void *ctx, const char *problem)
+{
+    struct cli *c = ctx;
+    if (c->n_mistakes++ < MISTAKES_SHOWN)
+        (void)fprintf(stderr, "pixl %s: %s\n", c->command->name, problem);
+}
+
 /* Options that stand for settings become overrides, and go into the environment for children. */
 static bool load_settings(struct cli *c, struct pixl_error *err)
 {
@@ -174,16 +184,22 @@ static bool load_settings(struct cli *c, struct pixl_error *err)
         const struct cli_option *o = i < c->command->n_options ? &c->command->options[i] : &cli_common_options[i - c->command->n_options];
         if (o->setting == NULL || c->values[i] == NULL)
             continue;
-        ok = asprintf(&overrides[used], "%s=%s", o->setting, c->values[i]) >= 0;
+        ok = asprintf(&overrides[used], "%s %s=%s", o->name, o->setting, c->values[i]) >= 0;
         used += ok;
         if (!ok)
             pixl_fail(err, PIXL_E_NOMEM, 0, "options");
     }
-    ok = ok && settings_load((const char *const *)environ, ".env", (const char *const *)overrides, &c->settings, err);
+    struct problems wrong = { .say = say_problem, .ctx = c };
+    ok = ok && settings_load_all((const char *const *)environ, ".env", (const char *const *)overrides, &wrong,
+                                 &c->settings, err);
+    if (wrong.n > MISTAKES_SHOWN)
+        (void)fprintf(stderr, "... and %zu more\n", wrong.n - MISTAKES_SHOWN);
+    if (wrong.n > 0 && err->code == PIXL_E_INVALID)
+        pixl_error_clear(err); /* they were said */
     for (size_t i = 0; i < used; i++) {
-        char *equals = strchr(overrides[i], '=');
+        char *name = strchr(overrides[i], ' ') + 1, *equals = strchr(name, '=');
         *equals = '\0';
-        if (ok && setenv(overrides[i], equals + 1, 1) != 0)
+        if (ok && setenv(name, equals + 1, 1) != 0)
             ok = pixl_fail(err, PIXL_E_NOMEM, 0, "options");
         free(overrides[i]);
     }
@@ -208,7 +224,8 @@ static enum cli_exit run(struct cli *c)
     struct pixl_error err = { 0 };
     enum log_level level;
     if (c->command->needs_settings && !load_settings(c, &err)) {
-        (void)fprintf(stderr, "pixl %s: %s\n", c->command->name, err.msg);
+        if (err.code != PIXL_OK)
+            (void)fprintf(stderr, "pixl %s: %s\n", c->command->name, err.msg);
         return CLI_USAGE;
     }
     /* Someone at a terminal sees a progress line and a summary; events are for logs, or for who asks. */

@@ -122,8 +122,8 @@ static size_t count_lines(struct str text)
     return n;
 }
 
-bool dotenv_parse(struct arena *a, const char *file, struct str text, const struct dotenv_line **lines, size_t *n,
-                  struct pixl_error *err)
+bool dotenv_parse(struct arena *a, const char *file, struct str text, struct problems *wrong,
+                  const struct dotenv_line **lines, size_t *n, struct pixl_error *err)
 {
     if (text.n && memchr(text.p, '\0', text.n) != NULL)
         return pixl_fail(err, PIXL_E_INVALID, 0, "%s: holds a NUL byte: no text file", file);
@@ -143,9 +143,10 @@ bool dotenv_parse(struct arena *a, const char *file, struct str text, const stru
         line = str_trim(line);
         if (line.n == 0 || line.p[0] == '#')
             continue;
-        if (!parse_line(&r, line, &all[used], err) || !check_new(&r, all, used, all[used].name, err))
+        if (parse_line(&r, line, &all[used], err) && check_new(&r, all, used, all[used].name, err))
+            used++;
+        else if (!problem_take(wrong, err))
             return false;
-        used++;
     }
     *lines = all;
     *n = used;

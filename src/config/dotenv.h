@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "config/problems.h"
 
 struct dotenv_line {
     const char *name, *value;
@@ -19,8 +20,9 @@ struct dotenv_line {
 };
 
 /* file: its name in messages ("file:line: text"), which never hold a value.
- * *lines is in the arena.  Fails: INVALID for a line that is none of the above or a name given twice, NOMEM. */
-PIXL_MUST_CHECK bool dotenv_parse(struct arena *a, const char *file, struct str text, const struct dotenv_line **lines,
-                                  size_t *n, struct pixl_error *err);
+ * wrong: told of every line that is none of the above or gives a name twice, which is then left out; NULL: the first one
+ * fails.  *lines is in the arena.  Fails: INVALID, LIMIT (too many lines), NOMEM. */
+PIXL_MUST_CHECK bool dotenv_parse(struct arena *a, const char *file, struct str text, struct problems *wrong,
+                                  const struct dotenv_line **lines, size_t *n, struct pixl_error *err);
 
 #endif

@@ -13,18 +13,20 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static bool read_lines(struct arena *a, const char *path, const struct dotenv_line **lines, size_t *n,
-                       struct pixl_error *err)
+static bool read_lines(struct arena *a, const char *path, struct problems *wrong, const struct dotenv_line **lines,
+                       size_t *n, struct pixl_error *err)
 {
     struct str text;
-    return fs_read_whole(a, path, DOTENV_BYTES_MAX, &text, err) && dotenv_parse(a, base_name(path), text, lines, n, err);
+    return fs_read_whole(a, path, DOTENV_BYTES_MAX, &text, err) &&
+           dotenv_parse(a, base_name(path), text, wrong, lines, n, err);
 }
 
-bool env_read_dotenv(struct arena *a, const char *path, struct env_sources *s, struct pixl_error *err)
+bool env_read_dotenv(struct arena *a, const char *path, struct problems *wrong, struct env_sources *s,
+                     struct pixl_error *err)
 {
     if (path == NULL || !fs_exists(path))
         return true;
-    if (!read_lines(a, path, &s->dotenv, &s->n_dotenv, err))
+    if (!read_lines(a, path, wrong, &s->dotenv, &s->n_dotenv, err))
         return false;
     s->dotenv_name = base_name(path);
     return true;
@@ -40,13 +42,35 @@ static const char *find_pair(const char *const *pairs, const char *name)
     return NULL;
 }
 
+const char *env_split_override(const char *text, char place[ENV_PLACE_SIZE])
+{
+    const char *blank = text[0] == '-' ? strchr(text, ' ') : NULL;
+    if (blank == NULL)
+        (void)snprintf(place, ENV_PLACE_SIZE, "command line");
+    else
+        (void)snprintf(place, ENV_PLACE_SIZE, "%.*s", (int)(blank - text), text);
+    return blank != NULL ? blank + 1 : text;
+}
+
+static const char *find_override(const struct env_sources *s, const char *name, char place[ENV_PLACE_SIZE])
+{
+    for (size_t i = 0; s->overrides != NULL && s->overrides[i] != NULL; i++) {
+        char its_place[ENV_PLACE_SIZE];
+        const char *const pair[] = { env_split_override(s->overrides[i], its_place), NULL };
+        const char *value = find_pair(pair, name);
+        if (value != NULL) {
+            (void)snprintf(place, ENV_PLACE_SIZE, "%s", its_place);
+            return value;
+        }
+    }
+    return NULL;
+}
+
 const char *env_find(const struct env_sources *s, const char *name, char place[ENV_PLACE_SIZE])
 {
-    const char *value = find_pair(s->overrides, name);
-    if (value != NULL) {
-        (void)snprintf(place, ENV_PLACE_SIZE, "command line");
+    const char *value = find_override(s, name, place);
+    if (value != NULL)
         return value;
-    }
     value = find_pair(s->env, name);
     if (value != NULL) {
         (void)snprintf(place, ENV_PLACE_SIZE, "environment");
@@ -65,7 +89,7 @@ bool env_look_for(const struct env_sources *s, const char *sample_path, struct a
 {
     const struct dotenv_line *lines;
     size_t n_lines;
-    if (!read_lines(a, sample_path, &lines, &n_lines, err))
+    if (!read_lines(a, sample_path, NULL, &lines, &n_lines, err))
         return false;
     struct env_listed *list = arena_calloc(a, n_lines + 1, sizeof *list);
     if (list == NULL)

@@ -8,17 +8,22 @@
 #include "config/dotenv.h"
 
 struct env_sources {
-    const char *const *env, *const *overrides;  /* "NAME=value", NULL-terminated; may be NULL */
+    const char *const *env;                     /* "NAME=value", NULL-terminated; may be NULL */
+    const char *const *overrides;               /* the same, or "--option NAME=value" where an option stands for it */
     const char *dotenv_name;                    /* the file as places name it; NULL: none was read */
     const struct dotenv_line *dotenv;
     size_t n_dotenv;
 };
 
-/* Reads the .env file into the sources; path NULL or no such file: none.  Fails: INVALID (with file:line), IO, NOMEM. */
-PIXL_MUST_CHECK bool env_read_dotenv(struct arena *a, const char *path, struct env_sources *s, struct pixl_error *err);
+/* Reads the .env file into the sources; path NULL or no such file: none.  wrong: as dotenv_parse() has it.
+ * Fails: INVALID (with file:line), IO, NOMEM. */
+PIXL_MUST_CHECK bool env_read_dotenv(struct arena *a, const char *path, struct problems *wrong, struct env_sources *s,
+                                     struct pixl_error *err);
 
 enum { ENV_PLACE_SIZE = 128 };
-/* The value that counts and where it stands ("command line", "environment", ".env:12"); NULL: nowhere, and place is
+/* The "NAME=value" of an override, and its place. */
+const char *env_split_override(const char *text, char place[ENV_PLACE_SIZE]);
+/* The value that counts and where it stands ("--option", "command line", "environment", ".env:12"); NULL: nowhere, and place is
  * left as it is. */
 const char *env_find(const struct env_sources *s, const char *name, char place[ENV_PLACE_SIZE]);
 

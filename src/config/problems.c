@@ -48,6 +48,15 @@ bool problem_nomem(struct problems *ps)
     return problem_of(ps, PIXL_E_NOMEM, (struct place){ 0 }, "configuration: out of memory");
 }
 
+bool problem_take(struct problems *ps, struct pixl_error *err)
+{
+    if (ps == NULL || err->code != PIXL_E_INVALID)
+        return false;
+    (void)problem_of(ps, err->code, (struct place){ 0 }, "%s", err->msg);
+    pixl_error_clear(err);
+    return true;
+}
+
 bool problems_none(const struct problems *ps, struct pixl_error *err)
 {
     if (ps->n == 0)

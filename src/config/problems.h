@@ -32,6 +32,10 @@ PIXL_PRINTF(4, 5)
 bool problem_of(struct problems *ps, enum pixl_code code, struct place at, const char *fmt, ...);
 bool problem_nomem(struct problems *ps);
 
+/* Notes what a call failed with, when that is a mistake of who wrote the text (INVALID): err is clean again.  false: it is
+ * not, or ps is NULL, and err stays. */
+PIXL_MUST_CHECK bool problem_take(struct problems *ps, struct pixl_error *err);
+
 /* true when there was none; else false with *err set to the first. */
 PIXL_MUST_CHECK bool problems_none(const struct problems *ps, struct pixl_error *err);
 

@@ -215,6 +215,12 @@ static struct str name_of(const char *pair)
     return name;
 }
 
+static struct str name_of_override(const char *text)
+{
+    char place[ENV_PLACE_SIZE];
+    return name_of(env_split_override(text, place));
+}
+
 static bool is_option(struct str name)
 {
     for (size_t i = 0; i < settings_options_count; i++)
@@ -255,28 +261,30 @@ static bool check_name(struct str name, const char *place, struct pixl_error *er
 
 static bool check_override(const char *const *overrides, size_t i, struct pixl_error *err)
 {
-    struct str name = name_of(overrides[i]);
-    if (strchr(overrides[i], '=') == NULL || !is_option(name))
-        return fail_unknown(name, "command line", err);
+    char place[ENV_PLACE_SIZE];
+    const char *pair = env_split_override(overrides[i], place);
+    struct str name = name_of(pair);
+    if (strchr(pair, '=') == NULL || !is_option(name))
+        return fail_unknown(name, place, err);
     for (size_t j = 0; j < i; j++)
-        if (str_eq(name_of(overrides[j]), name))
+        if (str_eq(name_of_override(overrides[j]), name))
             return pixl_fail(err, PIXL_E_INVALID, 0, "command line: %s is given twice", problem_show(name).text);
     return true;
 }
 
-static bool check_names(const struct env_sources *src, struct pixl_error *err)
+static bool check_names(const struct env_sources *src, struct problems *wrong, struct pixl_error *err)
 {
     for (size_t i = 0; src->env != NULL && src->env[i] != NULL; i++)
-        if (!check_name(name_of(src->env[i]), "environment", err))
+        if (!check_name(name_of(src->env[i]), "environment", err) && !problem_take(wrong, err))
             return false;
     for (size_t i = 0; i < src->n_dotenv; i++) {
         char place[ENV_PLACE_SIZE];
         (void)snprintf(place, sizeof place, "%s:%d", src->dotenv_name, src->dotenv[i].line);
-        if (!check_name(str_of(src->dotenv[i].name), place, err))
+        if (!check_name(str_of(src->dotenv[i].name), place, err) && !problem_take(wrong, err))
             return false;
     }
     for (size_t i = 0; src->overrides != NULL && src->overrides[i] != NULL; i++)
-        if (!check_override(src->overrides, i, err))
+        if (!check_override(src->overrides, i, err) && !problem_take(wrong, err))
             return false;
     return true;
 }
@@ -284,6 +292,18 @@ static bool check_names(const struct env_sources *src, struct pixl_error *err)
 static bool fail_nomem(struct pixl_error *err)
 {
     return pixl_fail(err, PIXL_E_NOMEM, 0, "settings: out of memory");
+}
+
+/* An option by which a setting was given is what its user knows: ".env:3: PIXL_RATE", but "--rate". */
+struct where {
+    char text[ENV_PLACE_SIZE + 64];
+};
+static struct where where_of(const char *place, const struct settings_option *o)
+{
+    struct where w;
+    const bool is_option_named = place[0] == '-';
+    (void)snprintf(w.text, sizeof w.text, "%s%s%s", place, is_option_named ? "" : ": ", is_option_named ? "" : o->name);
+    return w;
 }
 
 /* Appends value with the state folder in the place of its name. */
@@ -311,22 +331,22 @@ static bool take_text(struct settings *s, const struct settings_option *o, const
 {
     const char **field = (const char **)(void *)((char *)s + o->offset);
     if (strlen(value) > TEXT_BYTES_MAX)
-        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s is longer than %d bytes", place, o->name, TEXT_BYTES_MAX);
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s is longer than %d bytes", where_of(place, o).text, TEXT_BYTES_MAX);
     for (const char *p = value; *p != '\0'; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7F)
-            return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s holds a control character", place, o->name);
+            return pixl_fail(err, PIXL_E_INVALID, 0, "%s holds a control character", where_of(place, o).text);
     if (o->flags & SETTINGS_SECRET || strstr(value, "PIXL_STATE_DIR") == NULL) {
         *field = arena_cstr(&s->arena_, value);
         return *field != NULL || fail_nomem(err);
     }
     if (s->state_dir == NULL)
-        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s cannot name itself", place, o->name);
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s cannot name itself", where_of(place, o).text);
     buf_auto b;
     buf_init(&b, 2 * TEXT_BYTES_MAX);
     if (!expand(&b, value, s->state_dir)) {
         if (b.max - b.n > strlen(s->state_dir))         /* it would have fitted */
             return fail_nomem(err);
-        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s is too long with PIXL_STATE_DIR put in", place, o->name);
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s is too long with PIXL_STATE_DIR put in", where_of(place, o).text);
     }
     *field = arena_cstr(&s->arena_, buf_cstr(&b));
     return *field != NULL || fail_nomem(err);
@@ -349,7 +369,7 @@ static bool take_number(struct settings *s, const struct settings_option *o, con
         *(double *)(void *)field = v + 0.0;         /* -0 becomes 0 */
         return true;
     }
-    return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s: '%s' is no %s from %.0f to %.0f%s%s", place, o->name,
+    return pixl_fail(err, PIXL_E_INVALID, 0, "%s: '%s' is no %s from %.0f to %.0f%s%s", where_of(place, o).text,
                      problem_show(text).text, kind, o->min, o->max, o->unit[0] ? " " : "", o->unit);
 }
 
@@ -358,7 +378,7 @@ static bool take_windows(struct settings *s, const struct settings_option *o, co
 {
     struct windows *field = (struct windows *)(void *)((char *)s + o->offset);
     if (!windows_parse(str_trim(str_of(value)), field, err))
-        return pixl_wrap(err, "%s: %s", place, o->name);
+        return pixl_wrap(err, "%s", where_of(place, o).text);
     field->text = arena_cstr(&s->arena_, value);
     return field->text != NULL || fail_nomem(err);
 }
@@ -380,8 +400,8 @@ static bool take_value(struct settings *s, const struct settings_option *o, cons
     case SETTINGS_LEVEL:
         if (log_level_parse(str_trim(str_of(value)), (enum log_level *)(void *)((char *)s + o->offset)))
             return true;
-        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: %s: '%s' is none of debug, info, warn, error, off", place,
-                         o->name, problem_show(str_of(value)).text);
+        return pixl_fail(err, PIXL_E_INVALID, 0, "%s: '%s' is none of debug, info, warn, error, off",
+                         where_of(place, o).text, problem_show(str_of(value)).text);
     }
     return pixl_fail(err, PIXL_E_INTERNAL, 0, "%s: a setting without a type", o->name);
 }
@@ -489,7 +509,15 @@ static const char *older_secrets_url(const struct env_sources *src, char place[E
     return env_find(src, "AZURE_KEY_VAULT_NAME", place) != NULL ? "azure:" : NULL;
 }
 
-static bool take_all(struct settings *s, const struct env_sources *src, struct pixl_error *err)
+/* A mistake that was told leaves the default, so that it is told once. */
+static bool take_or_tell(struct settings *s, const struct settings_option *o, const char *value, const char *place,
+                         struct problems *wrong, struct pixl_error *err)
+{
+    return take_value(s, o, value, place, err) ||
+           (problem_take(wrong, err) && take_value(s, o, o->default_text, "default", err));
+}
+
+static bool take_all(struct settings *s, const struct env_sources *src, struct problems *wrong, struct pixl_error *err)
 {
     struct settings_shown *shown = arena_calloc(&s->arena_, settings_options_count, sizeof *shown);
     if (shown == NULL)
@@ -502,7 +530,7 @@ static bool take_all(struct settings *s, const struct env_sources *src, struct p
         if (value == NULL && o->offset == offsetof(struct settings, secrets_url))
             value = older_secrets_url(src, place);
         value = value != NULL ? value : o->default_text;
-        if (!take_value(s, o, value, place, err) || !make_shown(s, o, place, &shown[i], err))
+        if (!take_or_tell(s, o, value, place, wrong, err) || !make_shown(s, o, place, &shown[i], err))
             return false;
     }
     return true;
@@ -597,15 +625,16 @@ static bool check_format(const struct settings *s, struct pixl_error *err)
                      s->shown_[option_named("PIXL_MESSAGE_FORMAT")].source, problem_show(value).text);
 }
 
-bool settings_load(const char *const *env, const char *dotenv_path, const char *const *overrides, struct settings *out,
-                   struct pixl_error *err)
+static bool load(const char *const *env, const char *dotenv_path, const char *const *overrides, struct problems *wrong,
+                 struct settings *out, struct pixl_error *err)
 {
     struct settings s = { 0 };
     struct env_sources src = { .env = env, .overrides = overrides };
     struct arena scratch;           /* passwords of others may stand in .env: only what is ours outlives this call */
     arena_init(&scratch, SCRATCH_BYTES_MAX);
     arena_init(&s.arena_, ARENA_BYTES_MAX);
-    bool ok = env_read_dotenv(&scratch, dotenv_path, &src, err) && check_names(&src, err) && take_all(&s, &src, err) &&
+    bool ok = env_read_dotenv(&scratch, dotenv_path, wrong, &src, err) && check_names(&src, wrong, err) &&
+              take_all(&s, &src, wrong, err) && (wrong == NULL || problems_none(wrong, err)) &&
               take_older_ones(&s, err) && check_format(&s, err);
     arena_done(&scratch);
     if (ok)
@@ -613,6 +642,18 @@ bool settings_load(const char *const *env, const char *dotenv_path, const char *
     else
         arena_done(&s.arena_);
     return ok;
+}
+
+bool settings_load(const char *const *env, const char *dotenv_path, const char *const *overrides, struct settings *out,
+                   struct pixl_error *err)
+{
+    return load(env, dotenv_path, overrides, NULL, out, err);
+}
+
+bool settings_load_all(const char *const *env, const char *dotenv_path, const char *const *overrides,
+                       struct problems *wrong, struct settings *out, struct pixl_error *err)
+{
+    return load(env, dotenv_path, overrides, wrong, out, err);
 }
 
 void settings_done(struct settings *s)

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "config/problems.h"
 #include "config/windows.h"
 
 struct settings {
@@ -108,14 +109,18 @@ extern const struct settings_option settings_options[];
 extern const size_t settings_options_count;
 
 /* env: the environment (NULL-terminated, "NAME=value"); dotenv_path: a .env file, NULL or absent: none.
- * overrides: "NAME=value" strings from the command line, NULL-terminated, may be NULL.
+ * overrides: "NAME=value" strings from the command line, or "--option NAME=value" where an option stands for the setting,
+ * NULL-terminated, may be NULL.
  * *out is zeroed by the caller and freed with settings_done().  Fails: INVALID (with place), IO. */
 PIXL_MUST_CHECK bool settings_load(const char *const *env, const char *dotenv_path, const char *const *overrides,
                                    struct settings *out, struct pixl_error *err);
+/* The same, and wrong is told of every mistake, whichever comes first; the first is the error. */
+PIXL_MUST_CHECK bool settings_load_all(const char *const *env, const char *dotenv_path, const char *const *overrides,
+                                       struct problems *wrong, struct settings *out, struct pixl_error *err);
 void settings_done(struct settings *s);
 
 /* The text of one value as set ("***" for a secret that is not empty, passwords in URLs masked) and where it came from
- * ("default", "environment", ".env:3", "command line"). */
+ * ("default", "environment", ".env:3", "--rate", "command line"). */
 struct str settings_show(const struct settings *s, size_t option, const char **source);
 
 #endif

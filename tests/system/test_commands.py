@@ -123,3 +123,22 @@ def test_check_env_tells_what_is_not_set(tmp_path):
     assert "sample-env-file" in pixl("check-env", "--sample-env-file", "nowhere", cwd=tmp_path, ok=(2,)).stderr
     (tmp_path / "sample").write_text("A=1\nA=2\n")
     assert "sample:2" in pixl(*ask, cwd=tmp_path, ok=(2,)).stderr
+
+
+def test_a_wrong_value_is_told_by_the_option_that_gave_it(tmp_path):
+    r = pixl("run", "--rate", "fast", cwd=tmp_path, ok=(2,))
+    assert r.stderr == "pixl run: --rate: 'fast' is no number from 0 to 10000 studies/s\n" and r.stdout == ""
+    shown = pixl("config", "show", "--state-dir", "here", cwd=tmp_path).stdout
+    assert re.search(r"^PIXL_STATE_DIR +here +--state-dir$", shown, re.M)
+
+
+def test_every_mistake_of_the_settings_is_told_at_once(tmp_path):
+    (tmp_path / ".env").write_text("PIXL_WORKERS=many\nwhat is this\nPIXL_RATES=1\n")
+    r = pixl("status", cwd=tmp_path, ok=(2,), PIXL_LEASE_S="1")
+    told = r.stderr.splitlines()
+    assert len(told) == 4 and all(line.startswith("pixl status: ") for line in told)
+    for part in (".env:1: PIXL_WORKERS: 'many'", ".env:2: neither", ".env:3: unknown setting PIXL_RATES", "environment: PIXL_LEASE_S: '1'"):
+        assert part in r.stderr
+    (tmp_path / ".env").write_text("what is this\n" * 50)
+    told = pixl("status", cwd=tmp_path, ok=(2,)).stderr.splitlines()
+    assert len(told) == 21 and told[-1] == "... and 30 more"

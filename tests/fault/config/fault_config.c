@@ -117,7 +117,7 @@ static void test_settings_load__every_allocation_may_fail(void)
 {
     write_file(".env", "PIXL_WORKERS=3\nexport LOG_LEVEL='debug'\nOTHER=\"x\"\n");
     const char *env[] = { "PIXL_STORE_URL=sqlite:$PIXL_STATE_DIR/a.db", "LOCAL_SALT_VALUE=s", NULL };
-    const char *over[] = { "PIXL_RATE=5", "PIXL_ARCHIVE_URL=orthanc+http://u:p@h/?token=t", NULL };
+    const char *over[] = { "--rate PIXL_RATE=5", "PIXL_ARCHIVE_URL=orthanc+http://u:p@h/?token=t", NULL };
     long n = 0;
     for (;; n++) {
         struct settings s = { .workers = 4711 };
@@ -157,7 +157,7 @@ static void test_env_look_for__every_allocation_may_fail(void)
         test_row("allocation %ld", n);
         fault_alloc_after(n);
         arena_init(&a, 1 << 20);
-        bool ok = env_read_dotenv(&a, test_path(".env"), &s, &err) &&
+        bool ok = env_read_dotenv(&a, test_path(".env"), NULL, &s, &err) &&
                   env_look_for(&s, test_path("sample"), &a, &list, &n_listed, &err);
         bool reached = fault_alloc_stop();
         CHECK(ok == (list != NULL));

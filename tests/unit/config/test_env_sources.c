@@ -20,7 +20,9 @@ static void test_env_find__the_first_source_that_has_a_value_counts(void)
     struct env_sources s = { .env = env, .overrides = overrides };
     struct arena a;
     arena_init(&a, 1 << 20);
-    REQUIRE_OK(env_read_dotenv(&a, write_text(".env", "# first\nBOTH=file\nEMPTY=file\nFILE=x\nNOTHING=\nALL=file\n"), &s, &err), err);
+    REQUIRE_OK(env_read_dotenv(&a, write_text(".env", "# first\nBOTH=file\nEMPTY=file\nFILE=x\nNOTHING=\nALL=file\n"),
+                               NULL, &s, &err),
+               err);
     static const struct { const char *name, *value, *place; } rows[] = {
         { "ALL", "command", "command line" }, { "BOTH", "env", "environment" }, { "EMPTY", "file", ".env:3" },
         { "FILE", "x", ".env:4" }, { "NOTHING", NULL, "as it was" }, { "PREFIX", NULL, "as it was" },
@@ -44,10 +46,10 @@ static void test_env_read_dotenv__absent_is_no_error(void)
     struct env_sources s = { 0 };
     struct arena a;
     arena_init(&a, 1 << 20);
-    CHECK_OK(env_read_dotenv(&a, NULL, &s, &err), err);
-    CHECK_OK(env_read_dotenv(&a, test_path("none"), &s, &err), err);
+    CHECK_OK(env_read_dotenv(&a, NULL, NULL, &s, &err), err);
+    CHECK_OK(env_read_dotenv(&a, test_path("none"), NULL, &s, &err), err);
     CHECK(s.dotenv_name == NULL);
-    REQUIRE(!env_read_dotenv(&a, write_text("bad", "A=1\nwhat is this\n"), &s, &err));
+    REQUIRE(!env_read_dotenv(&a, write_text("bad", "A=1\nwhat is this\n"), NULL, &s, &err));
     CHECK_INT(err.code, PIXL_E_INVALID);
     CHECK(strstr(err.msg, "bad:2") != NULL);
     arena_done(&a);

@@ -200,6 +200,11 @@ static const struct wrong_row wrong[] = {
     { "overflowing rate", NULL, NULL, "PIXL_RATE=1e999", "command line: PIXL_RATE: '1e999' is no number" },
     { "negative rate", NULL, NULL, "PIXL_RATE=-0.1", "command line: PIXL_RATE: '-0.1' is no number" },
     { "rate in words", NULL, NULL, "PIXL_RATE=5/s", "command line: PIXL_RATE: '5/s' is no number" },
+    { "by an option", NULL, NULL, "--rate PIXL_RATE=fast", "--rate: 'fast' is no number from 0 to 10000 studies/s" },
+    { "by an option, an unknown setting", NULL, NULL, "--rate PIXL_RATES=1",
+      "--rate: unknown setting PIXL_RATES; did you mean PIXL_RATE?" },
+    { "by an option, with a control character", NULL, NULL, "--archive PIXL_ARCHIVE_URL=a\tb",
+      "--archive holds a control character" },
     { "level", "LOG_LEVEL=loud", NULL, NULL,
       "environment: LOG_LEVEL: 'loud' is none of debug, info, warn, error, off" },
     { "forged line", "PIXL_ARCHIVE_URL=a\nb", NULL, NULL, "environment: PIXL_ARCHIVE_URL holds a control character" },
@@ -223,6 +228,62 @@ static void test_settings__mistakes_name_their_place(void)
             CHECK_STR(str_of(err.msg), r->text);
         CHECK_FAILS(ok, err, PIXL_E_INVALID);
     }
+}
+
+static void test_settings__an_option_is_the_place(void)
+{
+    static const char *const over[] = { "--archive PIXL_ARCHIVE_URL=directory:/a b=c", "PIXL_RATE=2", NULL };
+    struct settings s = { 0 };
+    struct pixl_error err = { 0 };
+    REQUIRE_OK(settings_load(NULL, NULL, over, &s, &err), err);
+    check_shown(&s, "PIXL_ARCHIVE_URL", "directory:/a b=c", "--archive");
+    check_shown(&s, "PIXL_RATE", "2", "command line");
+    settings_done(&s);
+}
+
+static void add_problem(void *ctx, const char *problem)
+{
+    (void)buf_addf(ctx, "%s\n", problem);
+}
+
+/* Each once, whatever its kind; a wrong state folder is not told again for every path below it. */
+static void test_settings__all_mistakes_are_told_together(void)
+{
+    static const char *const env[] = { "PIXL_STATEDIR=x", "PIXL_PATIENCE_S=long", NULL };
+    static const char *const over[] = { "--rate PIXL_RATE=fast", NULL };
+    const char *path = write_env("PIXL_WORKERS=many\nnonsense\nPIXL_LEASE_S=20\nA='x\nPIXL_LEASE_S=30\nPIXL_WORKER=1\n"
+                                 "PIXL_STATE_DIR=$PIXL_STATE_DIR/x\nPIXL_MAX_ATTEMPTS=0\n");
+    struct settings s = { .workers = 4711 };
+    struct pixl_error err = { 0 };
+    buf_auto told;
+    buf_init(&told, 10000);
+    struct problems mistakes = { .say = add_problem, .ctx = &told };
+    bool ok = settings_load_all(env, path, over, &mistakes, &s, &err);
+    CHECK_STR(str_of(err.msg), ".env:2: neither NAME=value nor a comment");
+    CHECK_FAILS(ok, err, PIXL_E_INVALID);
+    CHECK_INT(s.workers, 4711);
+    CHECK_INT(mistakes.n, 10);
+    static const char *const wanted[] = {
+        ".env:2: neither NAME=value nor a comment\n",
+        ".env:4: a quote is opened and not closed",
+        ".env:5: PIXL_LEASE_S is set in line 3 already\n",
+        "environment: unknown setting PIXL_STATEDIR;",
+        ".env:6: unknown setting PIXL_WORKER;",
+        ".env:7: PIXL_STATE_DIR cannot name itself\n",
+        "--rate: 'fast' is no number",
+        ".env:1: PIXL_WORKERS: 'many' is no",
+        ".env:8: PIXL_MAX_ATTEMPTS: '0' is no",
+        "environment: PIXL_PATIENCE_S: 'long' is",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        const char *first = strstr(buf_cstr(&told), wanted[i]);
+        test_row("%s", wanted[i]);
+        CHECK(first != NULL && strstr(first + 1, wanted[i]) == NULL);
+    }
+    struct problems none = { 0 };
+    CHECK_OK(settings_load_all(NULL, NULL, NULL, &none, &s, &err), err);
+    CHECK_INT(none.n, 0);
+    settings_done(&s);
 }
 
 static void test_settings__twice_on_the_command_line_is_refused(void)
@@ -425,7 +486,7 @@ static void test_dotenv__values_as_they_stand(void)
         const struct dotenv_line *lines = NULL;
         size_t n = 0;
         struct pixl_error err = { 0 };
-        CHECK_OK(dotenv_parse(&a, ".env", str_of(rows[i].line), &lines, &n, &err), err);
+        CHECK_OK(dotenv_parse(&a, ".env", str_of(rows[i].line), NULL, &lines, &n, &err), err);
         CHECK_INT(n, 1);
         if (n == 1)
             CHECK_STR(str_of(lines[0].value), rows[i].value);
@@ -440,12 +501,12 @@ static void test_dotenv__hostile_text_is_refused(void)
     const struct dotenv_line *lines = NULL;
     size_t n = 4711;
     struct pixl_error err = { 0 };
-    CHECK_FAILS(dotenv_parse(&a, ".env", STR("A=1\nB=\0\n"), &lines, &n, &err), err, PIXL_E_INVALID);
+    CHECK_FAILS(dotenv_parse(&a, ".env", STR("A=1\nB=\0\n"), NULL, &lines, &n, &err), err, PIXL_E_INVALID);
     static char many[10000];
     memset(many, '\n', sizeof many);
-    CHECK_FAILS(dotenv_parse(&a, ".env", (struct str){ many, sizeof many }, &lines, &n, &err), err, PIXL_E_LIMIT);
+    CHECK_FAILS(dotenv_parse(&a, ".env", (struct str){ many, sizeof many }, NULL, &lines, &n, &err), err, PIXL_E_LIMIT);
     CHECK(lines == NULL && n == 4711);
-    CHECK_OK(dotenv_parse(&a, ".env", (struct str){ 0 }, &lines, &n, &err), err);
+    CHECK_OK(dotenv_parse(&a, ".env", (struct str){ 0 }, NULL, &lines, &n, &err), err);
     CHECK_INT(n, 0);
     arena_done(&a);
 }
@@ -460,6 +521,8 @@ int main(int argc, char **argv)
         TEST(test_settings__state_dir_is_put_in),
         TEST(test_settings__names_of_others_are_left_alone),
         TEST(test_settings__mistakes_name_their_place),
+        TEST(test_settings__an_option_is_the_place),
+        TEST(test_settings__all_mistakes_are_told_together),
         TEST(test_settings__twice_on_the_command_line_is_refused),
         TEST(test_settings__numbers_are_read_exactly),
         TEST(test_settings__passwords_are_not_shown),
