@@ -19,29 +19,47 @@
 
 struct check {
     int problems, warnings, files;
-    json_t *list;                        /* NULL: to stdout */
+    json_t *list, *warned;               /* NULL: to stdout */
+    json_t *told;                        /* what was said, each with the folder of its files: projects share lists */
+    struct str folder;                   /* of the file that is checked */
     struct secrets *secrets;             /* NULL: they are not looked for */
     const char *hash_key_name;
     json_t *found;                       /* of each secret; NULL: to stdout */
     int missing;
 };
 
+/* What is wrong with a list of tag operations is found again by every project that names it. */
+static bool is_told(struct check *k, const char *text)
+{
+    char key[6000];
+    (void)snprintf(key, sizeof key, "%.*s: %s", STR_ARG(k->folder), text);
+    if (json_object_get(k->told, key) != NULL)
+        return true;
+    (void)json_object_set_new(k->told, key, json_true());
+    return false;
+}
+
+static void say(struct check *k, const char *text, json_t *list, int *n)
+{
+    if (is_told(k, text))
+        return;
+    ++*n;
+    if (list != NULL)
+        (void)json_array_append_new(list, json_string(text));
+    else
+        printf("%s\n", text);
+}
+
 static void say_problem(void *ctx, const char *problem)
 {
     struct check *k = ctx;
-    k->problems++;
-    if (k->list != NULL)
-        (void)json_array_append_new(k->list, json_string(problem));
-    else
-        printf("%s\n", problem);
+    say(k, problem, k->list, &k->problems);
 }
 
 static void say_warning(void *ctx, const char *warning)
 {
     struct check *k = ctx;
-    k->warnings++;
-    if (k->list == NULL)
-        printf("%s\n", warning);
+    say(k, warning, k->warned, &k->warnings);
 }
 
 /* A run waits for a destination that is not there, and never makes one: a share may not be mounted. */
@@ -92,7 +110,9 @@ static void check_secrets(struct check *k, const struct project *p)
 /* The file by itself, then its rules compiled: some mistakes only show against the dictionary. */
 static void check_file(struct check *k, const char *path)
 {
+    const char *slash = strrchr(path, '/');
     k->files++;
+    k->folder = (struct str){ path, slash != NULL ? (size_t)(slash - path) : 0 };
     if (!project_check_file(path, say_problem, k))
         return;
     project_auto *p = NULL;
@@ -100,8 +120,9 @@ static void check_file(struct check *k, const char *path)
     struct pixl_error err = { 0 };
     if (!project_load_file(path, &p, &err) || !deid_policy_new(p, &policy, &err))
         say_problem(k, err.msg);
-    else
+    else {
         deid_policy_warn(p, say_warning, k);
+    }
     if (policy != NULL)
         check_destination(k, p);
     if (policy != NULL && k->secrets != NULL)
@@ -155,12 +176,14 @@ static enum cli_exit check(struct cli *c, struct pixl_error *err)
     bool looks = cli_value(c, "--secrets") != NULL;
     if (looks && !secrets_open(c->settings.secrets_url, &c->settings, &k.secrets, err))
         return CLI_FAILED;
+    k.told = json_object();
     k.list = c->json ? json_array() : NULL;
+    k.warned = c->json ? json_array() : NULL;
     k.found = c->json ? json_array() : NULL;
     bool ok = check_files(c, &k, err);
     if (ok && c->json)
-        show_json(json_pack("{s:i, s:i, s:O, s:O*}", "files", k.files, "warnings", k.warnings, "problems", k.list, "secrets",
-                            looks ? k.found : NULL));
+        show_json(json_pack("{s:i, s:O, s:O, s:O*}", "files", k.files, "warnings", k.warned, "problems", k.list,
+                            "secrets", looks ? k.found : NULL));
     else if (ok)
         printf("%d %s, %d %s, %d %s\n", k.files, count_word(k.files, "project file", "project files"), k.problems,
                count_word(k.problems, "problem", "problems"), k.warnings,
@@ -168,6 +191,8 @@ static enum cli_exit check(struct cli *c, struct pixl_error *err)
     if (ok && looks && !c->json)
         printf("%d %s missing in %s\n", k.missing, count_word(k.missing, "secret", "secrets"),
                secrets_place(k.secrets));
+    json_decref(k.told);
+    json_decref(k.warned);
     json_decref(k.list);
     json_decref(k.found);
     secrets_close(k.secrets);

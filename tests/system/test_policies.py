@@ -399,6 +399,20 @@ def test_a_rule_that_keeps_an_identity_is_warned_of(tmp_path):
     assert told[-1] == "1 project file, 0 problems, 5 warnings"
 
 
+def test_what_is_wrong_with_a_shared_list_is_told_once(tmp_path):
+    project = Project(tmp_path, "--modality", "CT")
+    text, shared = project.file.read_text(), tmp_path / "configs" / "tag-operations" / "ct.yaml"
+    (tmp_path / "configs" / "other-study.yaml").write_text(text.replace("Some Study", "Other Study"))
+    shared.write_text(shared.read_text() + "- {group: 0x0010, element: 0x2154, op: keep}\n")
+    lines = project.pixl("config", "check").stdout.splitlines()
+    assert len(lines) == 2 and "telephone" not in lines[0] and "where the patient is found" in lines[0]
+    assert lines[-1] == "2 project files, 0 problems, 1 warning"
+    shared.write_text(shared.read_text() + "- {group: 0x0010, element: 0x2155, op: kep}\n")
+    r = project.pixl("config", "check", ok=(1,))
+    assert r.stdout.count("did you mean keep?") == 1 and r.stdout.endswith("2 project files, 1 problem, 0 warnings\n")
+    assert len(json.loads(project.pixl("config", "check", "--json", ok=(1,)).stdout)["problems"]) == 1
+
+
 def test_what_it_says_and_how_it_ends(tmp_path):
     project = Project(tmp_path, "--modality", "CT", "--modality", "mr,DX", "--destination", "haven")
     text = project.file.read_text()
