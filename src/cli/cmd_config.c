@@ -121,6 +121,7 @@ static void check_file(struct check *k, const char *path)
     if (!project_load_file(path, &p, &err) || !deid_policy_new(p, &policy, &err))
         say_problem(k, err.msg);
     else {
+        project_warn(p, say_warning, k);
         deid_policy_warn(p, say_warning, k);
     }
     if (policy != NULL)

@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/slug.h"
 #include "base/upper.h"
+#include "modality.h"
 #include "nearest.h"
 #include "project_internal.h"
 
@@ -159,9 +160,31 @@ static bool take_modalities(struct project_loader *l, const struct yaml_node *li
     if (list->n == 0)
         return problem_at(l->ps, list->at, "project.modalities: at least one is needed");
     bool ok = true;
-    for (const struct yaml_node *item = list->first; item != NULL; item = item->next)
+    int *lines = arena_calloc(l->arena, list->n, sizeof *lines);
+    size_t n = 0;
+    if (lines == NULL)
+        return problem_nomem(l->ps);
+    for (const struct yaml_node *item = list->first; item != NULL; item = item->next) {
         ok = check_modality(l, item) && ok;
+        lines[n++] = item->at.line;
+    }
+    l->in->pub.modality_lines = lines;
     return ok && take_texts(l, list, "project.modalities", &l->in->pub.modalities, &l->in->pub.n_modalities);
+}
+
+void project_warn(const struct project *p, void (*say)(void *ctx, const char *warning), void *ctx)
+{
+    const char *slash = strrchr(p->path, '/');
+    for (size_t i = 0; i < p->n_modalities; i++) {
+        const struct str word = str_of(p->modalities[i]);
+        char text[400];
+        if (modality_is_defined(word))
+            continue;
+        (void)snprintf(text, sizeof text,
+                       "%.100s:%d: warning: project.modalities: %.20s is no modality that DICOM defines%s",
+                       slash != NULL ? slash + 1 : p->path, p->modality_lines[i], word.p, modality_hint(word).text);
+        say(ctx, text);
+    }
 }
 
 static bool take_project(struct project_loader *l, const struct yaml_node *section)

@@ -95,6 +95,7 @@ struct project {
     struct str slug;                  /* project.slug or slug(project.name); equals the file's stem */
     struct str secrets_prefix;        /* azure_kv_alias or the slug */
     const char *const *modalities;    size_t n_modalities;        /* exact, case-sensitive; at least one */
+    const int *modality_lines;                                    /* of the file, where each stands */
     const char *const *series_filters;
     size_t
         n_series_filters; /* as upper_make() gives them; a series whose description, in capitals too, holds one is left out */
@@ -121,6 +122,10 @@ PIXL_MUST_CHECK bool project_load_file(const char *path, struct project **out, s
 void project_free(struct project *p);
 PIXL_DEFINE_CLEANUP(project, project_free)
 #define project_auto PIXL_CLEANUP(project_freep) struct project
+
+/* What is no fault and probably a mistake: a modality that the standard does not know (a maker may have one of its own).
+ * say() is called with "file:line: warning: text". */
+void project_warn(const struct project *p, void (*say)(void *ctx, const char *warning), void *ctx);
 
 /* All problems of one file, not just the first: say() is called with "file:line:column: text" for each.  true: none. */
 bool project_check_file(const char *path, void (*say)(void *ctx, const char *problem), void *ctx);

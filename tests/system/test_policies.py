@@ -399,6 +399,16 @@ def test_a_rule_that_keeps_an_identity_is_warned_of(tmp_path):
     assert told[-1] == "1 project file, 0 problems, 5 warnings"
 
 
+def test_a_modality_that_nobody_defined_is_warned_of(tmp_path):
+    project = Project(tmp_path, "--modality", "CT")
+    project.file.write_text(project.file.read_text().replace("modalities: [CT]", "modalities: [CTX, MR]"))
+    line = next(n for n, text in enumerate(project.file.read_text().splitlines(), start=1) if "[CTX" in text)
+    warning = f"some-study.yaml:{line}: warning: project.modalities: CTX is no modality that DICOM defines; did you mean CT?"
+    assert project.pixl("config", "check").stdout == f"{warning}\n1 project file, 0 problems, 1 warning\n"
+    told = json.loads(project.pixl("config", "check", "--json").stdout)
+    assert told == {"files": 1, "problems": [], "warnings": [warning]}
+
+
 def test_what_is_wrong_with_a_shared_list_is_told_once(tmp_path):
     project = Project(tmp_path, "--modality", "CT")
     text, shared = project.file.read_text(), tmp_path / "configs" / "tag-operations" / "ct.yaml"
