@@ -4,16 +4,21 @@
 
 #include "base/fs.h"
 #include "cli/cli.h"
+#include "cli/projects.h"
 #include "cli/show.h"
 #include "http/api_client.h"
+
+/* One whose studies were there before pixl has none that anybody asked for. */
+static bool fail_no_extract(struct str project, struct pixl_error *err)
+{
+    return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "no study was asked for in project '%.*s'", STR_ARG(project));
+}
 
 static bool publish_project(struct site *s, struct str project, struct arena *a, struct publish_extract **out,
                             size_t *n, struct pixl_error *err)
 {
-    if (!publish_extracts(s, &project, 1, a, out, n, err))
-        return false;
-    return *n > 0 ||
-           pixl_fail(err, PIXL_E_NOT_FOUND, 0, "no study was asked for in a project '%.*s'", STR_ARG(project));
+    return projects_check(s, project, err) && publish_extracts(s, &project, 1, a, out, n, err) &&
+           (*n > 0 || fail_no_extract(project, err));
 }
 
 static bool publish_one_folder(struct site *s, const char *folder, struct str project, struct arena *a,
@@ -85,10 +90,10 @@ static bool ask_for_project(struct cli *c, struct site *s, struct str project, i
 {
     struct str *times;
     size_t n;
-    if (!store_extract_times(site_store(s), project, a, &times, &n, err))
+    if (!projects_check(s, project, err) || !store_extract_times(site_store(s), project, a, &times, &n, err))
         return false;
     if (n == 0)
-        return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "no study was asked for in a project '%.*s'", STR_ARG(project));
+        return fail_no_extract(project, err);
     for (size_t i = 0; i < n; i++)
         if (!ask_for(c, project, times[i], timeout_s, err))
             return false;

@@ -11,8 +11,8 @@
 #include "base/json_tree.h"
 #include "cli/advice.h"
 #include "cli/cli.h"
+#include "cli/projects.h"
 #include "cli/show.h"
-#include "config/nearest.h"
 #include "http/api_client.h"
 #include "pipeline/dead.h"
 #include "pipeline/tokens.h"
@@ -25,25 +25,6 @@ static bool open_site(struct cli *c, struct site **s, struct pixl_error *err)
 static struct str project_of(const struct cli *c)
 {
     return str_of(cli_value(c, "--project"));
-}
-
-/* A project that is named must be one that something was asked for in. */
-static bool check_project(struct site *s, struct str wanted, struct pixl_error *err)
-{
-    struct str *projects;
-    size_t n, i = 0;
-    struct arena a;
-    if (wanted.n == 0)
-        return true;
-    arena_init(&a, 16 << 20);
-    bool ok = store_projects(site_store(s), &a, &projects, &n, err);
-    struct nearest near = nearest_to(wanted);
-    for (; ok && i < n && !str_eq(wanted, projects[i]); i++)
-        nearest_offer(&near, projects[i].p);
-    ok = ok && (i < n || pixl_fail(err, PIXL_E_NOT_FOUND, 0, "nothing was asked for in a project '%.*s'%s", STR_ARG(wanted),
-                                   nearest_hint(&near).text));
-    arena_done(&a);
-    return ok;
 }
 
 /* --- status --------------------------------------------------------------------------------------------------- */
@@ -153,7 +134,7 @@ static bool status_once(struct cli *c, struct site *s, struct pixl_error *err)
     arena_init(&a, 16 << 20);
     json_t *list = c->json ? json_array() : NULL, *archives = c->json ? json_array() : NULL,
            *spools = c->json ? json_array() : NULL;
-    bool ok = check_project(s, wanted, err) && store_projects(site_store(s), &a, &projects, &n, err);
+    bool ok = projects_check(s, wanted, err) && store_projects(site_store(s), &a, &projects, &n, err);
     for (size_t i = 0; ok && i < n; i++)
         if (wanted.n == 0 || str_eq(wanted, projects[i]))
             ok = status_project(s, projects[i], list, err);
@@ -328,8 +309,9 @@ static enum cli_exit failed(struct cli *c, struct pixl_error *err)
     };
     json_t *list = c->json ? json_array() : NULL;
     struct store_counts n;
-    bool ok = open_site(c, &s, err) && check_project(s, f.project, err) &&
-              store_each_image(site_store(s), &f, print_image, list, err) && store_count(site_store(s), f.project, &n, err);
+    bool ok = open_site(c, &s, err) && projects_check(s, f.project, err) &&
+              store_each_image(site_store(s), &f, print_image, list, err) &&
+              store_count(site_store(s), f.project, &n, err);
     if (ok && c->json)
         show_json(json_incref(list));
     else if (ok)
@@ -465,8 +447,7 @@ static enum cli_exit retry(struct cli *c, struct pixl_error *err)
     if (c->n_args > 0)
         f.states = 0;                        /* a study that is named is taken back whatever its end */
     bool ok = (states == NULL || parse_states(states, &f.states, err)) && open_site(c, &s, err) &&
-              check_project(s, f.project, err) &&
-              (c->n_args == 0 || find(s, c->args[0], &a, &ids, &n_ids, err)) &&
+              projects_check(s, f.project, err) && (c->n_args == 0 || find(s, c->args[0], &a, &ids, &n_ids, err)) &&
               store_retry(site_store(s), &f, ids, n_ids, clock_wall_us(), &n, err);
     if (ok && c->json)
         show_json(json_pack("{s:I}", "queued_again", (json_int_t)n));

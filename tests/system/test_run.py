@@ -48,6 +48,9 @@ def test_a_dry_run_tells_what_would_be_asked_for(tmp_path):
     assert "other" not in h.pixl("status").stdout
     for look in ("status", "failed", "retry"):
         assert "nothing was asked for in a project 'other'" in h.pixl(look, "--project", "other", ok=(2,)).stderr
+    for look in ("status", "failed", "retry", "export-patient-data"):
+        slip = h.project.replace("-", "", 1)
+        assert f"a project '{slip}'; did you mean {h.project}?" in h.pixl(look, "--project", slip, ok=(2,)).stderr
 
 
 def test_a_dry_run_leaves_nothing_behind(tmp_path):
