@@ -127,6 +127,14 @@ struct str cohort_trim(struct str s)
     return s;
 }
 
+#define SLUG_RULE "(a-z and 0-9, joined by single '-', like lung-study)"
+
+const char *cohort_why_no_slug(struct str cell)
+{
+    return cell.n == 0 ? "project_name: empty; the slug of a project is wanted " SLUG_RULE
+                       : "project_name: not a slug " SLUG_RULE;
+}
+
 void cohort_refuse(struct cohort_row *row, const char *fmt, ...)
 {
     va_list ap;

@@ -26,6 +26,8 @@ struct cohort_row {
     bool refused;
     uint64_t line;                   /* physical line of the CSV where the record starts; row number of the join, from 1, for OMOP */
     char why[160];                   /* of a refused row: field and rule, never its content */
+    struct str no_slug; /* what project_name holds, where that is why; who looks for the project that was meant
+                                        says no more than its name: another column may stand there.  Else empty */
 };
 PIXL_MUST_CHECK bool cohort_next(struct cohort *c, bool *got, struct cohort_row *out, struct pixl_error *err);
 

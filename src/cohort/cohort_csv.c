@@ -265,7 +265,9 @@ static void read_row(struct cohort_csv *c, const struct csv_record *r, struct co
         return;
     }
     if (!slug_is_valid(q->project)) {
-        cohort_refuse(row, "project_name: not a slug (a-z and 0-9, joined by single '-')");
+        const struct str cell = q->project;
+        cohort_refuse(row, "%s", cohort_why_no_slug(cell));
+        row->no_slug = cell;
         return;
     }
     if (read_extract_time(c, cell_of(c, r, COL_EXTRACT_TIME), row) &&

@@ -49,6 +49,8 @@ const char *cohort_base_name(const char *path);
 struct str cohort_trim(struct str s);
 
 /* Makes a row a refused one. */
+/* Why this is no name of a project. */
+const char *cohort_why_no_slug(struct str cell);
 PIXL_PRINTF(2, 3) void cohort_refuse(struct cohort_row *row, const char *fmt, ...);
 /* Checks the request that was put together; a wrong one makes the row a refused one. */
 void cohort_check_row(struct cohort_row *row);

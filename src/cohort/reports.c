@@ -226,7 +226,7 @@ static void check_row(const struct reports *f, const struct str cells[COL_COUNT]
     else if (row->image_identifier.n > IDENTIFIER_BYTES_MAX || has_controls(row->image_identifier))
         refuse(row, "image_identifier: longer than %d bytes, or with control characters", IDENTIFIER_BYTES_MAX);
     else if (f->at[PROJECT] != SIZE_MAX && !slug_is_valid(row->project))
-        refuse(row, "project_name: not a slug (a-z and 0-9, joined by single '-')");
+        refuse(row, "%s", cohort_why_no_slug(row->project));
     else if (f->at[TIME] != SIZE_MAX && !iso_time_parse(cohort_trim(cells[TIME]), &row->extract_time))
         refuse(row, "extract_datetime: not a time like 2023-12-07T14:08:58");
 }

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
+#include "base/slug.h"
 #include "cohort/cohort.h"
 #include "pipeline/procedures.h"
 #include "pipeline/publish.h"
@@ -231,8 +233,26 @@ static bool add_row(const struct populate_options *o, const struct cohort_row *r
     return look_at_patient(o, procedures, row, n, err);
 }
 
-static bool add_rows(const struct populate_options *o, struct cohort *c, struct named_projects *all, struct store_populate *into,
-                     struct populate_counts *n, struct pixl_error *err)
+/* A title stands where a slug is wanted: the project that has it, when there is a file of that name. */
+static void hint_project(struct site *s, struct cohort_row *row)
+{
+    struct arena a;
+    struct str slug;
+    struct pixl_error ignored = { 0 };
+    char path[4096];
+    arena_init(&a, 64 * 1024);
+    if (row->no_slug.n > 0 && slug_make(&a, row->no_slug, &slug, &ignored) &&
+        snprintf(path, sizeof path, "%s/%.*s.yaml", site_settings(s)->project_configs_dir, STR_ARG(slug)) <
+            (int)sizeof path &&
+        fs_exists(path)) {
+        const size_t n = strlen(row->why);
+        (void)snprintf(row->why + n, sizeof row->why - n, "; did you mean %.*s?", STR_ARG(slug));
+    }
+    arena_done(&a);
+}
+
+static bool add_rows(struct site *s, const struct populate_options *o, struct cohort *c, struct named_projects *all,
+                     struct store_populate *into, struct populate_counts *n, struct pixl_error *err)
 {
     struct cohort_row row;
     bool got = false;
@@ -242,6 +262,8 @@ static bool add_rows(const struct populate_options *o, struct cohort *c, struct 
         struct named_project *p = row.refused ? NULL : find(all, row.request.project);
         struct populate_counts *of = p != NULL ? &p->n : &all->nobodys;
         of->rows++;
+        if (row.refused)
+            hint_project(s, &row);
         if (p == NULL || !p->usable)
             refuse(o, of, row.line, row.refused ? row.why : p != NULL ? p->why : "project_name: appeared while the file was read");
         else if (!add_row(o, &row, &all->procedures, into, of, err))
@@ -267,7 +289,7 @@ static bool second_pass(struct site *s, const struct populate_options *o, struct
         return pixl_wrap(err, "public files of the extract");
     if (!store_populate_begin(site_store(s), o->dry_run, &into, err))
         return false;
-    bool ok = add_rows(o, c, all, into, n, err);
+    bool ok = add_rows(s, o, c, all, into, n, err);
     struct pixl_error end = { 0 };
     bool ended = store_populate_end(into, &end);
     if (ok && !ended)

@@ -67,10 +67,11 @@ static const struct {
       "procedure_occurrence_id,image_report,project_name,extract_datetime\n"
       "1,x,Lung "
       "Study,2023-12-07\n1,x,lung,yesterday\n1,x,lung,\n1,x,,2023-12-07\n1,x,lung,2023-12-07T01:00:00-01:00\n",
-      "2: refused: project_name: not a slug (a-z and 0-9, joined by single '-')\n"
+      "2: refused: project_name: not a slug (a-z and 0-9, joined by single '-', like lung-study)\n"
       "3: refused: extract_datetime: not a time like 2023-12-07T14:08:58\n"
       "4: refused: extract_datetime: not a time like 2023-12-07T14:08:58\n"
-      "5: refused: project_name: not a slug (a-z and 0-9, joined by single '-')\n"
+      "5: refused: project_name: empty; the slug of a project is wanted (a-z and 0-9, joined by single '-', like "
+      "lung-study)\n"
       "6: 1 [x] [] [lung] [2023-12-07T01:00:00-01:00]\n" },
     { "identifier", "procedure_occurrence_id,image_report,image_identifier\n1,x,\"a\tb\"\n",
       "2: refused: image_identifier: longer than 255 bytes, or with control characters\n" },
@@ -85,7 +86,9 @@ static const struct {
       "'image_report' is missing\n" },
     { "a mistyped column", "procedure_occurrence_id,image_reports\n1,x\n",
       "error: invalid: r.csv: column 2 has an unknown name; did you mean image_report?\n" },
-    { "no header", "4711,CANARY has a fracture\n", "error: invalid: r.csv: column 1 has an unknown name; reports have procedure_occurrence_id and image_report, and perhaps "
+    { "no header", "4711,CANARY has a fracture\n",
+      "error: invalid: r.csv: column 1 has an unknown name; reports have procedure_occurrence_id and image_report, and "
+      "perhaps "
       "image_identifier, project_name, extract_datetime\n" },
     { "a column twice", "image_report,image_report\n",
       "error: invalid: r.csv: column 'image_report' is there twice\n" },

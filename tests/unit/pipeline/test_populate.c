@@ -148,6 +148,39 @@ static void test_populate__rows_of_a_project_that_cannot_be_used_are_refused(voi
     rig_close(&r);
 }
 
+/* A project is offered only where it is one: what stands in that column may be another's, a patient's name. */
+static void test_populate__a_title_leads_to_its_slug(void)
+{
+    static const struct {
+        const char *cell, *why;
+    } rows[] = {
+        { "Rig", "; did you mean rig?" },
+        { "RIG ", "; did you mean rig?" },
+        { "Ottoline Farthingale", ", like lung-study)" },
+        { "../configs/rig", ", like lung-study)" },
+        { "", ": empty; the slug of a project is wanted" },
+    };
+    struct site_rig r;
+    rig_folders("");
+    rig_open(&r, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct told told = { 0 };
+        struct populate_counts n;
+        char text[600];
+        test_row("'%s'", rows[i].cell);
+        (void)snprintf(text, sizeof text, "%s1,MRN1,ACC1,%s,2023-12-07T14:08:58Z,2020-05-23,1.2.3.1,,\n%s",
+                       RIG_CSV_HEADER, rows[i].cell, ROW(2, "rig"));
+        rig_write("cohort.csv", text);
+        REQUIRE_OK(populate(&r, test_path("cohort.csv"), true, &told, &n), err);
+        CHECK_INT(n.refused, 1);
+        CHECK_INT(told.line, 2);
+        if (strstr(told.why, rows[i].why) == NULL)
+            CHECK_STR(str_of(told.why), rows[i].why);
+        CHECK(strstr(told.why, "arthingale") == NULL && strstr(told.why, "farthing") == NULL);
+    }
+    rig_close(&r);
+}
+
 #define OF_PATIENT(procedure, n, time) procedure ",MRN" #n ",ACC" #n ",rig," time ",2020-05-23,1.2.3." #n ",,\n"
 #define NOON                           "2023-12-07T12:00:00Z"
 
@@ -222,6 +255,7 @@ int main(int argc, char **argv)
         TEST(test_populate__an_extract_whose_join_is_empty_is_refused),
         TEST(test_populate__a_dry_run_tells_and_changes_nothing),
         TEST(test_populate__rows_of_a_project_that_cannot_be_used_are_refused),
+        TEST(test_populate__a_title_leads_to_its_slug),
         TEST(test_populate__two_patients_of_one_procedure_are_told),
         TEST(test_populate__every_procedure_is_known_again),
     };
