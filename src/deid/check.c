@@ -77,40 +77,103 @@ static bool is_number(struct str s, size_t at, size_t n, uint64_t least, uint64_
     return str_to_u64((struct str){ s.p + at, n }, &v) && v >= least && v <= most;
 }
 
-/* Could one value be a date or time?  Eight digits in a row that are no date are somebody's number. */
-static bool is_regular_date(enum dicom_vr vr, struct str s)
+/* YYYYMMDD; of old files also with '.' or '-' between. */
+static bool is_day(struct str s)
 {
-    enum { DATE_RANGE_MAX = 21, TIME_MAX = 16 };
-    bool is_plain = true;
-    for (size_t i = 0; i < s.n && i < 8; i++)
-        is_plain = is_plain && s.p[i] >= '0' && s.p[i] <= '9';
-    if (vr == DICOM_VR_TM)
-        return s.n <= TIME_MAX && (!is_plain || s.n < 2 || is_number(s, 0, 2, 0, 24));
-    if (vr == DICOM_VR_DA && (s.n > DATE_RANGE_MAX || (s.n > 10 && s.p[8] != '-' && s.p[10] != '-')))
-        return false;
-    return !is_plain || s.n < 8 || (is_number(s, 4, 2, 0, 12) && is_number(s, 6, 2, 0, 31));
+    const size_t gap = s.n == 10 && (s.p[4] == '.' || s.p[4] == '-') && s.p[7] == s.p[4];
+    return s.n == 8 + 2 * gap && is_number(s, 0, 4, 0, 2199) && is_number(s, 4 + gap, 2, 0, 12) &&
+           is_number(s, 6 + 2 * gap, 2, 0, 31);
 }
 
-/* Are there only characters that the VR has?  A number, date or code that is none may be anything. */
-static bool is_regular(enum residue_form form, enum dicom_vr vr, struct str s)
+/* HH, HHMM, HHMMSS or HHMMSS.F, of old files also with ':' between. */
+static bool is_time(struct str s)
+{
+    enum { FRACTION_MAX = 6 };
+    static const uint64_t most[] = { 24, 59, 60 };
+    const char *dot = s.n > 0 ? memchr(s.p, '.', s.n) : NULL;
+    const size_t n = dot != NULL ? (size_t)(dot - s.p) : s.n, gap = s.n > 2 && s.p[2] == ':';
+    if ((n + gap) % (2 + gap) != 0 || n == 0 || n > 6 + 2 * gap || (dot != NULL && n < 6))
+        return false;
+    for (size_t at = 0, i = 0; at < n; at += 2 + gap, i++)
+        if (!is_number(s, at, 2, 0, most[i]) || (at > 0 && gap && s.p[at - 1] != ':'))
+            return false;
+    return dot == NULL || s.n == n + 1 ||
+           (s.n - n - 1 <= FRACTION_MAX && is_number(s, n + 1, s.n - n - 1, 0, UINT64_MAX));
+}
+
+/* YYYY, YYYYMM, or a day with or without a time; then the offset of the zone. */
+static bool is_moment(struct str s)
+{
+    enum { ZONE_BYTES = 5, DAY_BYTES = 8 };
+    const char sign = s.n > ZONE_BYTES ? s.p[s.n - ZONE_BYTES] : '\0';
+    if ((sign == '+' || sign == '-') && is_number(s, s.n - ZONE_BYTES + 1, 4, 0, 1400))
+        s.n -= ZONE_BYTES;
+    if (s.n < DAY_BYTES)
+        return (s.n == 4 || s.n == 6) && is_number(s, 0, 4, 0, 2199) && (s.n == 4 || is_number(s, 4, 2, 0, 12));
+    return is_day((struct str){ s.p, DAY_BYTES }) &&
+           (s.n == DAY_BYTES || is_time((struct str){ s.p + DAY_BYTES, s.n - DAY_BYTES }));
+}
+
+static size_t skip_sign(struct str s, size_t i)
+{
+    return i + (i < s.n && (s.p[i] == '+' || s.p[i] == '-'));
+}
+
+static size_t skip_digits(struct str s, size_t i)
+{
+    while (i < s.n && s.p[i] >= '0' && s.p[i] <= '9')
+        i++;
+    return i;
+}
+
+/* A decimal number, with or without exponent. */
+static bool is_decimal(struct str s)
+{
+    size_t from = skip_sign(s, 0), i = skip_digits(s, from), n_digits = i - from;
+    if (i < s.n && s.p[i] == '.') {
+        from = i + 1;
+        i = skip_digits(s, from);
+        n_digits += i - from;
+    }
+    if (n_digits > 0 && i < s.n && (s.p[i] | 0x20) == 'e') {
+        from = skip_sign(s, i + 1);
+        i = skip_digits(s, from);
+        n_digits = i - from;
+    }
+    return i == s.n && n_digits > 0;
+}
+
+static bool is_code(struct str s)
 {
     enum { CODE_MAX = 16 };
-    const char *allowed = form == RESIDUE_UIDS      ? "0123456789.\\"
-                          : form == RESIDUE_NUMBERS ? "0123456789+-.eE\\"
-                          : form == RESIDUE_CODE    ? "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.\\"
-                                                    : "0123456789+-.:\\";
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == '\0' || strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. ", s.p[i]) == NULL)
+            return false;
+    return s.n <= CODE_MAX;
+}
+
+static bool is_regular_value(enum residue_form form, enum dicom_vr vr, struct str s)
+{
+    switch (form) {
+    case RESIDUE_UIDS: return dicom_uid_is_plausible(s) && s.n > 2 && s.p[0] <= '2' && s.p[1] == '.';
+    case RESIDUE_NUMBERS: return is_decimal(s);
+    case RESIDUE_CODE: return is_code(s);
+    case RESIDUE_DATE: return vr == DICOM_VR_DA ? is_day(s) : vr == DICOM_VR_TM ? is_time(s) : is_moment(s);
+    default: return true;
+    }
+}
+
+/* Is each value what its VR has?  What is none, a range of days or a number with dashes, may be anything. */
+static bool is_regular(enum residue_form form, enum dicom_vr vr, struct str s)
+{
+    struct str one;
     if (form == RESIDUE_TEXT || form == RESIDUE_NAME || form == RESIDUE_BINARY)
         return true;
-    s = str_trim(dicom_uid_trim(s));
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] != ' ' && (s.p[i] == '\0' || strchr(allowed, s.p[i]) == NULL))
-            return false;
-    struct str one;
-    bool more = form == RESIDUE_DATE || form == RESIDUE_CODE;
-    while (more) {
+    s = dicom_uid_trim(s);
+    for (bool more = true; more;) {
         more = str_split(s, '\\', &one, &s);
         one = str_trim(one);
-        if (form == RESIDUE_CODE ? one.n > CODE_MAX : !is_regular_date(vr, one))
+        if (one.n > 0 && !is_regular_value(form, vr, one))
             return false;
     }
     return true;

@@ -362,7 +362,9 @@ static bool see_uid(void *ctx, const struct token *t)
 {
     struct text_check *k = ctx;
     if (t->kind == TOKEN_RUN)
-        return t->n < ID_MIN || see(k, t->hash, IDENTITY_IDS);
+        return t->n < ID_MIN || see(k, t->hash, IDENTITY_IDS | (t->n >= DATE_RUN_MIN ? IDENTITY_DATE : 0));
+    if (t->kind == TOKEN_DAY)
+        return see(k, t->hash, IDENTITY_DATE);
     return t->kind != TOKEN_UID || see(k, t->hash, IDENTITY_UID);
 }
 
@@ -373,7 +375,7 @@ static bool check_uids(struct text_check *k)
     while (more) {
         more = str_split(rest, '\\', &one, &rest);
         one = dicom_uid_trim(one);
-        if (!dicom_uid_is_standard(one) && !token_each(one, k->r->seed, TOKEN_WITH_UIDS, see_uid, k))
+        if (!dicom_uid_is_standard(one) && !token_each(one, k->r->seed, TOKEN_WITH_UIDS | TOKEN_WITH_PARTS, see_uid, k))
             return false;
     }
     return true;

@@ -57,7 +57,7 @@ enum residue_form {
     RESIDUE_CODE, /* CS: of names only the patient's: two words in a row, or one of 4 that no standard defines */
     RESIDUE_NUMBERS, /* IS, DS: whole numbers of 6 digits or more as ids, whatever their sign, zeros before and ".0" behind */
     RESIDUE_DATE,    /* DA, DT: dates only */
-    RESIDUE_UIDS,    /* UI; the standard's own are let pass */
+    RESIDUE_UIDS,    /* UI: UIDs, and a component that is an id or a date; the standard's own are let pass */
     RESIDUE_BINARY,  /* bytes of unknown meaning: whatever is printable in them */
     RESIDUE_DECODED, /* the same, as UTF-8 out of another character set: what holds letters beyond ASCII */
 };

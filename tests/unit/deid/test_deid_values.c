@@ -1,0 +1,100 @@
+/* Values that are almost what their VR says: a range for a date, dashes in a number, a date for a UID.  Kept, in
+ * instances of somebody with accession number 11223344, born on the 31st of January 1970. */
+#include "deid/deid.h"
+
+#include "deid_rig.h"
+
+static const struct project_tag_rule rules[] = {
+    RULE(0x0008, 0x0016, KEEP),        RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0012, KEEP),
+    RULE(0x0008, 0x0022, KEEP),        RULE(0x0008, 0x0032, KEEP),        RULE(0x0008, 0x0060, KEEP),
+    RULE(0x0008, 0x010C, KEEP),        RULE(0x0010, 0x0010, REPLACE),     RULE(0x0010, 0x0020, SECURE_HASH),
+    RULE(0x0018, 0x0050, KEEP),        RULE(0x0018, 0x9074, KEEP),        RULE(0x0020, 0x000D, REPLACE_UID),
+    RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x0020, 0x0013, KEEP),
+};
+
+enum {
+    MADE = 0x00080012,
+    DAY = 0x00080022,
+    TIME = 0x00080032,
+    SCHEME = 0x0008010C,
+    MOMENT = 0x00189074,
+    LENGTH = 0x00180050,
+    NUMBER = 0x00200013
+};
+
+static const struct {
+    uint32_t tag;
+    enum dicom_vr vr;
+    const char *value;
+    enum deid_verdict v;
+} values[] = {
+    { DAY, DICOM_VR_DA, "20200102", DEID_EMIT },
+    { DAY, DICOM_VR_DA, "2020.01.02", DEID_EMIT },
+    { DAY, DICOM_VR_DA, "19700131", DEID_EMIT }, /* an examination on the day of birth */
+    { DAY, DICOM_VR_DA, "20200102-20200103", DEID_EMIT },
+    { DAY, DICOM_VR_DA, "20200102-19700131", DEID_RESIDUE },
+    { DAY, DICOM_VR_DA, "20200102-11223344", DEID_RESIDUE },
+    { MADE, DICOM_VR_DA, "20200102-19700131", DEID_RESIDUE },
+    { MADE, DICOM_VR_DA, "20200102-1970.01.31", DEID_RESIDUE },
+    { TIME, DICOM_VR_TM, "112233", DEID_EMIT },
+    { TIME, DICOM_VR_TM, "11:22:33", DEID_EMIT },
+    { TIME, DICOM_VR_TM, "112233.44", DEID_EMIT },
+    { TIME, DICOM_VR_TM, "112233.440000", DEID_EMIT },
+    { TIME, DICOM_VR_TM, "11223344", DEID_RESIDUE },
+    { TIME, DICOM_VR_TM, "120000.11223344", DEID_RESIDUE },
+    { TIME, DICOM_VR_TM, "120000.19700131", DEID_RESIDUE },
+    { TIME, DICOM_VR_TM, "12-19700131", DEID_RESIDUE },
+    { MOMENT, DICOM_VR_DT, "20200102", DEID_EMIT },
+    { MOMENT, DICOM_VR_DT, "20200102120000.000000+0100", DEID_EMIT },
+    { MOMENT, DICOM_VR_DT, "202001021122-0500", DEID_EMIT },
+    { MOMENT, DICOM_VR_DT, "19700131120000", DEID_RESIDUE },
+    { MOMENT, DICOM_VR_DT, "20200102120000-19700131120000", DEID_RESIDUE },
+    { MOMENT, DICOM_VR_DT, "20200102120000.19700131", DEID_RESIDUE },
+    { MOMENT, DICOM_VR_DT, "2020-11223344", DEID_RESIDUE },
+    { LENGTH, DICOM_VR_DS, "1.12233440e-1", DEID_EMIT },
+    { LENGTH, DICOM_VR_DS, "-0.11223344\\+1.E+5", DEID_EMIT },
+    { LENGTH, DICOM_VR_DS, "31.01.1970", DEID_RESIDUE },
+    { LENGTH, DICOM_VR_DS, "11-223344", DEID_RESIDUE },
+    { LENGTH, DICOM_VR_DS, "11 223 344", DEID_RESIDUE },
+    { LENGTH, DICOM_VR_DS, "1\\E11223344", DEID_RESIDUE },
+    { NUMBER, DICOM_VR_IS, "7", DEID_EMIT },
+    { NUMBER, DICOM_VR_IS, "1970-01-31", DEID_RESIDUE },
+    { NUMBER, DICOM_VR_IS, RIG_SOP, DEID_RESIDUE },
+    { SCHEME, DICOM_VR_UI, "1.2.3.4.20200102.5", DEID_EMIT },
+    { SCHEME, DICOM_VR_UI, "1.2.3.4.19700131.5", DEID_RESIDUE },
+    { SCHEME, DICOM_VR_UI, "1.2.3.4.19700131120000.5", DEID_RESIDUE },
+    { SCHEME, DICOM_VR_UI, "1970.01.31", DEID_RESIDUE },
+    { SCHEME, DICOM_VR_UI, "31.1.1970", DEID_RESIDUE },
+    { SCHEME, DICOM_VR_UI, "112.233.44", DEID_RESIDUE },
+};
+
+static void test_values__that_are_no_dates_numbers_or_uids_are_searched_as_text(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+        test_row("%s %s", dicom_vr_name(values[i].vr), values[i].value);
+        rig_auto r;
+        struct dcm d;
+        rig_init(&r, rules, ARRAY_LEN(rules));
+        r.args.accession_number = phi_text(STR("11223344"));
+        rig_start(&r);
+        rig_begin_syntax(&d, DCM_EXPLICIT_LE);
+        if (DICOM_GROUP(values[i].tag) == 0x0008)
+            dcm_text(&d, values[i].tag, values[i].vr, values[i].value);
+        rig_patient(&d);
+        if (DICOM_GROUP(values[i].tag) == 0x0018)
+            dcm_text(&d, values[i].tag, values[i].vr, values[i].value);
+        rig_uids(&d);
+        if (DICOM_GROUP(values[i].tag) == 0x0020)
+            dcm_text(&d, values[i].tag, values[i].vr, values[i].value);
+        CHECK_INT(rig_run(&r, dcm_str(&d)), values[i].v);
+        dcm_done(&d);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case tests[] = {
+        TEST(test_values__that_are_no_dates_numbers_or_uids_are_searched_as_text),
+    };
+    return test_main(argc, argv, tests, ARRAY_LEN(tests));
+}
