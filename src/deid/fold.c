@@ -118,8 +118,48 @@ static struct folded fold_kana(uint32_t c)
 
 static bool is_skipped(uint32_t c)
 {
-    return (c >= 0x300 && c < 0x370) || c == 0xAD || (c >= 0x200B && c <= 0x200F) || c == 0x2060 || c == 0xFEFF ||
-           (c >= 0x3099 && c <= 0x309C) || c == 0xFF9E || c == 0xFF9F;
+    static const uint32_t ranges[][2] = {
+        { 0xAD, 0xAD },     { 0x300, 0x36F },   { 0x591, 0x5BD },   { 0x5BF, 0x5BF },     { 0x5C1, 0x5C2 },
+        { 0x5C4, 0x5C5 },   { 0x5C7, 0x5C7 },   { 0x610, 0x61A },   { 0x61C, 0x61C },     { 0x640, 0x640 },
+        { 0x64B, 0x65F },   { 0x670, 0x670 },   { 0x6D6, 0x6DC },   { 0x6DF, 0x6E4 },     { 0x6E7, 0x6E8 },
+        { 0x6EA, 0x6ED },   { 0x180B, 0x180E }, { 0x1AB0, 0x1AFF }, { 0x1DC0, 0x1DFF },   { 0x200B, 0x200F },
+        { 0x202A, 0x202E }, { 0x2060, 0x206F }, { 0x20D0, 0x20F0 }, { 0x3099, 0x309C },   { 0xFE00, 0xFE0F },
+        { 0xFE20, 0xFE2F }, { 0xFEFF, 0xFEFF }, { 0xFF9E, 0xFF9F }, { 0xE0100, 0xE01EF },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ranges); i++)
+        if (c <= ranges[i][1])
+            return c >= ranges[i][0];
+    return false;
+}
+
+/* The value of a digit of Arabic, Persian, the scripts of India, Thai, Lao, Tibetan, Burmese, Khmer and Mongolian, and of
+ * full width; -1: none. */
+static int digit_value(uint32_t c)
+{
+    static const char16_t zeros[] = u"٠۰߀०০੦૦୦௦౦೦൦๐໐༠၀០᠐０";
+    for (size_t i = 0; i + 1 < ARRAY_LEN(zeros); i++)
+        if (c >= zeros[i] && c < zeros[i] + 10u)
+            return (int)(c - zeros[i]);
+    return -1;
+}
+
+/* Letters of Arabic and Persian that are written for each other. */
+static uint32_t arabic_letter(uint32_t c)
+{
+    static const char16_t variants[] = u"آأإٱىیکةہە", plain[] = u"ااااييكههه";
+    for (size_t i = 0; i + 1 < ARRAY_LEN(variants); i++)
+        if (variants[i] == c)
+            return plain[i];
+    return c;
+}
+
+static struct folded ligature(uint32_t c)
+{
+    static const char spelt[][4] = { "ff", "fi", "fl", "ffi", "ffl", "st", "st" };
+    const char *s = spelt[c - 0xFB00];
+    return (struct folded){
+        { (unsigned char)s[0], (unsigned char)s[1], (unsigned char)s[2] }, s[2] ? 3 : 2, FOLD_LETTER, FOLD_SPACED
+    };
 }
 
 struct folded fold_char(uint32_t c)
@@ -144,15 +184,18 @@ struct folded fold_char(uint32_t c)
         return (struct folded){ { c }, 1, FOLD_JOINER, FOLD_SPACED }; /* typographic apostrophe and hyphens */
     if (!is_letter_beyond_latin(c))
         return (struct folded){ { c }, 1, FOLD_GAP, FOLD_SPACED };
-    if (c >= 0xFF10 && c <= 0xFF19)
-        return (struct folded){ { c - 0xFF10 + '0' }, 1, FOLD_DIGIT, FOLD_SPACED }; /* full-width forms */
-    if (c >= 0xFF21 && c <= 0xFF3A)
+    const int digit = digit_value(c);
+    if (digit >= 0)
+        return (struct folded){ { (uint32_t)digit + '0' }, 1, FOLD_DIGIT, FOLD_SPACED };
+    if (c >= 0xFB00 && c <= 0xFB06)
+        return ligature(c);
+    if (c >= 0xFF21 && c <= 0xFF3A) /* full-width forms */
         return letter(c - 0xFF21 + 'a');
     if (c >= 0xFF41 && c <= 0xFF5A)
         return letter(c - 0xFF41 + 'a');
     if ((c >= 0x3041 && c <= 0x30FF) || (c >= 0xFF66 && c <= 0xFF9D))
         return fold_kana(c);
-    return letter(c < 0x460 ? small_letter(c) : c);
+    return letter(c < 0x460 ? small_letter(c) : c < 0x700 ? arabic_letter(c) : c);
 }
 
 struct folded fold_spelt(uint32_t c, unsigned char before)

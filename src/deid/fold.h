@@ -1,8 +1,10 @@
 /* fold.h - one character as the residue check compares it.
  *
- * Case and Latin diacritics go ("Müller" = "MULLER"), Greek accents, the voicing marks and small forms of kana, which is
- * all made katakana; full-width forms are their ASCII; combining marks and characters of no width are skipped.  The same
- * letter may also be spelt out, as those write who have no umlaut: ä ae, ö oe, ü ue, ø oe, å aa.
+ * Case and Latin diacritics go ("Müller" = "MULLER"), Greek accents, Hebrew and Arabic points and the kinds of alef, yeh,
+ * kaf and heh that are written for each other, the voicing marks and small forms of kana, which is all made katakana;
+ * full-width forms are their ASCII, as are the digits of other scripts and ligatures; combining marks, variation selectors
+ * and characters of no width are skipped.  The same letter may also be spelt out, as those write who have no umlaut: ä ae,
+ * ö oe, ü ue, ø oe, å aa.
  * Owns: constant tables.  Threads: any. */
 #ifndef PIXL_DEID_FOLD_H
 #define PIXL_DEID_FOLD_H
@@ -16,9 +18,9 @@ enum fold_class { FOLD_GAP, FOLD_LETTER, FOLD_DIGIT, FOLD_JOINER, FOLD_SKIP };
 /* Scripts that put no gap between words. */
 enum fold_script { FOLD_SPACED, FOLD_HAN, FOLD_KANA, FOLD_HANGUL };
 
-/* Up to two code points of one class. */
+/* Up to three code points of one class. */
 struct folded {
-    uint32_t c[2];
+    uint32_t c[3];
     unsigned char n, class, script;
 };
 

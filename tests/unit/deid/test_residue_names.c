@@ -56,6 +56,30 @@ static void test_names__umlauts_are_found_in_either_spelling(void)
     CHECK_ROWS(rows);
 }
 
+static void test_names__and_numbers_are_found_in_other_letters_and_digits(void)
+{
+    static const struct residue_row rows[] = {
+        NAME("محمد^علي", "مُحَمَّد", true),    /* with the signs of vowels */
+        NAME("محمد^علي", "محـــمد", true), /* stretched */
+        NAME("أحمد^سامي", "احمد", true),
+        NAME("کریمی^علی", "كريمي", true),
+        NAME("فاطمة^علي", "فاطمه", true),
+        NAME("דוד^כהן", "דָּוִד", true),
+        NAME("葛城^ミサト", "葛\363\240\204\200城さん", true), /* a variant of the character */
+        NAME("葛\363\240\204\200城^ミサト", "葛城さん", true),
+        NAME("Smith^Ann", "by \342\200\252Smi\342\200\254th", true), /* marks of direction */
+        NAME("Griffiths^Ann", "by Gri\357\254\203ths", true),        /* ligatures, as in what was copied from a PDF */
+        NAME("Fielding^Ann", "\357\254\201elding", true),
+        { IDENTITY_MRN, "12345678", "رقم ١٢٣٤٥٦٧٨", RESIDUE_TEXT, true },
+        { IDENTITY_MRN, "12345678", "१२३४५६७८", RESIDUE_TEXT, true },
+        { IDENTITY_MRN, "۱۲۳۴۵۶۷۸", "12345678", RESIDUE_TEXT, true },
+        { IDENTITY_MRN, "12345678", "رقم ١٢٣٤٥٦٧٩", RESIDUE_TEXT, false },
+        { IDENTITY_DATE, "19610704", "٤/٧/١٩٦١", RESIDUE_TEXT, true },
+        { IDENTITY_DATE, "19610704", "๔/๗/๒๕๐๔", RESIDUE_TEXT, true },
+    };
+    CHECK_ROWS(rows);
+}
+
 static void test_names__without_gaps_are_found_in_the_midst(void)
 {
     static const struct residue_row rows[] = {
@@ -358,6 +382,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_names__umlauts_are_found_in_either_spelling),
+        TEST(test_names__and_numbers_are_found_in_other_letters_and_digits),
         TEST(test_names__without_gaps_are_found_in_the_midst),
         TEST(test_names__that_are_words_count_where_they_name),
         TEST(test_names__in_codes_are_the_patients_alone),
