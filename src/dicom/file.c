@@ -582,8 +582,11 @@ static bool find_syntax(struct parser *p, struct pixl_error *err)
     const struct dicom_syntax *s = dicom_syntax_find(uid);
     if (s == NULL && !dicom_uid_is_plausible(uid))
         return pixl_fail(err, PIXL_E_CORRUPT, 0, "transfer syntax is not a UID");
+    /* GE's of implicit big endian; any other may stand here by mistake, an instance's UID. */
+    const bool is_known = dicom_uid_is_standard(uid) || str_eq(uid, STR("1.2.840.113619.5.2"));
     if (s == NULL)
-        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "transfer syntax %.*s", STR_ARG(uid));
+        return pixl_fail(err, PIXL_E_UNSUPPORTED, 0, "transfer syntax %.*s",
+                         STR_ARG(is_known ? uid : STR("that is none of the standard's")));
     p->f->syntax = s;
     return true;
 }

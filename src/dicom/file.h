@@ -111,7 +111,7 @@ struct dicom_file {
  *   marked.
  *   Up to 64 KiB of zeros behind the last element are let pass.
  * Fails: CORRUPT (not DICOM, or a structure that does not fit, with the byte offset, never a value), UNSUPPORTED
- * (transfer syntax that is none: its UID is named), LIMIT, NOMEM, IO. */
+ * (transfer syntax that is none: its UID is named where it cannot be an instance's), LIMIT, NOMEM, IO. */
 PIXL_MUST_CHECK bool dicom_parse(const struct dicom_source *source, const struct dicom_limits *limits,
                                  struct arena *arena, struct dicom_file *out, struct pixl_error *err);
 
