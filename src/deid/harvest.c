@@ -1,7 +1,7 @@
 /* harvest.c - takes from an instance what must not be left of it: names, ids, birth date, UIDs.
  *
  * Every PN of the file counts, at any depth and also where its element is dropped: what a technician typed into a kept
- * description is what stands in a dropped name.  Ids and dates count by the meaning of their tag. */
+ * description is what stands in a dropped name.  Ids, dates and UIDs count by the meaning of their tag. */
 #include "study_internal.h"
 
 /* Procedures and their steps are often numbered from 1, or named as what is done ("BRAIN"). */
@@ -26,7 +26,9 @@ static bool add_values(struct deid_study *s, uint32_t tag, struct str text, enum
     bool more = true;
     while (more) {
         more = str_split(text, '\\', &one, &text);
-        if ((!may_be_nobodys(tag) || is_long_number(one)) && !residue_add_id(s->residue, one, kind, err))
+        if (kind == IDENTITY_UID
+                ? !residue_add_uid(s->residue, str_trim(one), err)
+                : (!may_be_nobodys(tag) || is_long_number(one)) && !residue_add_id(s->residue, one, kind, err))
             return false;
     }
     return true;
@@ -47,7 +49,7 @@ static bool harvest_one(struct instance *in, uint32_t i, unsigned kind, const st
     if (!instance_decode(in, i, set, &text, &is_clean, err))
         return false;
     bool ok = true;
-    if (kind & IDENTITY_IDS)
+    if (kind & (IDENTITY_IDS | IDENTITY_UID))
         ok = add_values(s, e->tag, is_clean ? text : raw, (enum identity)kind, err);
     else if (kind == IDENTITY_DATE)
         ok = residue_add_birth_date(s->residue, text, err);
@@ -62,7 +64,7 @@ static bool harvest_one(struct instance *in, uint32_t i, unsigned kind, const st
 /* By the tag's meaning, whatever VR is written. */
 static unsigned kind_of(const struct dicom_element *e)
 {
-    if (e->vr == DICOM_VR_PN || DICOM_GROUP(e->tag) <= 0x0040) {
+    if (e->vr == DICOM_VR_PN || DICOM_GROUP(e->tag) <= 0x0040 || instance_vr(e) == DICOM_VR_UI) {
         unsigned kind = scheme_identity_of(e->tag);
         if (kind != 0)
             return kind;

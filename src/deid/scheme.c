@@ -6,6 +6,37 @@
 #include "deid/profile.h"
 #include "dicom/tag.h"
 
+/* UIDs of what is the patient's: objects, frames of reference, what was observed or given.  Not those of classes, codes
+ * and devices, which many share. */
+static bool is_patients_uid(uint32_t tag)
+{
+    switch (tag) {
+    case 0x00080017: /* Acquisition */
+    case 0x00080019: /* Pyramid */
+    case 0x00080058: /* Failed SOP Instance UID List */
+    case 0x00081155: /* Referenced SOP Instance */
+    case 0x00081167: /* Multi-frame Source SOP Instance */
+    case 0x00083010: /* Irradiation Event */
+    case 0x00083012: /* Radiopharmaceutical Administration Event */
+    case DICOM_SOP_INSTANCE_UID:
+    case DICOM_STUDY_UID:
+    case DICOM_SERIES_UID:
+    case 0x00200052: /* Frame of Reference */
+    case 0x00200200: /* Synchronization Frame of Reference */
+    case 0x00200242: /* SOP Instance of Concatenation Source */
+    case 0x00209161: /* Concatenation */
+    case 0x00400554: /* Specimen */
+    case 0x0040A124: /* UID, of a content item */
+    case 0x0040A171: /* Observation */
+    case 0x0040A402: /* Observation Subject */
+    case 0x00620021: /* Tracking */
+    case 0x00640003: /* Source Frame of Reference */
+    case 0x30060024: /* Referenced Frame of Reference */
+    case 0x300600C2: /* Related Frame of Reference */ return true;
+    default: return false;
+    }
+}
+
 unsigned scheme_identity_of(uint32_t tag)
 {
     switch (tag) {
@@ -20,6 +51,7 @@ unsigned scheme_identity_of(uint32_t tag)
     case 0x00100033:             /* Patient's Birth Date in Alternative Calendar */
     case 0x00102154:             /* Patient's Telephone Numbers */
     case 0x00120040:             /* Clinical Trial Subject ID */
+    case 0x00120042:             /* Clinical Trial Subject Reading ID */
     case 0x00380060:             /* Service Episode ID */
     case 0x00402016:             /* Placer Order Number */
     case 0x00402017:             /* Filler Order Number */
@@ -31,8 +63,7 @@ unsigned scheme_identity_of(uint32_t tag)
         return IDENTITY_PATIENT;
     case DICOM_PATIENT_BIRTH_DATE:
         return IDENTITY_DATE;
-    default:
-        return 0;
+    default: return is_patients_uid(tag) ? IDENTITY_UID : 0;
     }
 }
 

@@ -9,16 +9,16 @@
 
 /* What a value can be a trace of; also what an element is exempt from, because its rule keeps that very identity. */
 enum identity {
-    IDENTITY_ID      = 1u << 0,      /* ids that have no kind of their own here */
-    IDENTITY_PATIENT = 1u << 1,      /* names of the patient */
-    IDENTITY_PERSON  = 1u << 2,      /* names of other people */
-    IDENTITY_DATE    = 1u << 3,      /* birth date */
-    IDENTITY_UID     = 1u << 4,      /* of study, series, instances and whatever was mapped */
-    IDENTITY_MRN     = 1u << 5,      /* patient ids */
+    IDENTITY_ID = 1u << 0,      /* ids that have no kind of their own here */
+    IDENTITY_PATIENT = 1u << 1, /* names of the patient */
+    IDENTITY_PERSON = 1u << 2,  /* names of other people */
+    IDENTITY_DATE = 1u << 3,    /* birth date */
+    IDENTITY_UID = 1u << 4,     /* of the patient's objects and frames of reference, and whatever was mapped */
+    IDENTITY_MRN = 1u << 5,     /* patient ids */
     IDENTITY_ACCESSION = 1u << 6,
     IDENTITY_STUDY_ID = 1u << 7,
-    IDENTITY_IDS     = IDENTITY_ID | IDENTITY_MRN | IDENTITY_ACCESSION | IDENTITY_STUDY_ID,
-    IDENTITY_ALL     = 255,
+    IDENTITY_IDS = IDENTITY_ID | IDENTITY_MRN | IDENTITY_ACCESSION | IDENTITY_STUDY_ID,
+    IDENTITY_ALL = 255,
 };
 /* The kind of identity that an element of this tag holds at any depth, by the standard's meaning; 0: none. */
 unsigned scheme_identity_of(uint32_t tag);

@@ -1,5 +1,6 @@
 /* Values that are almost what their VR says: a range for a date, dashes in a number, a date for a UID.  Kept, in
- * instances of somebody with accession number 11223344, born on the 31st of January 1970. */
+ * instances of somebody with accession number 11223344, born on the 31st of January 1970.  And what UIDs are searched
+ * for. */
 #include "deid/deid.h"
 
 #include "deid_rig.h"
@@ -91,10 +92,82 @@ static void test_values__that_are_no_dates_numbers_or_uids_are_searched_as_text(
     }
 }
 
+/* Other objects of the patient are known by UIDs that stand in what is dropped; makers write them into texts. */
+static void test_values__uids_of_what_is_dropped_are_searched_for(void)
+{
+    static const struct project_tag_rule described[] = {
+        RULE(0x0008, 0x0016, KEEP),        RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0060, KEEP),
+        RULE(0x0008, 0x103E, KEEP),        RULE(0x0010, 0x0010, REPLACE),     RULE(0x0010, 0x0020, SECURE_HASH),
+        RULE(0x0020, 0x000D, REPLACE_UID), RULE(0x0020, 0x000E, REPLACE_UID),
+    };
+    static const struct {
+        uint32_t sequence, tag;
+        const char *uid, *text;
+        enum deid_verdict v;
+    } rows[] = {
+        { 0, 0x00200052, "1.2.826.0.1.77.5", "frame 1.2.826.0.1.77.5", DEID_RESIDUE },
+        { 0, 0x00200052, "1.2.826.0.1.77.5", "frame 1.2.826.0.1.77.6", DEID_EMIT },
+        { 0, 0x00200052, "1.2.840.10008.1.4.1.1", "frame 1.2.840.10008.1.4.1.1", DEID_EMIT },
+        { 0x00081110, 0x00081155, "1.2.826.0.1.77.5", "of 1.2.826.0.1.77.5.", DEID_RESIDUE },
+        { 0x00081110, 0x00081155, "1.2.826.0.1.77.5", "of 1.2.826.0.1.77", DEID_EMIT },
+        { 0x00081110, 0x0020000D, "1.2.826.0.1.77.5", "study 1.2.826.0.1.77.5", DEID_RESIDUE },
+        { 0x00081110, 0x00081150, "1.2.826.0.1.77.5", "class 1.2.826.0.1.77.5", DEID_EMIT },
+    };
+    for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {
+        const size_t k = i / 2;
+        rig_auto r;
+        struct dcm d;
+        test_row("%s%s", rows[k].text, i % 2 ? ", implicit" : "");
+        rig_init(&r, described, ARRAY_LEN(described));
+        rig_start(&r);
+        rig_begin(&d, i % 2 == 0);
+        dcm_text(&d, DICOM_SERIES_DESCRIPTION, DICOM_VR_LO, rows[k].text);
+        if (rows[k].sequence != 0) {
+            dcm_seq_begin(&d, rows[k].sequence, true);
+            dcm_item_begin(&d, true);
+            dcm_text(&d, rows[k].tag, DICOM_VR_UI, rows[k].uid);
+            dcm_item_end(&d);
+            dcm_seq_end(&d);
+        }
+        rig_patient(&d);
+        rig_uids(&d);
+        if (rows[k].sequence == 0)
+            dcm_text(&d, rows[k].tag, DICOM_VR_UI, rows[k].uid);
+        CHECK_INT(rig_run(&r, dcm_str(&d)), rows[k].v);
+        dcm_done(&d);
+    }
+}
+
+/* A rule that keeps such a UID is obeyed, and the UID looked for elsewhere. */
+static void test_values__a_uid_that_is_kept_is_exempt_where_it_is_kept(void)
+{
+    static const struct project_tag_rule kept[] = {
+        RULE(0x0008, 0x0016, KEEP),        RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0060, KEEP),
+        RULE(0x0008, 0x103E, KEEP),        RULE(0x0010, 0x0020, SECURE_HASH), RULE(0x0020, 0x000D, REPLACE_UID),
+        RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x0020, 0x0052, KEEP),        RULE(0x0020, 0x0242, KEEP),
+    };
+    for (int i = 0; i < 2; i++) {
+        rig_auto r;
+        struct dcm d;
+        rig_init(&r, kept, ARRAY_LEN(kept));
+        rig_start(&r);
+        rig_begin(&d, true);
+        dcm_text(&d, DICOM_SERIES_DESCRIPTION, DICOM_VR_LO, i == 0 ? "thorax" : "1.2.826.0.1.77.5");
+        rig_patient(&d);
+        rig_uids(&d);
+        dcm_text(&d, 0x00200052, DICOM_VR_UI, "1.2.826.0.1.77.5");
+        dcm_text(&d, 0x00200242, DICOM_VR_UI, "1.2.826.0.1.77.6");
+        CHECK_INT(rig_run(&r, dcm_str(&d)), i == 0 ? DEID_EMIT : DEID_RESIDUE);
+        dcm_done(&d);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_values__that_are_no_dates_numbers_or_uids_are_searched_as_text),
+        TEST(test_values__uids_of_what_is_dropped_are_searched_for),
+        TEST(test_values__a_uid_that_is_kept_is_exempt_where_it_is_kept),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }
