@@ -319,8 +319,9 @@ static bool filter(const struct instance *in, enum study_reason *why, struct pix
     for (size_t i = 0; i < p->n_modalities; i++)
         if (str_eq(in->text[TOP_MODALITY], str_of(p->modalities[i])))
             *why = STUDY_WHY_NONE;
-    if (*why == STUDY_WHY_NONE && !p->passes_burned_in && !in->study->policy->cleans_pixels &&
-        str_eq_nocase(in->text[TOP_BURNED_IN], STR("YES")))
+    const struct str burned_in = in->text[TOP_BURNED_IN]; /* YES or NO; in doubt YES */
+    if (*why == STUDY_WHY_NONE && !p->passes_burned_in && !in->study->policy->cleans_pixels && burned_in.n > 0 &&
+        !str_eq_nocase(burned_in, STR("NO")))
         *why = STUDY_WHY_PIXELS_NOT_CLEANED;
     return true;
 }

@@ -84,6 +84,10 @@ static void test_filters__leave_out_what_says_that_it_holds_text(void)
     } rows[] = {
         { NULL, false, STUDY_WHY_NONE },
         { "NO", false, STUDY_WHY_NONE },
+        { "", false, STUDY_WHY_NONE },
+        { " no", false, STUDY_WHY_NONE },
+        { "Y", false, STUDY_WHY_PIXELS_NOT_CLEANED }, /* in doubt */
+        { "YES\\NO", false, STUDY_WHY_PIXELS_NOT_CLEANED },
         { "YES", true, STUDY_WHY_NONE },
         { "YES", false, STUDY_WHY_PIXELS_NOT_CLEANED },
         { "yes ", false, STUDY_WHY_PIXELS_NOT_CLEANED },
