@@ -198,6 +198,7 @@ static void check_state(struct work *w)
 /* What the watcher does now and then; all times monotonic. */
 struct watch {
     int64_t began_us, ask_us, recover_us, stop_us, expire_us;
+    bool is_failing, has_lapsed; /* of leases, since they were prolonged last */
 };
 
 static bool renew(struct work *w, int64_t lease_us, struct pixl_error *err)
@@ -212,13 +213,15 @@ static bool renew(struct work *w, int64_t lease_us, struct pixl_error *err)
     return ok;
 }
 
-/* Prolongs all claims at a third of their time; when that failed, every second. */
+/* Prolongs all claims at a third of their time; when that failed, every second.  A night without the store is told in a few lines. */
 static void keep_leases(struct work *w, struct watch *t)
 {
     const int64_t lease_us = site_settings(w->site)->lease_s * SECOND_US, now = clock_mono_us();
     struct pixl_error err = { 0 };
     if (lease_look(&w->lease, now)) {
-        log_event(LOG_WARN, "claims.lapsed", "what was in hand is given up");
+        if (!t->has_lapsed)
+            log_event(LOG_WARN, "claims.lapsed", "what was in hand is given up");
+        t->has_lapsed = true;
         work_wake_all(w);
         t->ask_us = now;
     }
@@ -227,8 +230,13 @@ static void keep_leases(struct work *w, struct watch *t)
     if (renew(w, lease_us, &err)) {
         lease_prolonged(&w->lease, now, lease_us);
         t->ask_us = now + lease_us / 3;
+        if (t->is_failing)
+            log_event(LOG_INFO, "claims.renewed", "lapsed=%s", t->has_lapsed ? "yes" : "no");
+        t->is_failing = t->has_lapsed = false;
     } else {
-        log_event(LOG_WARN, "claims.not_renewed", "code=%s", pixl_code_name(err.code));
+        if (!t->is_failing)
+            log_event(LOG_WARN, "claims.not_renewed", "code=%s", pixl_code_name(err.code));
+        t->is_failing = true;
         t->ask_us = now + SECOND_US;
     }
 }

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -242,6 +243,29 @@ def test_a_server_that_goes_away_for_a_while_ends_nothing(database, hospital):
     populate(h, PIXL_STORE_URL=URL)
     until(lambda: all_exported(database, 2))                      # also one whose files came after the worker began
     assert end(w) == 0
+
+
+def test_a_server_that_is_away_for_longer_than_a_lease_is_told_of_once(database, hospital):
+    h = hospital
+    h.add_study(1)
+    populate(h, PIXL_STORE_URL=URL)
+    w = start(h, "one", PIXL_STORE_URL=URL, PIXL_LEASE_S="10")
+    until(lambda: all_exported(database, 1))
+    socket = pathlib.Path(os.environ["TEST_POSTGRES"]) / "sock/.s.PGSQL.5432"
+    socket.rename(socket.with_suffix(".away"))
+    try:
+        database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = 'postgres'")
+        until(lambda: "claims.lapsed" in w.log.read_text())
+        time.sleep(3)
+    finally:
+        socket.with_suffix(".away").rename(socket)
+    until(lambda: "claims.renewed lapsed=yes" in w.log.read_text())
+    h.add_study(2)
+    populate(h, PIXL_STORE_URL=URL)
+    until(lambda: all_exported(database, 2))
+    assert end(w) == 0
+    said = re.findall(r"claims\.\w+", w.log.read_text())
+    assert said == ["claims.not_renewed", "claims.lapsed", "claims.renewed"], said
 
 
 def test_several_share_a_state_directory_but_a_run_has_it_alone(hospital):
