@@ -51,6 +51,7 @@ struct dispatch {
     struct pause broker, database;
     struct slot slots[WINDOW];
     size_t n_free, n_sent, n_confirmed;
+    int64_t heard_us;          /* mono: when the broker last told of a hint, or had none to tell of */
     int64_t in_flight[WINDOW]; /* numbers of rows in a slot, sorted, while a batch is read */
     size_t n_in_flight;
     struct letter letters[BATCH];
@@ -60,7 +61,7 @@ struct dispatch {
     bool has_thread;
     atomic_bool stop;   /* of the thread */
     atomic_ullong idle; /* looks that found every row hinted */
-    atomic_bool leads, is_connected;
+    atomic_bool leads, is_connected, is_silent;
     atomic_llong hinted, forgotten;
 };
 
@@ -82,7 +83,8 @@ bool hint_route_of(const struct settings *set, struct hint_route *out, bool *is_
                              .queues = { set->queue_name, set->queue_secondary },
                              .queue_per_priority = set->queue_per_priority != 0,
                              .form = strcmp(set->message_format, "jsonpickle") == 0 ? MESSAGE_JSONPICKLE : MESSAGE_JSON,
-                             .sweep_us = set->sweep_s * 1000000 };
+                             .sweep_us = set->sweep_s * 1000000,
+                             .silence_us = ANSWER_MS * 1000 };
     *is_set = !none;
     return true;
 }
@@ -96,11 +98,16 @@ static void rest(int64_t ms, const atomic_bool *stop)
         (void)poll(NULL, 0, left < 50000 ? (int)(left / 1000) + 1 : 50);
 }
 
-static void went_wrong(struct pause *p, const char *what, const struct pixl_error *why)
+static void say_once(struct pause *p, const char *what, const struct pixl_error *why)
 {
     if (!p->was_said)
         log_event(LOG_WARN, "dispatch.waits", "for=%s code=%s error=%s", what, pixl_code_name(why->code), why->msg);
     p->was_said = true;
+}
+
+static void went_wrong(struct pause *p, const char *what, const struct pixl_error *why)
+{
+    say_once(p, what, why);
     p->ms = p->ms == 0 ? PAUSE_MIN_MS : p->ms * 2 < PAUSE_MAX_MS ? p->ms * 2 : PAUSE_MAX_MS;
     p->until_us = clock_mono_us() + p->ms * 1000;
 }
@@ -128,6 +135,7 @@ static void take_results(struct dispatch *d)
         struct slot *s = &d->slots[r.tag % WINDOW];
         assert(s->state == SLOT_SENT);
         d->n_sent--;
+        d->heard_us = clock_mono_us();
         s->state = r.fate == QUEUE_CONFIRMED ? SLOT_CONFIRMED : SLOT_FREE;
         d->n_confirmed += s->state == SLOT_CONFIRMED;
         d->n_free += s->state == SLOT_FREE;
@@ -140,6 +148,7 @@ static void disconnect(struct dispatch *d)
     queue_close(d->queue);
     d->queue = NULL;
     atomic_store(&d->is_connected, false);
+    atomic_store(&d->is_silent, false);
     for (size_t i = 0; i < WINDOW; i++)
         if (d->slots[i].state == SLOT_SENT) {
             d->slots[i].state = SLOT_FREE;
@@ -404,7 +413,8 @@ static bool publish_batch(struct dispatch *d, const atomic_bool *stop)
             return false;
         }
         *s = (struct slot){ l->hint, SLOT_SENT };
-        d->n_sent++;
+        if (d->n_sent++ == 0)
+            d->heard_us = clock_mono_us();
         d->n_free--;
     }
     return true;
@@ -472,6 +482,22 @@ static bool hint_rows(struct dispatch *d, bool *did, const atomic_bool *stop)
 
 /* --- turns ------------------------------------------------------------------------------------------------------ */
 
+/* A broker with an alarm, of its disk or its memory, reads no further; its connection stands, and nothing fails. */
+static bool confirms_nothing(const struct dispatch *d)
+{
+    return d->n_sent > 0 && clock_mono_us() - d->heard_us > d->route->silence_us;
+}
+
+static void tell_of_silence(struct dispatch *d)
+{
+    struct pixl_error why = { 0 };
+    (void)pixl_fail(&why, PIXL_E_UNAVAILABLE, 0,
+                    "%s: the broker confirms nothing: has it an alarm, of its disk or memory?", queue_place(d->queue));
+    atomic_store(&d->is_connected, false);
+    atomic_store(&d->is_silent, true);
+    say_once(&d->broker, "broker", &why);
+}
+
 static bool dispatch_now(struct dispatch *d, bool *did, const atomic_bool *stop)
 {
     if (!connect_broker(d, stop) || clock_mono_us() < d->broker.until_us)
@@ -480,7 +506,12 @@ static bool dispatch_now(struct dispatch *d, bool *did, const atomic_bool *stop)
         return false;
     if (!hint_rows(d, did, stop) || !sweep(d, stop))
         return false;
+    if (confirms_nothing(d)) {
+        tell_of_silence(d);
+        return false;
+    }
     atomic_store(&d->is_connected, true);
+    atomic_store(&d->is_silent, false);
     went_well(&d->broker, "broker");
     return true;
 }
@@ -583,6 +614,7 @@ struct dispatch_state dispatch_state(const struct dispatch *d)
 {
     return (struct dispatch_state){ .leads = atomic_load(&d->leads),
                                     .is_connected = atomic_load(&d->is_connected),
+                                    .is_silent = atomic_load(&d->is_silent),
                                     .hinted = atomic_load(&d->hinted),
                                     .forgotten = atomic_load(&d->forgotten) };
 }

@@ -29,6 +29,7 @@ struct hint_route {
     bool queue_per_priority;
     enum message_form form;
     int64_t sweep_us;
+    int64_t silence_us; /* a broker that has confirmed nothing for so long takes no hints */
 };
 /* *is_set false: there is no queue, and workers look into the store.
  * Fails: INVALID (a broker beside an SQLite store, which other machines cannot use; the same name twice; no address). */
@@ -58,6 +59,7 @@ void dispatch_drain(struct dispatch *d);
 
 struct dispatch_state {
     bool leads, is_connected;
+    bool is_silent;    /* the broker confirms nothing, as with an alarm */
     int64_t hinted;    /* hints that the broker confirmed */
     int64_t forgotten; /* hints that are given again */
 };

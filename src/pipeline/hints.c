@@ -24,6 +24,7 @@ struct hints {
     unsigned consumed;  /* archives whose queues are */
     struct arena arena; /* of one message */
     bool was_said;      /* that the broker is away */
+    atomic_bool is_away;
     int64_t pause_ms, next_us;
     int64_t next_count_us; /* mono: of the messages in the queues, for who watches */
 };
@@ -187,6 +188,7 @@ static void broker_failed(struct hints *h, struct pixl_error *err)
         if (!h->was_said)
             log_event(LOG_WARN, "hints.wait", "for=broker code=%s error=%s", pixl_code_name(err->code), err->msg);
         h->was_said = true;
+        atomic_store(&h->is_away, true);
         h->pause_ms = h->pause_ms == 0 ? PAUSE_MIN_MS : h->pause_ms * 2 < PAUSE_MAX_MS ? h->pause_ms * 2 : PAUSE_MAX_MS;
         h->next_us = clock_mono_us() + h->pause_ms * 1000;
     }
@@ -202,7 +204,13 @@ static void broker_answered(struct hints *h)
     if (h->pause_ms > 0)
         metrics_set_breaker(site_metrics(h->site), "broker", false);
     h->was_said = false;
+    atomic_store(&h->is_away, false);
     h->pause_ms = h->next_us = 0;
+}
+
+bool hints_is_away(const struct hints *h)
+{
+    return atomic_load(&h->is_away);
 }
 
 /* Consumes the queues of these archives, and no others. */

@@ -8,7 +8,7 @@
  * adopted.
  * Owns: its connection to the broker.
  * Never: makes a queue (dispatch.h says why); acknowledges a message because of an error; logs what is in one.
- * Threads: one. */
+ * Threads: one, but where something else is said. */
 #ifndef PIXL_PIPELINE_HINTS_H
 #define PIXL_PIPELINE_HINTS_H
 
@@ -38,6 +38,9 @@ enum hints_took {
  * Fails: as claim() and the store do; the message was given back. */
 PIXL_MUST_CHECK bool hints_take(struct hints *h, unsigned archives, hints_claim_fn *claim, void *ctx, int64_t wait_ms,
                                 const atomic_bool *cancel, enum hints_took *what, struct pixl_error *err);
+
+/* The broker did not answer when it was asked last.  Thread: any. */
+bool hints_is_away(const struct hints *h);
 
 /* What a message leads to. */
 enum hint_reason {

@@ -139,3 +139,14 @@ void work_hints_serve(struct work *w)
         pthread_mutex_unlock(&f->lock);
     }
 }
+
+const char *work_hints_trouble(const struct work *w)
+{
+    const struct work_hints *x = w->hints;
+    for (size_t i = 0; x != NULL && i < STORE_ARCHIVES; i++)
+        if (x->of[i].hints != NULL && hints_is_away(x->of[i].hints))
+            return "it does not answer (PIXL_QUEUE_URL); `pixl check` tells why";
+    return x != NULL && dispatch_state(x->dispatch).is_silent
+               ? "it confirms nothing: has it an alarm, of its disk or memory?"
+               : NULL;
+}

@@ -156,6 +156,8 @@ void work_hints_end(struct work *w);
 PIXL_MUST_CHECK bool work_hints_next(struct hand *h, const struct store_claim *c, bool *got, struct pixl_error *err);
 /* Keeps connections alive that no lane looks at. */
 void work_hints_serve(struct work *w);
+/* What is wrong with the broker; NULL: nothing, or there is none. */
+const char *work_hints_trouble(const struct work *w);
 
 /* --- what becomes of a row ---------------------------------------------------------------------------------------- */
 

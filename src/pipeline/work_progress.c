@@ -106,6 +106,9 @@ static void describe(struct work *w, struct work_progress *p)
         return;
     for (size_t i = 0; i < w->n_lanes; i++)
         describe_lane(w, &w->lanes[i], p);
+    const char *broker = work_hints_trouble(w);
+    if (broker != NULL)
+        add_trouble(p, "broker", broker);
     add_breaker(p, "", &w->spool);
     if (work_spool_is_full(w) && is_retrieval_due(w))
         add_trouble(p, "", "the spool is full (PIXL_SPOOL_MAX); retrieving waits for deliveries");

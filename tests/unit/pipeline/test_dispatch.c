@@ -60,6 +60,29 @@ static void test_dispatch__what_was_not_confirmed_is_hinted_again(void)
     hint_rig_close(&r);
 }
 
+static void test_dispatch__a_broker_that_confirms_nothing_is_told_of(void)
+{
+    struct hint_rig r;
+    hint_rig_open(&r, "PIXL_SWEEP_S=300");
+    CHECK_INT(r.route.silence_us, 10 * 1000000);
+    r.route.silence_us = 1000;
+    rig_populate(&r.site, A_ROW);
+    struct queue *q = give_queue(&r);
+    queue_memory_hold(q, true);
+    turn(&r);
+    usleep(2000);
+    turn(&r);
+    CHECK(dispatch_state(r.dispatch).is_silent && !dispatch_state(r.dispatch).is_connected);
+    CHECK_INT(depth(&r), 1);
+    queue_memory_hold(q, false);
+    turn(&r);
+    turn(&r);
+    CHECK(!dispatch_state(r.dispatch).is_silent && dispatch_state(r.dispatch).is_connected);
+    CHECK_INT(depth(&r), 1); /* nothing was published again */
+    CHECK_INT(unhinted(&r), 0);
+    hint_rig_close(&r);
+}
+
 static void test_dispatch__a_broker_that_lost_its_queues_is_told_all_again(void)
 {
     struct hint_rig r;
@@ -448,17 +471,17 @@ static void test_hints__tell_how_many_wait_and_when_the_broker_is_away(void)
     CHECK_INT(follow(&r, 0), HINTS_NOTHING);
     CHECK(metrics_have(&r, "pixl_queue_messages{queue=\"" QUEUE "\"} 3\n"));
     CHECK(metrics_have(&r, "pixl_queue_messages{queue=\"" SECONDARY "\"} 0\n"));
-    CHECK(!metrics_have(&r, "what=\"broker\""));
+    CHECK(!metrics_have(&r, "what=\"broker\"") && !hints_is_away(r.hints));
     struct queue *q = share(&r);
     hints_use(r.hints, q);
     queue_memory_cut(q);
     (void)follow(&r, 1);
     CHECK(!metrics_have(&r, "pixl_queue_messages{"));
-    CHECK(metrics_have(&r, "pixl_breaker_open{what=\"broker\"} 1\n"));
+    CHECK(metrics_have(&r, "pixl_breaker_open{what=\"broker\"} 1\n") && hints_is_away(r.hints));
     hints_use(r.hints, share(&r));
     for (int i = 0; i < 20 && metrics_have(&r, "\"broker\"} 1\n"); i++)
         (void)follow(&r, 0);
-    CHECK(metrics_have(&r, "pixl_breaker_open{what=\"broker\"} 0\n"));
+    CHECK(metrics_have(&r, "pixl_breaker_open{what=\"broker\"} 0\n") && !hints_is_away(r.hints));
     CHECK(metrics_have(&r, "pixl_queue_messages{queue=\"" QUEUE "\"} 3\n"));
     hint_rig_close(&r);
 }
@@ -569,6 +592,7 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         TEST(test_dispatch__every_due_row_is_hinted_once_in_its_order),
         TEST(test_dispatch__what_was_not_confirmed_is_hinted_again),
+        TEST(test_dispatch__a_broker_that_confirms_nothing_is_told_of),
         TEST(test_dispatch__a_broker_that_lost_its_queues_is_told_all_again),
         TEST(test_dispatch__a_queue_that_was_deleted_is_made_anew),
         TEST(test_dispatch__sweeps_what_a_queue_lost_silently),
