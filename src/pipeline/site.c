@@ -299,7 +299,8 @@ static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
     bool wants_store = (flags & SITE_STORE) != 0 || ((flags & SITE_STORE_IF_THERE) != 0 && is_there);
     if (wants_store &&
         !((flags & SITE_TRIES) != 0 ? open_store_to_try(s, err) : store_open(set->store_url, &s->store, err))) {
-        pixl_wrap(err, "store %s", file != NULL ? file : "");
+        if (file != NULL)
+            pixl_wrap(err, "store %s", file);
         goto out;
     }
     if ((flags & SITE_ARCHIVE) && !open_archives(s, err))

@@ -68,6 +68,12 @@ def test_a_whole_extraction(database, hospital):
     assert not (h.state / "pixl.db").exists()
 
 
+def test_a_server_that_is_away_is_named_once(hospital):
+    hospital.state.mkdir(mode=0o700)
+    r = hospital.pixl("status", PIXL_STORE_URL="postgresql://pixl:CANARYword@127.0.0.1:1/pixl", ok=(75,))
+    assert r.stderr == "pixl status: store: database: connect: the server cannot be reached, or not with the encryption that was asked for\n"
+
+
 def test_a_check_makes_nothing_in_the_database(database, hospital):
     h = hospital
     h.add_study(1)
