@@ -156,26 +156,26 @@ static bool status_once(struct cli *c, struct site *s, struct pixl_error *err)
 
 enum { WATCH_S = 2, SERVICE_TIMEOUT_S = 5 };
 
-/* What only the imaging API knows: what it has in hand, and what stands in its way. */
-static void status_service(struct cli *c)
+/* What only a service knows: what it has in hand, and what stands in its way. */
+static void status_service(struct cli *c, enum api which, const char *name)
 {
     struct arena a;
     struct api_answer an = { 0 };
     const struct json_node *v;
     struct pixl_error err = { 0 };
-    if (c->json || !api_is_set(&c->settings, API_IMAGING))
+    if (c->json || !api_is_set(&c->settings, which))
         return;
     arena_init(&a, 1 << 20);
     buf_init(&an.body, 1 << 20);
-    if (!api_ask(&c->settings, API_IMAGING, "/status", STR(""), SERVICE_TIMEOUT_S, &an, &err))
+    if (!api_ask(&c->settings, which, "/status", STR(""), SERVICE_TIMEOUT_S, &an, &err))
         printf("%s\n", err.msg);
     else if (an.status != 200 || !json_tree_read(&a, buf_str(&an.body), 16, 10000, &v, &err))
-        printf("the imaging API answers with status %d\n", an.status);
+        printf("%s: answers with status %d\n", name, an.status);
     else {
         const struct json_node *hand = json_node_member(v, "in_hand");
         const struct str trouble = json_node_text(json_node_member(v, "trouble"));
-        printf("imaging-api: %lld in hand%s%.*s\n", hand != NULL ? (long long)hand->integer : 0,
-               trouble.n > 0 ? "; " : "", STR_ARG(trouble));
+        printf("%s: %lld in hand%s%.*s\n", name, hand != NULL ? (long long)hand->integer : 0, trouble.n > 0 ? "; " : "",
+               STR_ARG(trouble));
     }
     buf_done(&an.body);
     arena_done(&a);
@@ -195,8 +195,10 @@ static enum cli_exit status(struct cli *c, struct pixl_error *err)
         if (watch && !c->json)
             printf("%.19sZ\n", now);
         ok = status_once(c, s, err);
-        if (ok)
-            status_service(c);
+        if (ok) {
+            status_service(c, API_IMAGING, "imaging-api");
+            status_service(c, API_EXPORT, "export-api");
+        }
         ok = ok && fflush(stdout) == 0;
         if (!watch)
             break;
@@ -214,8 +216,8 @@ const struct cli_command cli_status = {
     .summary = "how many studies are in which state, and why; the rates of archives",
     .usage = "[--project SLUG] [--watch]",
     .text = "Asks the store; may be asked at any time, also while a run is on.\n"
-            "Where PIXL_IMAGING_API_HOST is set it asks the imaging API too, what it has in hand and what stands in "
-            "its way.",
+            "Where PIXL_IMAGING_API_HOST or PIXL_EXPORT_API_HOST is set it asks that service too, what it has in hand\n"
+            "and what stands in its way.",
     .options = status_options,
     .n_options = ARRAY_LEN(status_options),
     .min_args = 0,

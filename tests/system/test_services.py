@@ -346,14 +346,23 @@ def test_commands_by_the_apis(hospital, serve, tmp_path_factory):
     wait_for(h, {"exported": 1})
     near = {"PIXL_IMAGING_API_HOST": "localhost", "PIXL_IMAGING_API_PORT": str(imaging.port), "PIXL_API_TOKEN": TOKEN,
             "PIXL_EXPORT_API_HOST": "127.0.0.1", "PIXL_EXPORT_API_PORT": str(export.port)}
-    assert "imaging-api: 0 in hand\n" in h.pixl("status", **near).stdout
+    assert "imaging-api: 0 in hand\nexport-api: 0 in hand\n" in h.pixl("status", **near).stdout
     r = h.pixl("export-patient-data", "--project", "test-project", **near)
     assert "written and delivered by the export API" in r.stdout
     assert list(h.haven.glob("test-project/*/parquet/radiology/OUTCOMES.parquet"))
     h.haven.rename(h.base / "away")
     r = h.pixl("export-patient-data", "--project", "test-project", ok=(1,), **near)
     assert "Failed to run export-patient-data due to: error code 400 Destination for parquet files unavailable" in r.stderr
+    # What keeps the export API from delivering is told too.
+    h.add_study(2)
+    h.write_csv()
+    h.pixl("populate", h.csv, "--no-start")
+    until = time.monotonic() + 30
+    while "\nexport-api: 0 in hand; test-project: " not in (said := h.pixl("status", **near).stdout):
+        assert time.monotonic() < until, said
+        time.sleep(0.1)
     (h.base / "away").rename(h.haven)
+    wait_for(h, {"exported": 2})
     h.pixl("stop", **far)
     assert imaging.ask("GET", "/token-bucket-refresh-rate") == (200, '{"rate":0.0}')
     imaging.stop()
