@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import time
 
 import psycopg2
 import pytest
@@ -64,6 +65,36 @@ def test_what_was_backed_up_is_restored(hospital):
     assert states["exported"] == 4
 
 
+def test_a_store_is_backed_up_while_services_work(hospital):
+    """From a backup that knows of less than was delivered since, and of studies in hand."""
+    h = hospital
+    h.pixl("populate", h.csv)
+    h.pixl("stop")
+    worker = subprocess.Popen(h.command("worker"), env=h.environment, cwd=h.base, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not (h.state / "spool-id").exists():
+            assert worker.poll() is None
+            time.sleep(0.05)
+        run_block(h, "back up the key", **backups(h))
+        run_block(h, "back up the store", **backups(h))
+        h.pixl("start", "--rate", "2")
+        states = {}
+        while states.get("exported") != 3:
+            assert worker.poll() is None
+            states = json.loads(h.pixl("status", "--json").stdout)["projects"][0]["states"]
+            if states.get("exported", 0) == 0:
+                run_block(h, "back up the store", **backups(h))
+        assert worker.poll() is None
+    finally:
+        worker.kill()
+        worker.wait()
+    before = zips(h)
+    shutil.rmtree(h.state)
+    assert run_block(h, "restore", **backups(h)).startswith("ok\n")
+    h.pixl("run")
+    assert zips(h) == before and len(before) == 3
+
+
 def test_what_waited_in_a_lost_spool_begins_anew(hospital):
     h = hospital
     h.haven.rename(h.base / "unmounted")
@@ -117,12 +148,16 @@ def test_a_database_is_backed_up_and_restored(hospital):
     with database.cursor() as c:
         c.execute("DROP SCHEMA IF EXISTS pixl_pipeline CASCADE")
         h.pixl("run", h.csv, PIXL_STORE_URL=url)
-        before = h.pixl("status", "--json", PIXL_STORE_URL=url).stdout
+        before, delivered = h.pixl("status", "--json", PIXL_STORE_URL=url).stdout, zips(h)
+        run_block(h, "back up the key", **backups(h))
         run_block(h, "back up PostgreSQL", PIXL_STORE_URL=url, **backups(h))
         c.execute("DROP SCHEMA pixl_pipeline CASCADE")
-        run_block(h, "restore PostgreSQL", PIXL_STORE_URL=url, **backups(h))
+        shutil.rmtree(h.state)
+        said = run_block(h, "restore PostgreSQL", PIXL_STORE_URL=url, **backups(h))
+        assert "agrees with the store" in said and "its key is ours" in said
         assert h.pixl("status", "--json", PIXL_STORE_URL=url).stdout == before
         h.pixl("run", h.csv, PIXL_STORE_URL=url)
+        assert zips(h) == delivered
     database.close()
 
 
