@@ -38,12 +38,12 @@ static void set_up_env(void)
 }
 
 /* What every place must do; url NULL: the file of this test. */
-static const struct place { const char *name, *url; void (*set_up)(void); bool can_create; } places[] = {
+static const struct kind { const char *name, *url; void (*set_up)(void); bool can_create; } places[] = {
     { "file", NULL, set_up_file, true },
     { "env", "env:", set_up_env, false },
 };
 
-static void open_place(const struct place *p, struct secrets **out)
+static void open_place(const struct kind *p, struct secrets **out)
 {
     struct pixl_error err = { 0 };
     p->set_up();
