@@ -116,7 +116,7 @@ bool imaging_api_run(struct site *s, const char *program, struct pixl_error *err
         if (!know_archive(s, i, err))
             return false;
         if (!archive_refresh(site_archive(s, i), NULL, NULL, err))
-            return pixl_wrap(err, "%s archive", site_archive_name(i));
+            return site_wrap_archive(i, err);
     }
     if (!start_refresher(&r, err))
         return false;

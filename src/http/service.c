@@ -193,7 +193,7 @@ static bool start_server(struct service *s, const struct service_options *o, con
     h.routes = routes;
     h.n_routes = n;
     h.ctx = s;
-    return http_server_start(&h, out, err) || pixl_wrap(err, "%s", o->name);
+    return http_server_start(&h, out, err);
 }
 
 static bool work(struct service *s, const struct service_options *o, struct pixl_error *err)
@@ -230,7 +230,8 @@ bool service_run(struct site *site, const struct service_options *o, struct pixl
         ok = work(s, o, err);
     }
     bool stopped = http_server_stop(server, clock_mono_us() + STOP_GRACE_S * SECOND_US);
-    log_event(LOG_INFO, "service.ended", "name=%s requests=%s", o->name, stopped ? "ended" : "cut");
+    if (server != NULL)
+        log_event(LOG_INFO, "service.ended", "name=%s requests=%s", o->name, stopped ? "ended" : "cut");
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!stopped)
         _exit(ok ? 0 : 1); /* what still runs would find its site closed */

@@ -87,7 +87,7 @@ static bool refresh(struct site *s, const struct run_options *o, struct archive_
         if (a == NULL)
             continue;
         if (!archive_refresh(a, say_indexed, ctx.out, err))
-            return pixl_wrap(err, "%s archive", site_archive_name(i));
+            return site_wrap_archive(i, err);
         const struct archive_health h = archive_health(a);
         if (h.instances == 0)
             return pixl_fail(err, PIXL_E_UNAVAILABLE, 0,

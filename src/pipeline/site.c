@@ -215,6 +215,20 @@ bool site_archive_address(const struct settings *set, int which, struct site_arc
     return url != NULL;
 }
 
+/* Each room begins what it fails with by its own name, of which more is said here. */
+static void cut_name(struct pixl_error *err, const char *name)
+{
+    const size_t n = strlen(name);
+    if (strncmp(err->msg, name, n) == 0)
+        memmove(err->msg, err->msg + n, strlen(err->msg + n) + 1);
+}
+
+bool site_wrap_archive(int which, struct pixl_error *err)
+{
+    cut_name(err, "archive: ");
+    return pixl_wrap(err, "%s archive", site_archive_name(which));
+}
+
 static bool open_archives(struct site *s, struct pixl_error *err)
 {
     const struct settings *set = s->settings;
@@ -229,7 +243,7 @@ static bool open_archives(struct site *s, struct pixl_error *err)
             return pixl_fail(err, PIXL_E_INVALID, 0,
                              "TZ: this system has no time zone '%s'; by it the hours of an archive are kept", tz);
         if (is_set && !archive_open(&at.options, &s->archives[i], err))
-            return pixl_wrap(err, "%s archive", site_archive_name(i));
+            return site_wrap_archive(i, err);
     }
     return true;
 }
@@ -299,8 +313,8 @@ static bool open_parts(struct site *s, unsigned flags, struct pixl_error *err)
     bool wants_store = (flags & SITE_STORE) != 0 || ((flags & SITE_STORE_IF_THERE) != 0 && is_there);
     if (wants_store &&
         !((flags & SITE_TRIES) != 0 ? open_store_to_try(s, err) : store_open(set->store_url, &s->store, err))) {
-        if (file != NULL)
-            pixl_wrap(err, "store %s", file);
+        cut_name(err, "store: ");
+        pixl_wrap(err, "store%s%s", file != NULL ? " " : "", file != NULL ? file : "");
         goto out;
     }
     if ((flags & SITE_ARCHIVE) && !open_archives(s, err))

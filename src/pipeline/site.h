@@ -65,6 +65,8 @@ const struct settings *site_settings(const struct site *s);
 struct store *site_store(struct site *s);            /* NULL when not opened; the same below */
 struct archive *site_archive(struct site *s, int which);     /* 0: the primary one; 1: the secondary one, NULL when there is none */
 const char *site_archive_name(int which);            /* "primary", "secondary": of its bucket, in what is told */
+/* Says which archive failed: "primary archive: ...".  Always false. */
+bool site_wrap_archive(int which, struct pixl_error *err);
 struct secrets *site_secrets(struct site *s);
 struct metrics *site_metrics(struct site *s);        /* never NULL */
 struct breaker *site_view(struct site *s);           /* of Orthanc anon as a place to look at studies */

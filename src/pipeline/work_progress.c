@@ -16,12 +16,20 @@ static void add_trouble(struct work_progress *p, const char *what, const char *w
         (void)snprintf(p->trouble, sizeof p->trouble, "%s%s%s", what, what[0] ? ": " : "", why);
 }
 
+/* "secondary archive" and "archive: its folder is gone" have one name to say. */
+static const char *without_name(const char *what, const char *why)
+{
+    const char *last = strrchr(what, ' '), *name = last != NULL ? last + 1 : what;
+    const size_t n = strlen(name);
+    return n > 0 && strncmp(why, name, n) == 0 && strncmp(why + n, ": ", 2) == 0 ? why + n + 2 : why;
+}
+
 static void add_breaker(struct work_progress *p, const char *what, struct breaker *b)
 {
     char why[200];
     enum pixl_code code;
     if (breaker_why(b, why, &code))
-        add_trouble(p, what, why);
+        add_trouble(p, what, without_name(what, why));
 }
 
 void work_say_closed(int64_t opens_us, char out[WORK_CLOSED_SIZE])

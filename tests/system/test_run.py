@@ -75,6 +75,8 @@ def test_a_dry_run_leaves_nothing_behind(tmp_path):
     assert f"of version 1, which the next run or populate brings to {newest}" in r.stderr
     with sqlite3.connect(h.state / "pixl.db") as db:
         assert db.execute("PRAGMA user_version").fetchone()[0] == 1
+        db.execute("PRAGMA user_version = 999")
+    assert f"pixl status: store {h.state}/pixl.db: made by a newer pixl" in h.pixl("status", ok=(1,)).stderr
 
 
 def test_two_patients_under_one_procedure_are_told(tmp_path):

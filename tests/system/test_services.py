@@ -260,6 +260,15 @@ def test_new_files_of_a_folder_are_seen(hospital, serve):
     wait_for(h, {"deidentified": 2})
 
 
+def test_a_second_service_on_one_port(hospital, serve):
+    """It never began, so that nothing ended; and it is named once."""
+    first = serve("imaging-api")
+    r = hospital.pixl("imaging-api", "--port", first.port, ok=(75,))
+    assert f"pixl imaging-api: port {first.port} is taken by another program\n" in r.stderr
+    assert "service.ended" not in r.stderr and "service.started" not in r.stderr
+    assert first.ask("GET", "/heart-beat") == (200, '"OK"')
+
+
 def test_a_run_does_not_mix_with_services(hospital, serve):
     hospital.add_study(1)
     hospital.write_csv()

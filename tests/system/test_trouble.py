@@ -135,7 +135,7 @@ def test_unmounted_archive(tmp_path):
     h.pixl("populate", h.csv)
     h.archive.rename(tmp_path / "away")
     r = h.pixl("run", h.csv, "--patience", "2", ok=(75,))
-    assert states(h) == {"queued": 6} and "archive" in r.stderr
+    assert states(h) == {"queued": 6} and "primary archive: its folder" in r.stderr and "archive: archive" not in r.stderr
     (tmp_path / "away").rename(h.archive)
     h.pixl("run", h.csv)
     assert states(h) == {"exported": 6}
