@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "config/problems.h"
 #include "pipeline/supervise.h"
 
 extern char **environ;

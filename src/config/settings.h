@@ -13,8 +13,9 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "config/problems.h"
 #include "config/windows.h"
+
+struct problems;
 
 struct settings {
     const char *state_dir;            /* PIXL_STATE_DIR, ./.pixl; made with mode 0700 by whoever needs it */

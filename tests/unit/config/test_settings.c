@@ -1,4 +1,5 @@
 #include "config/dotenv.h"
+#include "config/problems.h"
 #include "config/settings.h"
 #include "test.h"
 
