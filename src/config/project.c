@@ -510,19 +510,30 @@ bool project_any(const char *configs_dir)
     return any;
 }
 
-/* The nearest of the projects that are there, for whoever mistyped one. */
-static struct nearest_text find_nearest(struct arena *a, const char *dir, struct str slug)
+struct nearest_text project_hint(const char *configs_dir, struct str slug)
 {
+    struct arena a;
+    arena_init(&a, 1024 * 1024);
     struct nearest near = nearest_to(slug);
-    DIR *d = opendir(dir);
+    DIR *d = opendir(configs_dir);
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL; ) {
         struct str stem = slug_of_file(e->d_name);
-        if (stem.n > 0 && (stem = arena_str(a, stem)).p != NULL)
+        if (stem.n > 0 && (stem = arena_str(&a, stem)).p != NULL)
             nearest_offer(&near, stem.p);
     }
     if (d != NULL)
         (void)closedir(d);
-    return nearest_hint(&near);
+    const struct nearest_text hint = nearest_hint(&near);
+    arena_done(&a);
+    return hint;
+}
+
+bool project_is_there(const char *configs_dir, struct str slug)
+{
+    buf_auto path;
+    buf_init(&path, 64 * 1024);
+    return slug_is_valid(slug) && buf_addf(&path, "%s/%.*s.yaml", configs_dir, STR_ARG(slug)) &&
+           fs_exists(buf_cstr(&path));
 }
 
 bool project_load(const char *configs_dir, struct str slug, struct project **out, struct pixl_error *err)
@@ -531,8 +542,6 @@ bool project_load(const char *configs_dir, struct str slug, struct project **out
         return pixl_fail(err, PIXL_E_INVALID, 0,
                          "'%s' is not the name of a project (small letters, digits, single '-')",
                          problem_show(slug).text);
-    struct arena a;
-    arena_init(&a, 1024 * 1024);
     buf_auto path;
     buf_init(&path, 64 * 1024);
     bool ok = buf_addf(&path, "%s/%.*s.yaml", configs_dir, STR_ARG(slug));
@@ -543,9 +552,8 @@ bool project_load(const char *configs_dir, struct str slug, struct project **out
                        configs_dir);
     else if (!fs_exists(buf_cstr(&path)))
         ok = pixl_fail(err, PIXL_E_NOT_FOUND, 0, "there is no project %s in %s%s", problem_show(slug).text, configs_dir,
-                       find_nearest(&a, configs_dir, slug).text);
+                       project_hint(configs_dir, slug).text);
     else
         ok = project_load_file(buf_cstr(&path), out, err);
-    arena_done(&a);
     return ok;
 }

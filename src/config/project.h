@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "config/nearest.h"
 #include "config/pattern.h"
 
 /* Operations on one element, reference names.  KEEP and DELETE, the replacing ones, and the keyed hash. */
@@ -114,6 +115,10 @@ struct project {
 
 /* Is there a file of any project?  Not where a share is not mounted. */
 bool project_any(const char *configs_dir);
+/* Is there a file of this project? */
+bool project_is_there(const char *configs_dir, struct str slug);
+/* The nearest of the projects that are there, for whoever mistyped one. */
+struct nearest_text project_hint(const char *configs_dir, struct str slug);
 /* Loads configs_dir/<slug>.yaml.  Given: project_free().
  * Fails: NOT_FOUND when there is no such file (lists the nearest), INVALID with "file:line:column: text". */
 PIXL_MUST_CHECK bool project_load(const char *configs_dir, struct str slug, struct project **out, struct pixl_error *err);

@@ -15,6 +15,7 @@
 /* The projects that a cohort names, each looked at once. */
 struct named_project {
     struct str slug;
+    bool is_there; /* there is a file of it: what else stands in such a cell may be a patient's */
     bool usable;
     char why[160];
     struct populate_counts n;
@@ -27,7 +28,8 @@ struct named_projects {
     struct named_project *p;
     size_t n, cap;
     struct procedures procedures;
-    struct populate_counts nobodys;      /* rows that were refused before they named one */
+    struct populate_counts nobodys;      /* rows that were refused before they named one that is there */
+    bool said_unknown;
 };
 
 static struct named_project *find(struct named_projects *all, struct str slug)
@@ -38,9 +40,9 @@ static struct named_project *find(struct named_projects *all, struct str slug)
     return NULL;
 }
 
-static bool add(struct named_projects *all, struct str slug, struct store *store, struct pixl_error *err)
+static bool add(struct named_projects *all, struct str slug, bool is_there, struct store *store, struct pixl_error *err)
 {
-    struct named_project added = { .usable = false };
+    struct named_project added = { .is_there = is_there };
     if (all->n == all->cap) {
         size_t cap = all->cap ? 2 * all->cap : 8;
         struct named_project *p = arena_calloc(&all->arena, cap, sizeof *p);
@@ -101,7 +103,9 @@ static bool collect_projects(struct site *s, const struct populate_options *o, s
         const struct str project = is_omop ? cohort_project(c) : row.request.project;
         if (row.refused && !is_omop)
             continue;
-        if (find(all, project) == NULL && !add(all, project, site_store(s), err))
+        const char *dir = site_settings(s)->project_configs_dir;
+        if (find(all, project) == NULL &&
+            !add(all, project, is_omop || project_is_there(dir, project), site_store(s), err))
             return false;
         name_time(find(all, project), is_omop ? cohort_extract_time(c) : row.request.extract_time);
         if (is_omop)
@@ -142,17 +146,34 @@ static bool collect_procedures(struct site *s, struct named_projects *all, struc
     return true;
 }
 
+/* In a CSV whose columns are mixed up, names and numbers of patients stand where a project should: what is no project's
+ * name is not shown, and told once. */
+static void say_unusable(struct site *s, struct named_projects *all, struct named_project *p, struct pixl_error *err)
+{
+    const char *dir = site_settings(s)->project_configs_dir;
+    if (!p->is_there && fs_is_dir(dir)) {
+        pixl_error_clear(err);
+        (void)pixl_fail(err, PIXL_E_NOT_FOUND, 0, "there is no project of this name in %s%s", dir,
+                        project_hint(dir, p->slug).text);
+    }
+    (void)snprintf(p->why, sizeof p->why, "project_name: %.*s", (int)sizeof p->why - 16, err->msg);
+    if (p->is_there || !all->said_unknown)
+        log_event(LOG_ERROR, "project.unusable", "project=%.*s error=%s", STR_ARG(p->is_there ? p->slug : STR("-")),
+                  err->msg);
+    all->said_unknown = all->said_unknown || !p->is_there;
+    pixl_error_clear(err);
+}
+
 /* Loads a project; one that cannot be used refuses its rows, an error of keys, store or memory ends it all. */
-static bool check_project(struct site *s, struct named_project *p, bool dry_run, struct pixl_error *err)
+static bool check_project(struct site *s, struct named_projects *all, struct named_project *p, bool dry_run,
+                          struct pixl_error *err)
 {
     struct project *config = NULL;
     p->usable = project_load(site_settings(s)->project_configs_dir, p->slug, &config, err);
     if (!p->usable && err->code == PIXL_E_NOMEM)
-        return pixl_wrap(err, "project %.*s", STR_ARG(p->slug));
+        return pixl_wrap(err, "a project of the cohort");
     if (!p->usable) {
-        (void)snprintf(p->why, sizeof p->why, "project_name: %.*s", (int)sizeof p->why - 16, err->msg);
-        log_event(LOG_ERROR, "project.unusable", "project=%.*s error=%s", STR_ARG(p->slug), err->msg);
-        pixl_error_clear(err);
+        say_unusable(s, all, p, err);
         return true;
     }
     project_free(config);
@@ -260,7 +281,7 @@ static bool add_rows(struct site *s, const struct populate_options *o, struct co
         if (o->progress != NULL && ++rows % 10000 == 0)
             o->progress(o->ctx, rows);
         struct named_project *p = row.refused ? NULL : find(all, row.request.project);
-        struct populate_counts *of = p != NULL ? &p->n : &all->nobodys;
+        struct populate_counts *of = p != NULL && p->is_there ? &p->n : &all->nobodys;
         of->rows++;
         if (row.refused)
             hint_project(s, &row);
@@ -312,9 +333,11 @@ bool populate_cohort(struct site *s, const struct populate_options *o, struct po
     arena_init(&all.arena, 16 << 20);
     bool ok = collect_projects(s, o, &all, err);
     for (size_t i = 0; ok && i < all.n; i++)
-        ok = check_project(s, &all.p[i], o->dry_run, err);
+        ok = check_project(s, &all, &all.p[i], o->dry_run, err);
     if (ok && !is_any_usable(&all))
-        ok = pixl_fail(err, PIXL_E_INVALID, 0, "no project of it can be used: %.*s: %s", STR_ARG(all.p[0].slug), all.p[0].why);
+        ok = pixl_fail(err, PIXL_E_INVALID, 0, "no project of it can be used: %.*s%s%s",
+                       STR_ARG(all.p[0].is_there ? all.p[0].slug : STR("")), all.p[0].is_there ? ": " : "",
+                       all.p[0].why);
     ok = ok && collect_procedures(s, &all, err) && second_pass(s, o, &all, &n, err);
     procedures_done(&all.procedures);
     if (ok && !o->dry_run)
@@ -324,7 +347,8 @@ bool populate_cohort(struct site *s, const struct populate_options *o, struct po
             (long long)n.rows, (long long)n.refused, (long long)n.new_studies, (long long)n.new_requests,
             (long long)n.known, (long long)n.revived, (long long)n.patient_differs);
     for (size_t i = 0; ok && o->project != NULL && i < all.n; i++)
-        o->project(o->ctx, all.p[i].slug, &all.p[i].n);
+        if (all.p[i].is_there)
+            o->project(o->ctx, all.p[i].slug, &all.p[i].n);
     if (ok && o->project != NULL && all.nobodys.rows > 0)
         o->project(o->ctx, STR(""), &all.nobodys);
     arena_done(&all.arena);

@@ -22,7 +22,7 @@ struct populate_options {
     /* A row that was taken, and that somebody has to look at; may be NULL. */
     void (*warned)(void *ctx, uint64_t line, const char *what);
     /* At the end, for each project of the cohort in the order of its rows; with an empty slug for the rows that were
-     * refused before they named one, when there are some.  May be NULL. */
+     * refused before they named one that is there, when there are some.  May be NULL. */
     void (*project)(void *ctx, struct str slug, const struct populate_counts *n);
     /* Now and then: rows read so far; may be NULL. */
     void (*progress)(void *ctx, int64_t rows);

@@ -70,6 +70,17 @@ def test_rows_that_cannot_be_are_refused_one_by_one(hospital):
     assert f"{len(REFUSED) + 1} rows, {len(REFUSED)} refused: 1 new study" in r.stdout
 
 
+def test_columns_that_are_mixed_up_show_nobody(hospital):
+    number, name = "47110815", "canary-jane"
+    mixed = [row(project_name=number, mrn="test-project"), row(project_name=name, mrn="test-project")]
+    for lines, codes in ((mixed, (1, 2)), ([row(), *mixed], (1,))):
+        path = write(hospital.base / "cohort.csv", *lines)
+        for command in (["populate", path, "--dry-run"], ["populate", path], ["populate", path, "--json"], ["run", path]):
+            r = hospital.pixl(*command, ok=(*codes, 75))
+            assert number not in r.stderr + r.stdout and name not in r.stderr + r.stdout, (command, r.stderr)
+            assert "project_name: there is no project of this name" in r.stderr
+
+
 @pytest.fixture(scope="module")
 def extract(tmp_path_factory):
     """An OMOP extract, as `pixl demo` makes one, and the project that it is for."""

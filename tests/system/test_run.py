@@ -40,9 +40,9 @@ def test_a_dry_run_tells_what_would_be_asked_for(tmp_path):
     told = json.loads(h.pixl("populate", h.csv, "--dry-run", "--json", ok=(1,)).stdout)
     assert told["dry_run"] and (told["rows"], told["refused"], told["new_studies"], told["known"], told["delivered"]) == (6, 2, 2, 2, 2)
     projects = {k: (v["rows"], v["refused"], v["new_studies"], v["known"], v["delivered"]) for k, v in told["projects"].items()}
-    assert projects == {h.project: (2, 0, 0, 2, 2), "other": (2, 0, 2, 0, 0), "nobody-knows": (1, 1, 0, 0, 0), "": (1, 1, 0, 0, 0)}
+    assert projects == {h.project: (2, 0, 0, 2, 2), "other": (2, 0, 2, 0, 0), "": (2, 2, 0, 0, 0)}
     text = h.pixl("populate", h.csv, "--dry-run", ok=(1,)).stdout
-    assert "no project: 1 row, 1 refused" in text
+    assert "no project: 2 rows, 2 refused" in text and "nobody-knows" not in text
     assert "other: 2 rows, 0 refused: 2 new studies" in text and "2 rows ask for studies that are delivered already" in text
     assert "nothing was changed" in text.splitlines()[-2] and h.snapshot() == before
     assert "other" not in h.pixl("status").stdout

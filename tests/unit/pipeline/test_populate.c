@@ -248,6 +248,32 @@ static void test_populate__every_procedure_is_known_again(void)
     rig_close(&r);
 }
 
+/* Whose columns are mixed up has numbers and names of patients where the project should be. */
+static void test_populate__what_is_no_projects_name_is_not_shown(void)
+{
+    struct site_rig r;
+    struct told told = { 0 };
+    struct populate_counts n;
+    rig_folders("");
+    rig_open(&r, NULL);
+    for (int dry_run = 1; dry_run >= 0; dry_run--) {
+        rig_write("cohort.csv", RIG_CSV_HEADER ROW(1, "rig") ROW(2, "12345678") ROW(3, "smith-john"));
+        REQUIRE_OK(populate(&r, test_path("cohort.csv"), dry_run, &told, &n), err);
+        CHECK_INT(n.refused, 2);
+        CHECK_INT(told.line, 4);
+        CHECK(strstr(told.why, "there is no project of this name in ") != NULL && strstr(told.why, "smith") == NULL);
+    }
+    rig_write("cohort.csv", RIG_CSV_HEADER ROW(2, "12345678") ROW(3, "smith-john"));
+    bool ok = populate(&r, test_path("cohort.csv"), false, &told, &n);
+    CHECK(!ok && strstr(err.msg, "there is no project of this name in ") != NULL && strstr(err.msg, "12345678") == NULL);
+    CHECK_FAILS(ok, err, PIXL_E_INVALID);
+    rig_write("cohort.csv", RIG_CSV_HEADER ROW(1, "rigs"));
+    ok = populate(&r, test_path("cohort.csv"), false, &told, &n);
+    CHECK(!ok && strstr(err.msg, "did you mean rig?") != NULL);
+    CHECK_FAILS(ok, err, PIXL_E_INVALID);
+    rig_close(&r);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -255,6 +281,7 @@ int main(int argc, char **argv)
         TEST(test_populate__an_extract_whose_join_is_empty_is_refused),
         TEST(test_populate__a_dry_run_tells_and_changes_nothing),
         TEST(test_populate__rows_of_a_project_that_cannot_be_used_are_refused),
+        TEST(test_populate__what_is_no_projects_name_is_not_shown),
         TEST(test_populate__a_title_leads_to_its_slug),
         TEST(test_populate__two_patients_of_one_procedure_are_told),
         TEST(test_populate__every_procedure_is_known_again),
