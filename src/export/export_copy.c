@@ -144,6 +144,24 @@ static bool remove_stale(struct arena *a, const char *target, const struct expor
     return true;
 }
 
+/* PERSON_LINKS.parquet, or a folder PERSON_LINKS: in an extract only private tables have such names, those that lead to
+ * the hospital's numbers. */
+static bool is_link_table(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path, *at = strcasestr(name, "_links");
+    return at != NULL && (at[6] == '.' || at[6] == '\0');
+}
+
+static bool check_public(const struct export_tree *tree, struct pixl_error *err)
+{
+    for (size_t i = 0; i < tree->n; i++)
+        if (is_link_table(tree->entries[i].path))
+            return pixl_fail(err, PIXL_E_PRIVACY, 0,
+                             "export: the extract's public folder holds a private table, %s: nothing of it is copied",
+                             tree->entries[i].path);
+    return true;
+}
+
 static bool copy_all(struct arena *a, const char *root, struct str slug, struct str time_slug, const char *public_dir,
                      struct str source, struct pixl_error *err)
 {
@@ -154,10 +172,9 @@ static bool copy_all(struct arena *a, const char *root, struct str slug, struct 
         return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "export: the extract has no public folder");
     if (!export_walk(a, public_dir, &tree, err))
         return pixl_wrap(err, "export: public folder of the extract");
-    if (!check_apart(a, public_dir, root, slug, time_slug, err) ||
-        !export_make_extract_dir(a, root, slug, time_slug, &dir, err) ||
-        !claim_folder(a, dir, source, err) || !export_make_dir(a, dir, "omop", &omop, err) ||
-        !export_make_dir(a, omop, "public", &target, err))
+    if (!check_public(&tree, err) || !check_apart(a, public_dir, root, slug, time_slug, err) ||
+        !export_make_extract_dir(a, root, slug, time_slug, &dir, err) || !claim_folder(a, dir, source, err) ||
+        !export_make_dir(a, dir, "omop", &omop, err) || !export_make_dir(a, omop, "public", &target, err))
         return false;
     (void)snprintf(suffix, sizeof suffix, "%ld", (long)getpid());
     for (size_t i = 0; i < tree.n; i++)

@@ -132,6 +132,27 @@ static void test_export__links_in_the_source_are_refused_before_anything_is_made
     CHECK(!fs_exists(test_path("exports")));
 }
 
+/* Who copied too much. */
+static void test_export__private_tables_in_the_public_folder_are_refused(void)
+{
+    static const char *const names[] = { "PERSON_LINKS.parquet", "person_links.PARQUET",
+                                         "x/PROCEDURE_OCCURRENCE_LINKS/b.parquet", "PERSON_LINKS.csv" };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct pixl_error err = { 0 };
+        char path[128];
+        test_row("%s", names[i]);
+        make_file("extract/public/LINKS_OF_CARE.parquet", "one");
+        (void)snprintf(path, sizeof path, "extract/public/%s", names[i]);
+        make_file(path, "CANARY");
+        CHECK_FAILS(copy(SLUG1, "fp1", &err), err, PIXL_E_PRIVACY);
+        CHECK(!fs_exists(test_path("exports")));
+        REQUIRE_OK(fs_remove_tree(test_path("extract"), &err), err);
+    }
+    struct pixl_error err = { 0 };
+    make_file("extract/public/LINKS_OF_CARE.parquet", "one");
+    CHECK_OK(copy(SLUG1, "fp1", &err), err);
+}
+
 static void test_export__missing_public_folder_leaves_no_trace(void)
 {
     struct pixl_error err = { 0 };
@@ -468,6 +489,7 @@ int main(int argc, char **argv)
         TEST(test_export__copying_again_brings_changes_and_removes_what_is_gone),
         TEST(test_export__links_in_the_target_are_not_followed),
         TEST(test_export__links_in_the_source_are_refused_before_anything_is_made),
+        TEST(test_export__private_tables_in_the_public_folder_are_refused),
         TEST(test_export__missing_public_folder_leaves_no_trace),
         TEST(test_export__same_time_with_another_source_is_refused),
         TEST(test_export__latest_leads_to_the_newest_instant),
