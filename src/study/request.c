@@ -57,6 +57,32 @@ static bool check_series(struct str list, struct pixl_error *err)
     return true;
 }
 
+/* The digits of an identifier as a number: 6 and more that fit into 63 bits; -1: none. */
+static int64_t number_in(struct str id)
+{
+    enum { DIGITS_MIN = 6 };
+    int64_t v = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < id.n; i++) {
+        if (id.p[i] < '0' || id.p[i] > '9')
+            continue;
+        if (__builtin_mul_overflow(v, (int64_t)10, &v) || __builtin_add_overflow(v, (int64_t)(id.p[i] - '0'), &v))
+            return -1;
+        n += n > 0 || id.p[i] != '0';
+    }
+    return n >= DIGITS_MIN ? v : -1;
+}
+
+/* Tables for researchers show the number of the procedure: who had none at hand may have put another one there. */
+static bool check_procedure(const struct study_request *r, struct pixl_error *err)
+{
+    const int64_t id = r->procedure_occurrence_id;
+    if (id < 0 || (id != number_in(phi_reveal(r->mrn)) && id != number_in(phi_reveal(r->accession_number))))
+        return true;
+    return pixl_fail(err, PIXL_E_INVALID, 0,
+                     "procedure_id: is the row's MRN or accession number, and would be shown in tables");
+}
+
 bool study_request_check(const struct study_request *r, struct pixl_error *err)
 {
     if (!slug_is_valid(r->project))
@@ -72,7 +98,7 @@ bool study_request_check(const struct study_request *r, struct pixl_error *err)
         return false;
     if (!phi_is_empty(r->study_uid) && !check_uid(phi_reveal(r->study_uid), "study_uid", err))
         return false;
-    if (!check_series(phi_reveal(r->series_uids), err))
+    if (!check_series(phi_reveal(r->series_uids), err) || !check_procedure(r, err))
         return false;
     if (r->priority < 1 || r->priority > 5)
         return pixl_fail(err, PIXL_E_INVALID, 0, "priority: %d is not 1 to 5", r->priority);

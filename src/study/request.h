@@ -23,7 +23,7 @@ struct study_request {
 
 /* What a request must fulfil before it may be stored: mrn present; accession number or study UID present; a UID made of
  * [0-9.], at most 64 characters; no control characters; texts at most 64 (MRN, accession) or 255 (participant) characters; a valid slug;
- * priority 1..5.  Fails: INVALID, with the field's name and never its content. */
+ * priority 1..5; a procedure that is not numbered by the digits of MRN or accession number, 6 or more.  Fails: INVALID, with the field's name and never its content. */
 PIXL_MUST_CHECK bool study_request_check(const struct study_request *r, struct pixl_error *err);
 
 #endif

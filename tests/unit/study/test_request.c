@@ -113,6 +113,38 @@ static void test_request__priority_is_one_to_five(void)
     }
 }
 
+/* It would stand in the tables that go to researchers. */
+static void test_request__a_procedure_numbered_by_the_patient_is_refused(void)
+{
+    static const struct {
+        const char *mrn, *accession;
+        int64_t procedure;
+        bool ok;
+    } rows[] = {
+        { "987654321", "AA12345601", 4, true },
+        { "987654321", "AA12345601", 987654321, false },
+        { "987654321", "AA12345601", 12345601, false },
+        { "987654321", "AA12345601", 987654322, true },
+        { "0098765432", "", 98765432, false },
+        { "987-654 321", "1234", 987654321, false },
+        { "12345", "ACC0001", 12345, true }, /* short ones agree by chance */
+        { "12345", "ACC0001", 1, true },
+        { "X", "", -1, true },
+        { "99999999999999999999", "", -1, true },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s %s %lld", rows[i].mrn, rows[i].accession, (long long)rows[i].procedure);
+        struct pixl_error err = { 0 };
+        struct study_request r = request();
+        r.mrn = phi_text(str_of(rows[i].mrn));
+        r.accession_number = phi_text(str_of(rows[i].accession));
+        r.procedure_occurrence_id = rows[i].procedure;
+        bool ok = study_request_check(&r, &err);
+        CHECK_INT(ok, rows[i].ok);
+        CHECK(ok || (strncmp(err.msg, "procedure_id: ", 14) == 0 && strstr(err.msg, "9876") == NULL));
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -120,6 +152,7 @@ int main(int argc, char **argv)
         TEST(test_request__what_is_wrong_is_named_and_never_shown),
         TEST(test_request__a_lookup_without_a_key_is_refused),
         TEST(test_request__priority_is_one_to_five),
+        TEST(test_request__a_procedure_numbered_by_the_patient_is_refused),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }
