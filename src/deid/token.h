@@ -22,8 +22,10 @@ enum token_kind {
     TOKEN_LETTERS,  /* letters inside a run that also holds digits; 5 or more: "smith1970" */
     TOKEN_DIGITS,   /* 6 or more digits: inside a run that also holds letters ("mrn123456"), or 2 to 4 runs of
                                   * digits in a row, joined ("943 476 5919"); 5 or more: a run without its leading zeros;
-                                  * with TOKEN_WITH_PARTS also a compound without letters around it ("x4711-0815") */
-    TOKEN_COMPOUND, /* two or more runs with one of - . / _ : ' + # between them, joined */
+                                  * with TOKEN_WITH_PARTS also a compound without letters around it ("x4711-0815"), and
+                                  * digits with one blank or NUL between each and the next */
+    TOKEN_COMPOUND, /* two or more runs with one of - . / _ : ' + # between them, or a hyphen and the end of a line,
+                                  * joined */
     TOKEN_GRAM2,
     TOKEN_GRAM3,      /* two or three runs in a row, whatever stands between; another hash than any run's */
     TOKEN_SHORT_DATE, /* "4/7/61": a compound of three numbers, 4 to 6 digits; another hash than any run's */
@@ -33,7 +35,7 @@ enum token_kind {
     TOKEN_PART,       /* inside such a run: any 2 Han characters or syllables of Hangul,
                                   * any 3, 4 kana; another hash than any run's */
     TOKEN_WITHIN, /* of 5 letters or more, what is not a run for want of gaps or for too many: "CTMuellerAnna" before and
-                                  * at capitals, "muellerct" before a modality, "M u e l l e r" */
+                                  * at capitals, "muellerct" before a modality, "M u e l l e r", with NULs too */
     TOKEN_JOINED, /* all runs of one value, joined; runs tells how many */
     TOKEN_UID,    /* a UID or a UID's beginning that ends before a '.'; another hash than any run's */
 };

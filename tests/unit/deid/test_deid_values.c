@@ -138,6 +138,43 @@ static void test_values__uids_of_what_is_dropped_are_searched_for(void)
     }
 }
 
+/* Text of two bytes a character where there should be none. */
+static void test_values__wide_texts_are_read(void)
+{
+    static const struct project_tag_rule described[] = {
+        RULE(0x0008, 0x0016, KEEP),        RULE(0x0008, 0x0018, REPLACE_UID), RULE(0x0008, 0x0060, KEEP),
+        RULE(0x0008, 0x103E, KEEP),        RULE(0x0010, 0x0020, SECURE_HASH), RULE(0x0020, 0x000D, REPLACE_UID),
+        RULE(0x0020, 0x000E, REPLACE_UID),
+    };
+    static const struct {
+        const char *text;
+        enum deid_verdict v;
+    } rows[] = {
+        { "Zimmermann", DEID_RESIDUE },
+        { "11223344", DEID_RESIDUE },
+        { "at 11223344", DEID_RESIDUE },
+        { "abdomen 11", DEID_EMIT },
+    };
+    for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {
+        const char *const text = rows[i / 2].text;
+        rig_auto r;
+        struct dcm d;
+        char wide[64] = "";
+        test_row("%s, %s endian", text, i % 2 ? "big" : "little");
+        for (size_t k = 0; text[k] != '\0'; k++)
+            wide[2 * k + i % 2] = text[k];
+        rig_init(&r, described, ARRAY_LEN(described));
+        r.args.accession_number = phi_text(STR("11223344"));
+        rig_start(&r);
+        rig_begin(&d, true);
+        dcm_bytes(&d, DICOM_SERIES_DESCRIPTION, DICOM_VR_LO, wide, 2 * strlen(text));
+        rig_patient(&d);
+        rig_uids(&d);
+        CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i / 2].v);
+        dcm_done(&d);
+    }
+}
+
 /* A rule that keeps such a UID is obeyed, and the UID looked for elsewhere. */
 static void test_values__a_uid_that_is_kept_is_exempt_where_it_is_kept(void)
 {
@@ -167,6 +204,7 @@ int main(int argc, char **argv)
     static const struct test_case tests[] = {
         TEST(test_values__that_are_no_dates_numbers_or_uids_are_searched_as_text),
         TEST(test_values__uids_of_what_is_dropped_are_searched_for),
+        TEST(test_values__wide_texts_are_read),
         TEST(test_values__a_uid_that_is_kept_is_exempt_where_it_is_kept),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));

@@ -118,6 +118,15 @@ static void test_dates__and_numbers_with_letters_around(void)
         MRN("4711-0815", "x4711-081", false),
         MRN("4711-0815", "x4711a0815", false),
         MRN("4711-0815", "1x4711-0815", false),
+        MRN("47110815", "no\302\2404711\302\2400815", true), /* blanks and dashes of typesetters */
+        MRN("47110815", "no 47\342\200\21111\342\200\2110815", true),
+        MRN("47110815", "no 4711\342\200\2240815", true),
+        MRN("47110815", "no 4711\343\200\2000815", true),
+        MRN("47110815", "no 4 7 1 1 0 8 1 5", true),
+        MRN("47110815", "no 4 7 1 1 0 8 1 5 6", false),
+        MRN("47110815", "no 4 7 1 1  0 8 1 5", false),
+        MRN("47110815", "no 4711-\r\n0815", true), /* at the end of a line */
+        MRN("47110815", "no 4711\r\n0815", false),
         MRN("47-11", "x47-11", false), /* too short */
         BORN("DOB1961-07-04", true),
         BORN("DOB1961-07-05", false),

@@ -258,7 +258,10 @@ static void test_names__inside_words_and_letters_apart(void)
         PERSON("Weaver^Roy", "CTWeaver", true),
         IN(NAME, "Mueller^Anna", "CTMueller^X", true),
         IN(BINARY, "Mueller^Anna", "CTMuellerX\n", true),
-        IN(BINARY, "Mueller^Anna", "\1\2CTMuellerX\3", false), /* makers write so */
+        IN(BINARY, "Mueller^Anna", "\1\2CTMuellerX\3", false),  /* makers write so */
+        NAME("Featherstone^Ann", "by Feather-\r\nstone", true), /* at the end of a line */
+        NAME("Featherstone^Ann", "by Feather-\nstone, A.", true),
+        NAME("Featherstone^Ann", "by Feather\nstone", false),
     };
     CHECK_ROWS(rows);
 }
