@@ -267,13 +267,12 @@ static bool segment_length(struct walk *w, uint64_t *n)
     return false;
 }
 
-static bool walk_segment(struct walk *w, bool is_coding)
+/* What stands in it is collected. */
+static bool walk_segment(struct walk *w)
 {
     uint64_t n;
     if (!segment_length(w, &n))
         return false;
-    if (is_coding)
-        return skip(w, n);
     collect_some(w, n);
     return true;
 }
@@ -282,6 +281,62 @@ static bool walk_segment(struct walk *w, bool is_coding)
 static bool is_coding_of_jpeg(uint8_t m)
 {
     return (m >= 0xC0 && m <= 0xDF && m != 0xC8) || m == 0xF7 || m == 0xF8;
+}
+
+/* Tables, one behind the other to the end: of quantization, 64 numbers of a byte or two; of Huffman codes, 16 counts and
+ * so many values. */
+static bool are_tables(bool is_huffman, const uint8_t *b, size_t n)
+{
+    enum { COUNTS = 16 };
+    size_t i = 0;
+    while (i < n) {
+        size_t bytes = b[i] >> 4 ? 129 : 65;
+        if (is_huffman && n - i <= COUNTS)
+            return false;
+        if (is_huffman)
+            bytes = 1 + COUNTS;
+        for (size_t k = 1; is_huffman && k <= COUNTS; k++)
+            bytes += b[i + k];
+        i += bytes;
+    }
+    return i == n;
+}
+
+/* Do the numbers that such a segment has to hold take all of it?  Else it has room for text. */
+static bool is_filled(uint8_t m, const uint8_t *b, size_t n)
+{
+    switch (m) {
+    case 0xC4: return are_tables(true, b, n);
+    case 0xDB: return are_tables(false, b, n);
+    case 0xCC: return n <= 16;                            /* DAC */
+    case 0xDC: return n == 2;                             /* DNL */
+    case 0xDD: return n <= 4;                             /* DRI */
+    case 0xDF: return n == 1;                             /* EXP */
+    case 0xDA: return n > 0 && n == 4 + 2 * (size_t)b[0]; /* SOS */
+    case 0xF8: return n == 11 && b[0] == 1;               /* LSE with parameters; mapping tables are searched */
+    default: return n > 5 && n == 6 + 3 * (size_t)b[5];   /* SOF, DHP */
+    }
+}
+
+static bool walk_coding_of_jpeg(struct walk *w, uint8_t m)
+{
+    enum { CODING_MAX = 8 * 273 }; /* Huffman tables: 4 of either class */
+    uint8_t bytes[CODING_MAX];
+    uint64_t n;
+    if (!segment_length(w, &n))
+        return false;
+    if (n > CODING_MAX) {
+        collect_some(w, n);
+        return true;
+    }
+    size_t n_read = 0;
+    while (n_read < n && next(w, &bytes[n_read]))
+        n_read++;
+    const bool has_room = n_read < n || !is_filled(m, bytes, n_read);
+    for (size_t k = 0; has_room && k < n_read; k++)
+        collect(w, bytes[k]);
+    give(w, true);
+    return n_read == n;
 }
 
 static void walk_jpeg(struct walk *w)
@@ -293,12 +348,18 @@ static void walk_jpeg(struct walk *w)
         while ((is_in_data ? next_marker_in_data(w, &m) : next_marker(w, &m)) && m != MARKER_END) {
             if (m == SOI || (m >= RST0 && m <= RST7))
                 is_in_data = false;
-            else if (walk_segment(w, is_coding_of_jpeg(m)))
+            else if (is_coding_of_jpeg(m) ? walk_coding_of_jpeg(w, m) : walk_segment(w))
                 is_in_data = m == SOS;
             else
                 break;
         }
     }
+}
+
+static bool skip_segment(struct walk *w)
+{
+    uint64_t n;
+    return segment_length(w, &n) && skip(w, n);
 }
 
 static bool is_coding_of_jpeg2000(uint8_t m)
@@ -343,7 +404,7 @@ static void walk_jpeg2000(struct walk *w)
             else if (m == SOD)
                 ok = is_in_data || (end >= w->pos && skip(w, end - w->pos));
             else
-                ok = walk_segment(w, is_coding_of_jpeg2000(m));
+                ok = is_coding_of_jpeg2000(m) ? skip_segment(w) : walk_segment(w);
         }
     }
 }

@@ -4,7 +4,8 @@
  * offset table that is none.  The fragments are walked as the transfer syntax says, across their borders, and what is
  * neither samples nor coding tables is for the residue check:
  *
- *   JPEG, JPEG-LS    every marker segment but coding tables, between scans too; what stands before SOI and behind EOI
+ *   JPEG, JPEG-LS    every marker segment but coding tables that take all of theirs, between scans too; what stands
+ *                    before SOI and behind EOI
  *   JPEG 2000        every marker segment but coding parameters, of tile-parts too; what stands around the codestream,
  *                    JP2 boxes among it
  *   RLE              what stands behind each segment's decoded end

@@ -35,6 +35,7 @@ static const struct project_tag_rule rules[] = {
 #define SOI  "\xFF\xD8"
 #define EOI  "\xFF\xD9"
 #define SOS  "\xFF\xDA\0\2"
+#define FILL_54 "......................................................"
 #define DATA     \
     "\x12\xFF\0" \
     "4\xFF\xD0"  \
@@ -69,7 +70,17 @@ static const struct frames rows[] = {
     { "a reserved segment", JPEG, { B(SOI "\xFF\xF0\0\x0C" NAME EOI) }, DEID_RESIDUE },
     { "an unknown marker", JPEG, { B(SOI "\xFF\x41\0\x0C" NAME EOI) }, DEID_RESIDUE },
     { "a comment behind a table", JPEG, { B(SOI "\xFF\xDB\0\4\0\0" COM EOI) }, DEID_RESIDUE },
-    { "a name by chance in a table", JPEG, { B(SOI "\xFF\xDB\0\x0C" NAME EOI) }, DEID_EMIT },
+    { "a name by chance in a table", JPEG, { B(SOI "\xFF\xDB\0\x43\1" NAME FILL_54 EOI) }, DEID_EMIT },
+    { "behind a table", JPEG, { B(SOI "\xFF\xDB\0\x4D\1" FILL_54 "1234567890" NAME EOI) }, DEID_RESIDUE },
+    { "two tables", JPEG, { B(SOI "\xFF\xDB\0\x84\1" NAME FILL_54 "\2" NAME FILL_54 EOI) }, DEID_EMIT },
+    { "a table that is none", JPEG, { B(SOI "\xFF\xDB\0\x0C" NAME EOI) }, DEID_RESIDUE },
+    { "codes", JPEG, { B(SOI "\xFF\xC4\0\x1D\0\5\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0" NAME EOI) }, DEID_EMIT },
+    { "behind codes", JPEG, { B(SOI "\xFF\xC4\0\x1D\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" NAME EOI) }, DEID_RESIDUE },
+    { "codes that are none", JPEG, { B(SOI "\xFF\xC4\0\x0C" NAME EOI) }, DEID_RESIDUE },
+    { "a frame header", JPEG, { B(SOI "\xFF\xC0\0\x0B\x08\0\2\0\4\1\1\x11\0" EOI) }, DEID_EMIT },
+    { "behind a frame header", JPEG, { B(SOI "\xFF\xC0\0\x15\x08\0\2\0\4\1\1\x11\0" NAME EOI) }, DEID_RESIDUE },
+    { "behind a scan header", JPEG, { B(SOI "\xFF\xDA\0\x12\1\1\0\0\x3F\0" NAME DATA EOI) }, DEID_RESIDUE },
+    { "a number of lines", JPEG, { B(SOI SOS DATA "\xFF\xDC\0\x0C" NAME EOI) }, DEID_RESIDUE },
     { "a name by chance in samples", JPEG, { B(SOI SOS DATA NAME EOI) }, DEID_EMIT },
     { "a comment behind a scan", JPEG, { B(SOI SOS DATA COM EOI) }, DEID_RESIDUE },
     { "a comment between scans", JPEG, { B(SOI SOS DATA "\xFF\xC4\0\2" COM SOS DATA EOI) }, DEID_RESIDUE },
@@ -91,6 +102,7 @@ static const struct frames rows[] = {
     { "empty fragments", JPEG, { B(""), B(SOI COM EOI), B("") }, DEID_RESIDUE },
     { "lossless", LOSSLESS, { B(SOI COM EOI) }, DEID_RESIDUE },
     { "JPEG-LS", JPEG_LS, { B(SOI "\xFF\xF7\0\2" SOS "\xFF\x7E" NAME EOI) }, DEID_EMIT },
+    { "a mapping table of JPEG-LS", JPEG_LS, { B(SOI "\xFF\xF8\0\x0F\2\1\1" NAME SOS "\xFF\x7E" EOI) }, DEID_RESIDUE },
     { "a comment of JPEG-LS", JPEG_LS, { B(SOI SOS "\xFF\x7E" COM EOI) }, DEID_RESIDUE },
 
     { "a codestream", JPEG_2000, { B(SOC SOT("\0\0\x18") SOD NAME "\xFF\xD9") }, DEID_EMIT },
