@@ -283,11 +283,12 @@ json_t *show_extracts_json(const struct publish_extract *extracts, size_t n)
 
 json_t *show_populated_json(const struct populate_counts *n)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)n->rows, "refused",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rows", (json_int_t)n->rows, "refused",
                      (json_int_t)n->refused, "new_studies", (json_int_t)n->new_studies, "new_requests",
                      (json_int_t)n->new_requests, "known", (json_int_t)n->known, "revived", (json_int_t)n->revived,
                      "too_late", (json_int_t)n->too_late, "delivered", (json_int_t)n->delivered, "participant_differs",
-                     (json_int_t)n->participant_differs, "patient_differs", (json_int_t)n->patient_differs);
+                     (json_int_t)n->participant_differs, "patient_differs", (json_int_t)n->patient_differs,
+                     "participant_shared", (json_int_t)n->participant_shared);
 }
 
 void show_populated(struct str name, const struct populate_counts *n)
@@ -308,6 +309,9 @@ void show_populated(struct str name, const struct populate_counts *n)
     if (n->participant_differs > 0)
         printf("  %lld %s another participant_id than the study has; it was not changed\n",
                (long long)n->participant_differs, count_word(n->participant_differs, "row names", "rows name"));
+    if (n->participant_shared > 0)
+        printf("  %lld %s a participant_id that came with another MRN before; their images get one PatientID\n",
+               (long long)n->participant_shared, count_word(n->participant_shared, "row has", "rows have"));
     if (n->patient_differs > 0)
         printf("  %lld %s procedure came with before; the tables give both under one number\n",
                (long long)n->patient_differs,

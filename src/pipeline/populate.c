@@ -27,7 +27,7 @@ struct named_projects {
     struct arena arena;
     struct named_project *p;
     size_t n, cap;
-    struct procedures procedures;
+    struct procedures procedures, participants;
     struct populate_counts nobodys;      /* rows that were refused before they named one that is there */
     bool said_unknown;
 };
@@ -196,13 +196,21 @@ static void count(struct populate_counts *n, enum store_added what, const struct
 }
 
 /* The procedure is said, as its number is in the tables too; never a patient. */
-static bool look_at_patient(const struct populate_options *o, struct procedures *procedures,
-                            const struct cohort_row *row, struct populate_counts *n, struct pixl_error *err)
+static bool look_at_patient(const struct populate_options *o, struct named_projects *all, const struct cohort_row *row,
+                            struct populate_counts *n, struct pixl_error *err)
 {
     const struct study_request *r = &row->request;
     char what[160];
     bool differs;
-    if (!procedures_note(procedures, r->project, r->extract_time, r->procedure_occurrence_id, r->mrn, &differs, err))
+    if (r->participant_id.n > 0) {
+        if (!procedures_note_participant(&all->participants, r->project, r->participant_id, r->mrn, &differs, err))
+            return false;
+        n->participant_shared += differs;
+        if (differs && o->warned != NULL)
+            o->warned(o->ctx, row->line, "its participant_id came with another MRN before: is it the same person?");
+    }
+    if (!procedures_note(&all->procedures, r->project, r->extract_time, r->procedure_occurrence_id, r->mrn, &differs,
+                         err))
         return false;
     n->patient_differs += differs;
     if (!differs || o->warned == NULL)
@@ -225,6 +233,7 @@ static void add_counts(struct populate_counts *sum, const struct populate_counts
     sum->delivered += n->delivered;
     sum->participant_differs += n->participant_differs;
     sum->patient_differs += n->patient_differs;
+    sum->participant_shared += n->participant_shared;
 }
 
 static void refuse(const struct populate_options *o, struct populate_counts *n, uint64_t line, const char *why)
@@ -235,7 +244,7 @@ static void refuse(const struct populate_options *o, struct populate_counts *n, 
 }
 
 /* A row of a project that can be used. */
-static bool add_row(const struct populate_options *o, const struct cohort_row *row, struct procedures *procedures,
+static bool add_row(const struct populate_options *o, const struct cohort_row *row, struct named_projects *all,
                     struct store_populate *into, struct populate_counts *n, struct pixl_error *err)
 {
     struct study_request r = row->request;
@@ -251,7 +260,7 @@ static bool add_row(const struct populate_options *o, const struct cohort_row *r
     count(n, what, &met);
     if (what == STORE_TOO_LATE && o->refused != NULL)
         o->refused(o->ctx, row->line, "series_uid: the study is delivered already without these series; OUTCOMES says so");
-    return look_at_patient(o, procedures, row, n, err);
+    return look_at_patient(o, all, row, n, err);
 }
 
 /* A title stands where a slug is wanted: the project that has it, when there is a file of that name. */
@@ -287,7 +296,7 @@ static bool add_rows(struct site *s, const struct populate_options *o, struct co
             hint_project(s, &row);
         if (p == NULL || !p->usable)
             refuse(o, of, row.line, row.refused ? row.why : p != NULL ? p->why : "project_name: appeared while the file was read");
-        else if (!add_row(o, &row, &all->procedures, into, of, err))
+        else if (!add_row(o, &row, all, into, of, err))
             return false;
     }
     if (err->code != PIXL_OK)
@@ -340,12 +349,14 @@ bool populate_cohort(struct site *s, const struct populate_options *o, struct po
                        all.p[0].why);
     ok = ok && collect_procedures(s, &all, err) && second_pass(s, o, &all, &n, err);
     procedures_done(&all.procedures);
+    procedures_done(&all.participants);
     if (ok && !o->dry_run)
         log_event(
             LOG_INFO, "cohort.populated",
-            "rows=%lld refused=%lld new_studies=%lld new_requests=%lld known=%lld revived=%lld patient_differs=%lld",
+            "rows=%lld refused=%lld new_studies=%lld new_requests=%lld known=%lld revived=%lld patient_differs=%lld "
+            "participant_shared=%lld",
             (long long)n.rows, (long long)n.refused, (long long)n.new_studies, (long long)n.new_requests,
-            (long long)n.known, (long long)n.revived, (long long)n.patient_differs);
+            (long long)n.known, (long long)n.revived, (long long)n.patient_differs, (long long)n.participant_shared);
     for (size_t i = 0; ok && o->project != NULL && i < all.n; i++)
         if (all.p[i].is_there)
             o->project(o->ctx, all.p[i].slug, &all.p[i].n);

@@ -11,6 +11,7 @@ struct populate_counts {
     int64_t delivered;               /* rows whose studies are exported or kept: the archive is not asked for them */
     int64_t participant_differs;     /* rows with another participant_id than their study has, which stays */
     int64_t patient_differs; /* rows with another MRN than their procedure came with first, in the same extract */
+    int64_t participant_shared; /* rows with another MRN than their participant_id came with first, in the cohort */
 };
 
 struct populate_options {

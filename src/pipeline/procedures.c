@@ -42,15 +42,13 @@ static bool widen(struct procedures *p, struct pixl_error *err)
     return true;
 }
 
-bool procedures_note(struct procedures *p, struct str project, struct str extract_time, int64_t procedure_occurrence_id,
-                     struct phi_text mrn, bool *differs, struct pixl_error *err)
+static bool note(struct procedures *p, const struct str *of_key, size_t n, struct phi_text mrn, bool *differs,
+                 struct pixl_error *err)
 {
-    char number[STORE_KEY_NUMBER];
-    const struct str of_key[] = { project, extract_time, store_key_number(procedure_occurrence_id, number) };
     const struct str of_mrn = phi_reveal(mrn);
     if (4 * (p->n + 1) > 3 * p->room && !widen(p, err))
         return false;
-    const uint64_t key = store_key_hash(of_key, ARRAY_LEN(of_key)) | UINT64_C(1) << 63; /* never 0 */
+    const uint64_t key = store_key_hash(of_key, n) | UINT64_C(1) << 63; /* never 0 */
     const uint32_t hash = (uint32_t)(store_key_hash(&of_mrn, 1) >> 32);
     const size_t at = slot_of(p->keys, p->room, key);
     if (p->keys[at] == 0) {
@@ -60,4 +58,19 @@ bool procedures_note(struct procedures *p, struct str project, struct str extrac
     }
     *differs = p->mrns[at] != hash;
     return true;
+}
+
+bool procedures_note(struct procedures *p, struct str project, struct str extract_time, int64_t procedure_occurrence_id,
+                     struct phi_text mrn, bool *differs, struct pixl_error *err)
+{
+    char number[STORE_KEY_NUMBER];
+    const struct str of_key[] = { project, extract_time, store_key_number(procedure_occurrence_id, number) };
+    return note(p, of_key, ARRAY_LEN(of_key), mrn, differs, err);
+}
+
+bool procedures_note_participant(struct procedures *p, struct str project, struct str participant_id,
+                                 struct phi_text mrn, bool *differs, struct pixl_error *err)
+{
+    const struct str of_key[] = { project, participant_id };
+    return note(p, of_key, ARRAY_LEN(of_key), mrn, differs, err);
 }

@@ -224,6 +224,31 @@ static void test_populate__two_patients_of_one_procedure_are_told(void)
     rig_close(&r);
 }
 
+#define PARTICIPANT(procedure, n, id) procedure ",MRN" #n ",ACC" #n ",rig," NOON ",2020-05-23,1.2.3." #n "," id ",\n"
+
+/* Two patients would be one person to whoever gets the images. */
+static void test_populate__two_patients_of_one_participant_are_told(void)
+{
+    struct site_rig r;
+    rig_folders("");
+    rig_open(&r, NULL);
+    for (int dry = 1; dry >= 0; dry--) {
+        struct told told = { 0 };
+        struct populate_counts n;
+        rig_write("cohort.csv",
+                  RIG_CSV_HEADER PARTICIPANT("1", 1, "P1") PARTICIPANT("2", 1, "P1") PARTICIPANT("3", 2, "P2")
+                      PARTICIPANT("4", 3, "") PARTICIPANT("5", 4, "") PARTICIPANT("6", 5, "P1"));
+        REQUIRE_OK(populate(&r, test_path("cohort.csv"), dry, &told, &n), err);
+        CHECK_INT(n.refused, 0);
+        CHECK_INT(n.participant_shared, 1);
+        CHECK_INT(n.patient_differs, 0);
+        CHECK_INT(told.n_warned, 1);
+        CHECK_INT(told.warned_line, 7);
+        CHECK(strstr(told.warning, "participant_id") != NULL && strstr(told.warning, "P1") == NULL);
+    }
+    rig_close(&r);
+}
+
 /* More of them than the table has room for at first: none is lost, and none is taken for another. */
 static void test_populate__every_procedure_is_known_again(void)
 {
@@ -284,6 +309,7 @@ int main(int argc, char **argv)
         TEST(test_populate__what_is_no_projects_name_is_not_shown),
         TEST(test_populate__a_title_leads_to_its_slug),
         TEST(test_populate__two_patients_of_one_procedure_are_told),
+        TEST(test_populate__two_patients_of_one_participant_are_told),
         TEST(test_populate__every_procedure_is_known_again),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
