@@ -538,7 +538,8 @@ class Everything(Instance):
                 El(0x0020000D, "UI", padded("UI", p.root.encode())), El(0x0020000E, "UI", padded("UI", self.series.encode())),
                 El(0x00280002, "US", b"\1\0"), El(0x00280004, "CS", b"MONOCHROME2 "), El(0x00280010, "US", b"\x08\0"),
                 El(0x00280011, "US", b"\x08\0"), El(0x00280100, "US", b"\x10\0"), El(0x00280101, "US", b"\x10\0"),
-                El(0x00280102, "US", b"\x0f\0"), El(0x00280103, "US", b"\0\0"), El(0x7FE00010, "OW", self.pixels)]
+                El(0x00280102, "US", b"\x0f\0"), El(0x00280103, "US", b"\0\0"), El(0x00280301, "CS", b"NO"),
+                El(0x7FE00010, "OW", self.pixels)]
         taken = {e.tag for e in mine} | {0x00280008, 0x7FE00001, 0x7FE00002, 0x7FE00008, 0x7FE00009}
         for tag, (vr, _, _, _, _) in DicomDictionary.items():
             if self.plant and tag != self.plant[0]:
