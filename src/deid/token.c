@@ -4,66 +4,7 @@
 #include <uchar.h>
 
 #include "deid/fold.h"
-
-static uint64_t step(uint64_t h, uint32_t c)
-{
-    h = (h ^ c) * 0x9E3779B97F4A7C15u;
-    return h ^ h >> 29;
-}
-
-static uint64_t finish(uint64_t h)
-{
-    h = (h ^ h >> 32) * 0xD6E8FEB86659FD93u;
-    return h ^ h >> 32;
-}
-
-uint64_t token_hash_gram2(uint64_t a, uint64_t b)
-{
-    return finish(step(a, 0x110000) + b * 0xA0761D6478BD642Fu);
-}
-
-uint64_t token_hash_gram3(uint64_t a, uint64_t b, uint64_t c)
-{
-    return token_hash_gram2(token_hash_gram2(a, b), c);
-}
-
-/* Code points that no text has tell kinds of tokens apart: 0x110000 grams, 0x110002 UIDs, 0x110003 parts. */
-uint64_t token_hash_as(uint64_t hash, enum token_use use)
-{
-    return finish(step(hash, 0x110004u + use));
-}
-
-uint64_t token_hash_pair(uint64_t seed, unsigned a, unsigned b)
-{
-    return token_hash_as(finish(step(step(seed, a), b)), TOKEN_AS_PAIR);
-}
-
-uint64_t token_hash_run(uint64_t seed, struct str folded)
-{
-    uint64_t h = seed;
-    while (folded.n > 0) {
-        uint32_t c = (unsigned char)folded.p[0];
-        if (c < 0x80)
-            folded = (struct str){ folded.p + 1, folded.n - 1 };
-        else
-            c = fold_next(&folded);
-        h = step(h, c);
-    }
-    return finish(h);
-}
-
-static uint64_t uid_end(uint64_t h)
-{
-    return finish(step(h, 0x110002));
-}
-
-uint64_t token_hash_uid(uint64_t seed, struct str uid)
-{
-    uint64_t h = seed;
-    for (size_t i = 0; i < uid.n; i++)
-        h = step(h, (unsigned char)uid.p[i]);
-    return uid_end(h);
-}
+#include "deid/token_internal.h"
 
 enum {
     GROUPS = 4,
@@ -74,6 +15,16 @@ enum {
     SHORT_DATE_MAX = 6,
     DAY_DIGITS = 8
 };
+
+static bool is_ascii_letter(char c)
+{
+    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+}
+
+static bool is_ascii_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
 
 /* A hash under construction, with what was put into it. */
 struct part {
@@ -121,16 +72,52 @@ static void part_clear(struct cutter *k, struct part *p)
 
 static void part_add(struct part *p, uint32_t c, unsigned class)
 {
-    p->h = step(p->h, c);
+    p->h = token_step(p->h, c);
     p->n += c >= IDEOGRAPHS_FROM ? 2 : 1;
     p->has_letter |= class == FOLD_LETTER;
     p->has_digit |= class == FOLD_DIGIT;
 }
 
+/* Letters or digits of ASCII that stand in a row, and are added in one go.  What parts have in common is hashed once. */
+struct piece {
+    const char *p;
+    size_t n;
+    unsigned class;
+    uint64_t from[2], to[2]; /* hashes that it was added to, the run's first, and what came of that */
+};
+
+/* Folded as in fold.h: letters of ASCII are made small, digits have this bit. */
+static uint64_t step_all(uint64_t h, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        h = token_step(h, (unsigned char)p[i] | 0x20);
+    return h;
+}
+
+static void part_add_piece(struct part *p, struct piece *s)
+{
+    if (p->h == s->from[0]) {
+        p->h = s->to[0];
+    } else {
+        if (p->h != s->from[1]) {
+            s->from[1] = p->h;
+            s->to[1] = step_all(p->h, s->p, s->n);
+        }
+        p->h = s->to[1];
+    }
+    p->n += (uint32_t)s->n;
+    p->has_letter |= s->class == FOLD_LETTER;
+    p->has_digit |= s->class == FOLD_DIGIT;
+}
+
 static bool give(struct cutter *k, enum token_kind kind, const struct part *p)
 {
-    const struct token t = { .kind = kind, .hash = kind == TOKEN_UID ? uid_end(p->h) : finish(p->h), .n = p->n,
-                             .runs = p->runs, .has_letter = p->has_letter, .has_digit = p->has_digit };
+    const struct token t = { .kind = kind,
+                             .hash = kind == TOKEN_UID ? token_uid_end(p->h) : token_finish(p->h),
+                             .n = p->n,
+                             .runs = p->runs,
+                             .has_letter = p->has_letter,
+                             .has_digit = p->has_digit };
     return k->sink(k->ctx, &t);
 }
 
@@ -188,7 +175,7 @@ static bool is_filler(const struct cutter *k)
 
 static bool give_grams(struct cutter *k)
 {
-    uint64_t h = finish(k->run.h);
+    uint64_t h = token_finish(k->run.h);
     struct token t = { TOKEN_GRAM2, 0, k->run.n, 2, k->run.has_letter, k->run.has_digit };
     if (k->n_before > 0) {
         t.hash = token_hash_gram2(k->before[0], h);
@@ -334,11 +321,6 @@ static bool give_words_within(struct cutter *k)
            (k->run.n < LETTERS_MIN + MODALITY_MIN || k->run.has_digit || give_before_modality(k));
 }
 
-static bool is_ascii_letter(char c)
-{
-    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-}
-
 /* "x4711-0815", "MRN4711-0815a": the number without the letters around it. */
 static bool give_bare_compound(struct cutter *k)
 {
@@ -400,22 +382,26 @@ static bool end_uid(struct cutter *k, bool at_dot)
     return ok;
 }
 
+/* What stands between digits. */
 static bool follow_uid(struct cutter *k, uint32_t c)
 {
-    bool digit = c >= '0' && c <= '9';
-    if (k->in_uid && c == '.') {
-        bool ok = end_uid(k, true);
-        part_add(&k->uid, c, FOLD_GAP);
-        k->uid.runs++;
-        return ok;
-    }
-    if (!digit)
+    if (!k->in_uid || c != '.')
+        return end_uid(k, false);
+    bool ok = end_uid(k, true);
+    part_add(&k->uid, c, FOLD_GAP);
+    k->uid.runs++;
+    return ok;
+}
+
+static bool follow_uid_piece(struct cutter *k, struct piece *s)
+{
+    if (s->class != FOLD_DIGIT)
         return end_uid(k, false);
     if (!k->in_uid) {
         part_clear(k, &k->uid);
         k->in_uid = true;
     }
-    part_add(&k->uid, c, FOLD_DIGIT);
+    part_add_piece(&k->uid, s);
     return true;
 }
 
@@ -442,41 +428,47 @@ static bool begin_letter(struct cutter *k)
     return end_digits(k);
 }
 
-static void add_digit(struct cutter *k, uint32_t c)
+/* Digits that a run of digits ends with. */
+static void add_number(struct cutter *k, struct piece *s)
 {
     if (k->run.n == 0)
-        k->has_zeros = c == '0';
-    if (k->run.has_letter)
-        part_add(&k->digits, c, FOLD_DIGIT);
-    else if (k->has_zeros && (c != '0' || k->bare.n > 0))
-        part_add(&k->bare, c, FOLD_DIGIT);
-    if (k->run.n == DAY_DIGITS)
+        k->has_zeros = s->p[0] == '0';
+    if (k->has_zeros) {
+        size_t zeros = 0;
+        while (k->bare.n == 0 && zeros < s->n && s->p[zeros] == '0')
+            zeros++;
+        k->bare.h = step_all(k->bare.h, s->p + zeros, s->n - zeros);
+        k->bare.n += (uint32_t)(s->n - zeros);
+        k->bare.has_digit = k->bare.n > 0;
+    }
+    if ((k->options & TOKEN_WITH_PARTS) && k->run.n <= DAY_DIGITS && s->n > DAY_DIGITS - k->run.n) {
         k->day = k->run;
+        k->day.h = step_all(k->day.h, s->p, DAY_DIGITS - k->run.n);
+        k->day.n = DAY_DIGITS;
+        k->day.has_digit = true;
+    }
     for (unsigned i = 0; i < k->n_groups; i++)
-        part_add(&k->groups[i], c, FOLD_DIGIT);
+        part_add_piece(&k->groups[i], s);
 }
 
-static bool add_char(struct cutter *k, const struct folded *f)
+/* Before a letter or a digit is added. */
+static bool begin_char(struct cutter *k, unsigned class)
 {
     if (k->run.n == 0 && k->compound.runs > 0 && !k->joiner && !end_compound(k))
         return false;
     k->joiner = false;
-    if (f->class == FOLD_DIGIT ? !end_letters(k, true) : !begin_letter(k))
-        return false;
-    if (f->class == FOLD_DIGIT)
-        add_digit(k, f->c[0]);
-    for (unsigned i = 0; i < f->n; i++) {
-        part_add(&k->run, f->c[i], f->class);
-        part_add(&k->compound, f->c[i], f->class);
-        part_add(&k->joined, f->c[i], f->class);
-        if (f->class == FOLD_LETTER)
-            part_add(&k->letters, f->c[i], f->class);
-    }
-    return true;
+    return class == FOLD_DIGIT ? end_letters(k, true) : begin_letter(k);
 }
 
-/* Where the run that c was added to stands in the text, and whether words begin inside it: "annaMueller", "CTMueller". */
-static void note_char(struct cutter *k, uint32_t c, bool is_first, const char *at, const char *end)
+static void note_case(struct cutter *k, bool is_big)
+{
+    k->turns = k->turns || (is_big ? k->is_small : k->n_capitals > 2);
+    k->n_capitals = is_big ? k->n_capitals + 1 : 0;
+    k->is_small = !is_big;
+}
+
+/* Where the run stands in the text; words may begin inside it: "annaMueller", "CTMueller". */
+static void note_place(struct cutter *k, bool is_first, const char *at, const char *end)
 {
     if (is_first) {
         k->run_from = at;
@@ -486,10 +478,72 @@ static void note_char(struct cutter *k, uint32_t c, bool is_first, const char *a
             k->compound_from = at;
     }
     k->run_end = end;
-    const bool is_big = is_capital(c);
-    k->turns = k->turns || (is_big ? k->is_small : k->n_capitals > 2);
-    k->n_capitals = is_big ? k->n_capitals + 1 : 0;
-    k->is_small = !is_big;
+}
+
+static bool add_piece(struct cutter *k, struct piece *s)
+{
+    if (!begin_char(k, s->class))
+        return false;
+    if (s->class == FOLD_LETTER)
+        part_add_piece(&k->letters, s);
+    else if (k->run.has_letter)
+        part_add_piece(&k->digits, s);
+    else
+        add_number(k, s);
+    part_add_piece(&k->run, s);
+    part_add_piece(&k->compound, s);
+    part_add_piece(&k->joined, s);
+    return true;
+}
+
+static struct piece piece_of(const struct cutter *k, const char *p, size_t n, unsigned class)
+{
+    const uint64_t from = k->run.h, to = step_all(from, p, n);
+    return (struct piece){ p, n, class, { from, from }, { to, to } };
+}
+
+/* Takes letters or digits of ASCII from text, as many as there are in a row. */
+static bool take_piece(struct cutter *k, struct str *text)
+{
+    const char *const at = text->p;
+    const bool is_digit = is_ascii_digit(*at), is_first = k->run.n == 0;
+    size_t n = 1;
+    while (n < text->n && (is_digit ? is_ascii_digit(at[n]) : is_ascii_letter(at[n])))
+        n++;
+    *text = (struct str){ at + n, text->n - n };
+    struct piece s = piece_of(k, at, n, is_digit ? FOLD_DIGIT : FOLD_LETTER);
+    if (((k->options & TOKEN_WITH_UIDS) && !follow_uid_piece(k, &s)) || !add_piece(k, &s))
+        return false;
+    if (k->options & TOKEN_WITH_PARTS) {
+        note_place(k, is_first, at, at + n);
+        for (size_t i = 0; i < n; i++)
+            note_case(k, at[i] >= 'A' && at[i] <= 'Z');
+    }
+    return true;
+}
+
+static bool add_letter(struct cutter *k, const struct folded *f)
+{
+    struct part *const parts[] = { &k->run, &k->compound, &k->joined, &k->letters };
+    if (!begin_char(k, FOLD_LETTER))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        for (unsigned j = 0; j < f->n; j++)
+            part_add(parts[i], f->c[j], FOLD_LETTER);
+    return true;
+}
+
+/* c, a letter or digit beyond ASCII, which stood from at to end. */
+static bool add_char(struct cutter *k, uint32_t c, const struct folded *f, const char *at, const char *end)
+{
+    const bool is_first = k->run.n == 0;
+    const char digit = (char)f->c[0];
+    struct piece s = piece_of(k, &digit, 1, FOLD_DIGIT);
+    if (!(f->class == FOLD_DIGIT ? add_piece(k, &s) : add_letter(k, f)))
+        return false;
+    note_place(k, is_first, at, end);
+    note_case(k, is_capital(c));
+    return true;
 }
 
 /* What stands between the groups of a number: blanks and dashes, those of typesetters too, and commas. */
@@ -526,9 +580,9 @@ static bool add_gap(struct cutter *k, uint32_t c, unsigned class, const char *at
 }
 
 /* The T of 1961-07-04T12:00 and 19610704T1200. */
-static bool is_time_mark(const struct cutter *k, uint32_t c, struct str rest)
+static bool is_time_mark(const struct cutter *k, struct str text)
 {
-    return (c == 'T' || c == 't') && !k->run.has_letter && rest.n > 0 && rest.p[0] >= '0' && rest.p[0] <= '9' &&
+    return (text.p[0] | 0x20) == 't' && !k->run.has_letter && text.n > 1 && is_ascii_digit(text.p[1]) &&
            (k->run.n == 8 || (k->run.n == 2 && k->compound.runs == 2));
 }
 
@@ -567,8 +621,8 @@ static uint64_t hash_part(uint64_t seed, const struct window *w, unsigned from, 
 {
     uint64_t h = seed;
     for (unsigned i = from; i < from + n; i++)
-        h = step(h, w->c[i]);
-    return finish(step(h, 0x110003));
+        h = token_step(h, w->c[i]);
+    return token_finish(token_step(h, 0x110003));
 }
 
 bool token_hash_part(uint64_t seed, struct str text, uint64_t *hash)
@@ -688,6 +742,32 @@ static struct folded fold_beyond_ascii(const struct cutter *k, uint32_t c, unsig
     return k->options & TOKEN_SPELT ? fold_spelt(c, before) : fold_char(c);
 }
 
+/* What is no letter or digit of ASCII, or a mark of time. */
+static bool take_other(struct cutter *k, struct str *text)
+{
+    const char *const at = text->p;
+    uint32_t c = (unsigned char)*at;
+    struct folded f = { { c }, 1, FOLD_GAP, FOLD_SPACED };
+    if (c < 0x80) {
+        if (!is_ascii_letter(*at))
+            f.class = fold_ascii[c].class;
+        *text = (struct str){ at + 1, text->n - 1 };
+    } else {
+        c = fold_next(text);
+        f = fold_beyond_ascii(k, c, at > k->first ? (unsigned char)at[-1] : 0);
+        if (f.script != FOLD_SPACED)
+            return end_uid(k, false) && take_unspaced(k, f, text);
+    }
+    if (f.class == FOLD_SKIP)
+        return true;
+    if (c == '\\' && (k->options & TOKEN_MULTI))
+        return end_value(k, at);
+    if ((k->options & TOKEN_WITH_UIDS) && !follow_uid(k, c))
+        return false;
+    return f.class == FOLD_LETTER || f.class == FOLD_DIGIT ? add_char(k, c, &f, at, text->p)
+                                                           : add_gap(k, c, f.class, at);
+}
+
 bool token_each(struct str text, uint64_t seed, unsigned options, bool (*sink)(void *ctx, const struct token *t),
                 void *ctx)
 {
@@ -696,39 +776,9 @@ bool token_each(struct str text, uint64_t seed, unsigned options, bool (*sink)(v
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         part_clear(&k, parts[i]);
     while (text.n > 0) {
-        const char *const at = text.p;
-        uint32_t c = (unsigned char)*at;
-        struct folded beyond;
-        const struct folded *f = &beyond;
-        if (c < 0x80) {
-            f = &fold_ascii[c];
-            text.p++;
-            text.n--;
-            if (is_time_mark(&k, c, text))
-                f = &fold_ascii[' '];
-        } else {
-            c = fold_next(&text);
-            beyond = fold_beyond_ascii(&k, c, at > k.first ? (unsigned char)at[-1] : 0);
-            if (f->script != FOLD_SPACED) {
-                if (!end_uid(&k, false) || !take_unspaced(&k, beyond, &text))
-                    return false;
-                continue;
-            }
-        }
-        if (f->class == FOLD_SKIP)
-            continue;
-        if (c == '\\' && (options & TOKEN_MULTI)) {
-            if (!end_value(&k, at))
-                return false;
-            continue;
-        }
-        if ((options & TOKEN_WITH_UIDS) && !follow_uid(&k, c))
+        const bool is_char = is_ascii_letter(text.p[0]) || is_ascii_digit(text.p[0]);
+        if (!(is_char && !is_time_mark(&k, text) ? take_piece(&k, &text) : take_other(&k, &text)))
             return false;
-        const bool is_char = f->class == FOLD_LETTER || f->class == FOLD_DIGIT, is_first = k.run.n == 0;
-        if (!(is_char ? add_char(&k, f) : add_gap(&k, c, f->class, at)))
-            return false;
-        if (is_char && (options & TOKEN_WITH_PARTS))
-            note_char(&k, c, is_first, at, text.p);
     }
     return end_value(&k, text.p);
 }
