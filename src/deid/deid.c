@@ -84,7 +84,7 @@ bool deid_study_new(const struct deid_study_args *a, struct deid_study **out, st
         return false;
     s->is_adopted = a->pseudo_study_uid.n > 0;
     if (!check_participant(s->participant, err) || !set_pseudo_uid(s, a->pseudo_study_uid, err) ||
-        !set_patient(s, s->mrn, err) || !hash_random(&s->cache_seed, sizeof s->cache_seed, err) ||
+        !set_patient(s, s->mrn, err) || !hash_random(s->cache_keys, sizeof s->cache_keys, err) ||
         !residue_new(&s->residue, err) || !add_given_needles(s, err))
         return false;
     *out = PIXL_STEAL(&s);

@@ -56,7 +56,7 @@ bool deid_inspection_new(const struct deid_inspection_args *a, struct deid_inspe
     s->patient = arena_str(&d->arena, str_trim(a->patient));
     if (d->cache == NULL || s->uid.p == NULL || s->patient.p == NULL)
         return fail_memory(err);
-    if (!hash_random(&d->cache_seed, sizeof d->cache_seed, err) || !residue_new(&d->residue, err) ||
+    if (!hash_random(d->cache_keys, sizeof d->cache_keys, err) || !residue_new(&d->residue, err) ||
         !add_needles(d->residue, a, err))
         return false;
     *out = PIXL_STEAL(&s);

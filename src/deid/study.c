@@ -187,29 +187,35 @@ const struct dicom_charset *charset_stack_top(const struct charset_stack *c, con
 
 static uint64_t mix(uint64_t a, uint64_t b)
 {
-    __extension__ unsigned __int128 m = (unsigned __int128)(a ^ 0x9E3779B97F4A7C15u) * (b ^ 0xD6E8FEB86659FD93u);
+    __extension__ unsigned __int128 m = (unsigned __int128)a * b;
     return (uint64_t)m ^ (uint64_t)(m >> 64);
 }
 
-/* Four lanes, so that the multiplications of a long value do not wait for each other. */
-static uint64_t hash_bytes(uint64_t seed, struct str s)
+static uint64_t word_at(const char *p)
 {
-    uint64_t a = mix(seed, s.n), b = seed + 1, c = seed + 2, d = seed + 3, word[4];
-    for (; s.n >= sizeof word; s.p += sizeof word, s.n -= sizeof word) {
-        memcpy(word, s.p, sizeof word);
-        a = mix(a, word[0]);
-        b = mix(b, word[1]);
-        c = mix(c, word[2]);
-        d = mix(d, word[3]);
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+/* Four lanes, so that the multiplications of a long value do not wait for each other.  Who makes up a value knows neither
+ * factor of any of them. */
+static uint64_t hash_bytes(const struct deid_study *s, uint64_t salt, struct str bytes)
+{
+    enum { BLOCK = 64 };
+    const uint64_t *const key = s->cache_keys;
+    uint64_t a = mix(salt ^ key[4], bytes.n ^ key[5]), b = key[5], c = key[6], d = key[7];
+    char end[BLOCK] = { 0 };
+    if (bytes.n % BLOCK > 0)
+        memcpy(end, bytes.p + (bytes.n - bytes.n % BLOCK), bytes.n % BLOCK);
+    const char *p = bytes.n < BLOCK ? end : bytes.p;
+    for (size_t left = bytes.n / BLOCK + 1; left > 0; p = --left == 1 ? end : p + BLOCK) {
+        a = mix(word_at(p) ^ key[0], word_at(p + 8) ^ a);
+        b = mix(word_at(p + 16) ^ key[1], word_at(p + 24) ^ b);
+        c = mix(word_at(p + 32) ^ key[2], word_at(p + 40) ^ c);
+        d = mix(word_at(p + 48) ^ key[3], word_at(p + 56) ^ d);
     }
-    memset(word, 0, sizeof word);
-    if (s.n > 0)
-        memcpy(word, s.p, s.n);
-    a = mix(a, word[0]);
-    b = mix(b, word[1]);
-    c = mix(c, word[2]);
-    d = mix(d, word[3]);
-    return mix(mix(a, b), mix(c, d));
+    return mix(mix(a, b) ^ key[6], mix(c, d) ^ key[7]);
 }
 
 uint64_t study_value_key(const struct deid_study *s, uint64_t salt, const struct dicom_charset *set, struct str bytes)
@@ -217,7 +223,7 @@ uint64_t study_value_key(const struct deid_study *s, uint64_t salt, const struct
     uint64_t terms = set->n;
     for (unsigned i = 0; i < set->n && i < sizeof set->terms; i++)
         terms = terms * 257 + set->terms[i];
-    return hash_bytes(mix(mix(s->cache_seed, terms), salt), bytes) | 1;
+    return hash_bytes(s, mix(terms ^ s->cache_keys[6], salt ^ s->cache_keys[7]), bytes) | 1;
 }
 
 bool study_has_seen(struct deid_study *s, uint64_t key)
@@ -254,7 +260,7 @@ bool study_map_uid(struct deid_study *s, struct str uid, char out[DICOM_UID_MAX 
 
     struct deid_uid_slot *slot = NULL;
     if (uid.n <= sizeof slot->from) {
-        slot = &s->uids[hash_bytes(s->cache_seed, uid) % DEID_UID_CACHE];
+        slot = &s->uids[hash_bytes(s, 0, uid) % DEID_UID_CACHE];
         if (slot->n == uid.n && memcmp(slot->from, uid.p, uid.n) == 0) {
             copy_text(out, str_of(slot->to));
             return true;

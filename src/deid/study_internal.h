@@ -18,7 +18,7 @@
 #include "dicom/charset.h"
 #include "dicom/mask.h"
 
-enum { DEID_CACHE = 4096, DEID_UID_CACHE = 512, DEID_SCHEMES = 8, DEID_DEPTH_MAX = 64 };
+enum { DEID_CACHE = 8192, DEID_UID_CACHE = 512, DEID_SCHEMES = 8, DEID_DEPTH_MAX = 64 };
 
 struct deid_series {
     struct str uid;
@@ -41,7 +41,7 @@ struct deid_study {
     struct deid_scheme_slot schemes[DEID_SCHEMES]; unsigned next_scheme;
     struct residue *residue;
     struct report *report; /* NULL: nobody counts */
-    uint64_t cache_seed;
+    uint64_t cache_keys[8]; /* random */
     unsigned cache_generation;
     uint64_t *cache;                         /* hashes of values that were checked or harvested already; DEID_CACHE */
     struct deid_uid_slot *uids;              /* DEID_UID_CACHE, by a hash of the UID */
