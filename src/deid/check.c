@@ -18,6 +18,11 @@ static void write_place(void *ctx, char out[RESIDUE_WHERE_SIZE])
         instance_place(p->f, p->index, p->counts, out);
 }
 
+static struct residue_place place_of(struct element_place *at)
+{
+    return (struct residue_place){ .write = write_place, .ctx = at };
+}
+
 static bool form_of_text(enum dicom_vr vr, enum residue_form *form)
 {
     switch (vr) {
@@ -254,10 +259,10 @@ static bool may_have_letters(struct str s)
 
 /* Bytes of unknown meaning as they are, and what the character set of their data set makes of those beyond ASCII. */
 static bool check_piece(struct instance *in, const struct residue_text *t, const struct dicom_charset *set,
-                        struct element_place *place, struct pixl_error *err)
+                        struct residue_place *place, struct pixl_error *err)
 {
     struct deid_study *s = in->study;
-    if (!residue_check(s->residue, t, write_place, place, err))
+    if (!residue_check(s->residue, t, place, err))
         return false;
     if (dicom_charset_is_ascii_or_utf8(set) || !may_have_letters(t->text))
         return true;
@@ -266,11 +271,11 @@ static bool check_piece(struct instance *in, const struct residue_text *t, const
     decoded.form = RESIDUE_DECODED;
     arena_reset(&s->scratch);
     return dicom_charset_decode(set, DICOM_VR_UN, &s->scratch, t->text, &decoded.text, &is_clean, err) &&
-           residue_check(s->residue, &decoded, write_place, place, err);
+           residue_check(s->residue, &decoded, place, err);
 }
 
 static bool check_pieces(struct instance *in, const struct residue_text *t, uint64_t salt,
-                         const struct dicom_charset *set, struct element_place *place, struct pixl_error *err)
+                         const struct dicom_charset *set, struct residue_place *place, struct pixl_error *err)
 {
     enum { PIECE_BYTES = 128 };
     struct deid_study *s = in->study;
@@ -294,20 +299,20 @@ static bool check_pieces(struct instance *in, const struct residue_text *t, uint
 /* As its character set says; and as it is where that leaves doubts, or where it is UTF-8 too: what is written is not
  * always what is said. */
 static bool check_text(struct instance *in, uint32_t i, struct residue_text *t, const struct dicom_charset *set,
-                       struct element_place *place, struct pixl_error *err)
+                       struct residue_place *place, struct pixl_error *err)
 {
     const struct str raw = t->text;
     bool is_clean;
     if (!instance_decode(in, i, set, &t->text, &is_clean, err))
         return false;
     bool is_raw_too = instance_is_raw_too(raw, t->text, is_clean);
-    if (!residue_check(in->study->residue, t, write_place, place, err))
+    if (!residue_check(in->study->residue, t, place, err))
         return false;
     if (!is_raw_too)
         return true;
     t->text = raw;
     t->is_unclean = !is_clean;
-    return residue_check(in->study->residue, t, write_place, place, err);
+    return residue_check(in->study->residue, t, place, err);
 }
 
 /* What follows samples is of unknown meaning too. */
@@ -315,27 +320,30 @@ static bool check_excess(struct instance *in, uint32_t i, const struct dicom_cha
                          struct pixl_error *err)
 {
     struct residue_text t = { .form = RESIDUE_BINARY };
-    struct element_place place = { in->f, i, counts };
+    struct element_place at = { in->f, i, counts };
+    struct residue_place place = place_of(&at);
     return excess_of(in, i, &t.text, err) && check_pieces(in, &t, in->f->elements[i].tag, set, &place, err);
 }
 
 struct fragment_text {
     struct instance *in;
     const struct dicom_charset *set;
-    struct element_place place;
+    struct residue_place *place;
 };
 
 static bool see_fragment_text(void *ctx, struct str bytes, struct pixl_error *err)
 {
     struct fragment_text *x = ctx;
     const struct residue_text t = { .text = bytes, .form = RESIDUE_BINARY };
-    return check_pieces(x->in, &t, DICOM_PIXEL_DATA, x->set, &x->place, err);
+    return check_pieces(x->in, &t, DICOM_PIXEL_DATA, x->set, x->place, err);
 }
 
 static bool check_fragments(struct instance *in, uint32_t i, const struct dicom_charset *set,
                             struct item_counts *counts, struct pixl_error *err)
 {
-    struct fragment_text x = { in, set, { in->f, i, counts } };
+    struct element_place at = { in->f, i, counts };
+    struct residue_place place = place_of(&at);
+    struct fragment_text x = { in, set, &place };
     return fragments_check(in, i, see_fragment_text, &x, err);
 }
 
@@ -374,10 +382,11 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
         t.form = form = RESIDUE_TEXT;
         t.is_multi = true;
     }
-    struct element_place place = { in->f, i, counts };
+    struct element_place at = { in->f, i, counts };
+    struct residue_place place = place_of(&at);
     bool ok = form == RESIDUE_TEXT || form == RESIDUE_NAME ? check_text(in, i, &t, set, &place, err)
               : form == RESIDUE_BINARY                     ? check_pieces(in, &t, salt, set, &place, err)
-                                                           : residue_check(s->residue, &t, write_place, &place, err);
+                                                           : residue_check(s->residue, &t, &place, err);
     if (!ok)
         return false;
     if (residue_hit(s->residue) == NULL)
@@ -390,13 +399,15 @@ static bool check_element(struct instance *in, uint32_t i, const struct dicom_ch
 static bool check_others(struct instance *in, struct pixl_error *err)
 {
     struct residue_text class = { .text = in->text[TOP_SOP_CLASS], .form = RESIDUE_UIDS };
-    struct element_place place = { in->f, (uint32_t)in->top[TOP_SOP_CLASS], NULL };
+    struct element_place at = { in->f, (uint32_t)in->top[TOP_SOP_CLASS], NULL };
+    struct residue_place place = place_of(&at);
     if (in->decisions[in->top[TOP_SOP_CLASS]].what != DECISION_VALUE &&
-        !residue_check(in->study->residue, &class, write_place, &place, err))
+        !residue_check(in->study->residue, &class, &place, err))
         return false;
     struct residue_text patient = { .text = in->study->participant, .form = RESIDUE_TEXT };
-    struct element_place no_place = { NULL, 0, NULL };
-    return patient.text.n == 0 || residue_check(in->study->residue, &patient, write_place, &no_place, err);
+    struct element_place nowhere = { NULL, 0, NULL };
+    struct residue_place no_place = place_of(&nowhere);
+    return patient.text.n == 0 || residue_check(in->study->residue, &patient, &no_place, err);
 }
 
 bool deid_check(struct instance *in, struct pixl_error *err)

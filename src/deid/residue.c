@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "deid/fold.h"
 #include "deid/residue_internal.h"
+#include "deid/stretch.h"
 #include "deid/token.h"
 #include "deid/words.h"
 #include "dicom/uid.h"
@@ -32,27 +32,32 @@ static bool grow(struct residue *r, struct pixl_error *err)
     return true;
 }
 
-struct cell *residue_find(const struct residue *r, uint64_t hash)
+/* The cell of a hash, or the empty one where it would be. */
+static struct cell *slot_of(const struct residue *r, uint64_t hash)
 {
     hash |= hash == 0;
     size_t at = hash & r->mask;
     while (r->cells[at].hash != 0 && r->cells[at].hash != hash)
         at = (at + 1) & r->mask;
-    return r->cells[at].hash == hash ? &r->cells[at] : NULL;
+    return &r->cells[at];
+}
+
+struct cell *residue_find(const struct residue *r, uint64_t hash)
+{
+    struct cell *c = slot_of(r, hash);
+    return c->hash != 0 ? c : NULL;
 }
 
 bool residue_find_or_add(struct residue *r, uint64_t hash, struct cell **out, struct pixl_error *err)
 {
-    hash |= hash == 0;
-    struct cell *c = residue_find(r, hash);
-    if (c == NULL) {
-        if (2 * (r->n_cells + 1) > r->mask + 1 && !grow(r, err))
-            return false;
-        size_t at = hash & r->mask;
-        while (r->cells[at].hash != 0)
-            at = (at + 1) & r->mask;
-        c = &r->cells[at];
-        c->hash = hash;
+    struct cell *c = slot_of(r, hash);
+    if (c->hash == 0) {
+        if (2 * (r->n_cells + 1) > r->mask + 1) {
+            if (!grow(r, err))
+                return false;
+            c = slot_of(r, hash);
+        }
+        c->hash = hash | (hash == 0);
         r->n_cells++;
     }
     *out = c;
@@ -157,9 +162,7 @@ struct text_check {
     const struct residue_text *t;
     unsigned allowed;            /* enum identity that this text is searched for */
     bool is_remembered;          /* for needles that come later */
-    void (*where)(void *ctx, char out[RESIDUE_WHERE_SIZE]);
-    void *ctx;
-    const char *place;           /* written once, kept in the arena */
+    struct residue_place *place;
     uint32_t least;              /* of binary texts: characters that a word must have here */
     bool is_value;               /* of binary texts: this stretch stands alone */
     unsigned word;               /* of what was seen last: its cell's */
@@ -169,12 +172,26 @@ struct text_check {
 
 static bool know_place(struct text_check *k)
 {
-    if (k->place != NULL)
+    struct residue_place *p = k->place;
+    if (p->known != NULL)
         return true;
     char place[RESIDUE_WHERE_SIZE] = "";
-    k->where(k->ctx, place);
-    k->place = arena_cstr(&k->r->places, place);
-    return k->place != NULL || pixl_fail(k->err, PIXL_E_LIMIT, 0, "too many different values in one study");
+    p->write(p->ctx, place);
+    p->known = arena_cstr(&k->r->places, place);
+    return p->known != NULL || pixl_fail(k->err, PIXL_E_LIMIT, 0, "too many different values in one study");
+}
+
+/* For needles that come later. */
+static bool remember(struct text_check *k, struct cell *c, uint64_t hash, unsigned kinds)
+{
+    struct residue *r = k->r;
+    if (!know_place(k) || (c->hash == 0 && !residue_find_or_add(r, hash, &c, k->err)))
+        return false;
+    if (c->seen == 0 && ++r->n_seen > RESIDUE_MAX_TOKENS)
+        return pixl_fail(k->err, PIXL_E_LIMIT, 0, "more than %d different words in one study", RESIDUE_MAX_TOKENS);
+    c->seen = (uint16_t)(c->seen | kinds);
+    c->place = k->place->known;
+    return true;
 }
 
 static bool see(struct text_check *k, uint64_t hash, unsigned kinds)
@@ -184,23 +201,14 @@ static bool see(struct text_check *k, uint64_t hash, unsigned kinds)
     kinds &= k->allowed;
     if (kinds == 0)
         return true;
-    struct cell *c = residue_find(r, hash);
-    if (c != NULL)
-        k->word = c->word;
-    if (c != NULL && (c->needle & kinds)) {
+    struct cell *c = slot_of(r, hash);
+    k->word = c->word;
+    if (c->needle & kinds) {
         if (!know_place(k))
             return false;
-        residue_note_hit(r, k->place);
+        residue_note_hit(r, k->place->known);
     }
-    if (!k->is_remembered || (c != NULL && (c->seen & kinds) == kinds))
-        return true;
-    if (!know_place(k) || !residue_find_or_add(r, hash, &c, k->err))
-        return false;
-    if (c->seen == 0 && ++r->n_seen > RESIDUE_MAX_TOKENS)
-        return pixl_fail(k->err, PIXL_E_LIMIT, 0, "more than %d different words in one study", RESIDUE_MAX_TOKENS);
-    c->seen = (uint16_t)(c->seen | kinds);
-    c->place = k->place;
-    return true;
+    return !k->is_remembered || (c->seen & kinds) == kinds || remember(k, c, hash, kinds);
 }
 
 enum {
@@ -221,6 +229,12 @@ static bool see_listed(struct text_check *k, const struct token *t)
     return k->t->form != RESIDUE_NAME || see(k, token_hash_as(t->hash, TOKEN_AS_PERSON), NAMES);
 }
 
+static void forget_listed(struct listed *l)
+{
+    if (l->n > 0)
+        *l = (struct listed){ .n = 0 };
+}
+
 static unsigned next_listed(const struct listed *l, unsigned after)
 {
     for (unsigned i = after + 1; i < WORDS_LISTED_MAX; i++)
@@ -237,7 +251,7 @@ static bool see_listed_end(struct text_check *k, const struct token *joined)
     for (unsigned i = next_listed(l, 0); ok && l->n > 1 && i < WORDS_LISTED_MAX; i = next_listed(l, i))
         for (unsigned j = next_listed(l, i); ok && j < WORDS_LISTED_MAX; j = next_listed(l, j))
             ok = see(k, token_hash_pair(k->r->seed, i, j), NAMES);
-    *l = (struct listed){ .n = 0 };
+    forget_listed(l);
     return ok;
 }
 
@@ -418,7 +432,7 @@ static bool see_unescaped_token(void *ctx, const struct token *t)
     struct text_check *k = ctx;
     if (t->kind != TOKEN_JOINED)
         return see_token(k, t);
-    *k->listed = (struct listed){ .n = 0 };
+    forget_listed(k->listed);
     return true;
 }
 
@@ -465,11 +479,6 @@ static bool check_text(struct text_check *k, unsigned options)
            (!k->t->is_unclean || token_each(text, k->r->seed, options | TOKEN_ASCII, see_token, k));
 }
 
-static bool is_printable(char c)
-{
-    return c >= 0x20 && c < 0x7F;
-}
-
 /* DA and DT: the first eight characters of each value. */
 static bool check_dates(struct text_check *k)
 {
@@ -495,144 +504,32 @@ static bool see_binary(void *ctx, const struct token *t)
         return t->n < k->least || see_token(k, t);
     if (k->listed->n > 0 && k->is_value)
         return see_listed_end(k, t);
-    *k->listed = (struct listed){ .n = 0 };
+    forget_listed(k->listed);
     return true;
 }
 
-static bool check_stretch(struct text_check *k, struct str stretch, bool is_text, bool has_letters_beyond)
+static bool check_stretch(void *ctx, const struct stretch *s)
 {
     enum { LONG_STRETCH = 8 };
-    k->least = is_text ? NAME_MIN : stretch.n >= LONG_STRETCH ? ID_MIN : ID_MIN + 1;
+    struct text_check *k = ctx;
+    k->least = s->is_text ? NAME_MIN : s->text.n >= LONG_STRETCH ? ID_MIN : ID_MIN + 1;
     /* Short words of a study's noise must not use up the room for those that mean something. */
-    k->is_remembered =
-        is_text || (stretch.n >= LONG_STRETCH && k->t->form == RESIDUE_BINARY) || k->r->n_seen < RESIDUE_MAX_TOKENS / 2;
-    k->is_value = is_text;
-    const unsigned options = TOKEN_WITH_UIDS | (is_text ? TOKEN_WITH_GRAMS : 0);
-    return token_each(stretch, k->r->seed, options, see_binary, k) &&
-           (!has_letters_beyond || token_each(stretch, k->r->seed, options | TOKEN_SPELT, see_binary, k));
+    k->is_remembered = s->is_text || (s->text.n >= LONG_STRETCH && k->t->form == RESIDUE_BINARY) ||
+                       k->r->n_seen < RESIDUE_MAX_TOKENS / 2;
+    k->is_value = s->is_text;
+    const unsigned options = TOKEN_WITH_UIDS | (s->is_text ? TOKEN_WITH_GRAMS : 0);
+    return token_each(s->text, k->r->seed, options, see_binary, k) &&
+           (!s->has_letters_beyond || token_each(s->text, k->r->seed, options | TOKEN_SPELT, see_binary, k));
 }
 
-/* A field between NULs that is text but for letters beyond ASCII: UTF-8, or mostly ASCII letters. */
-static bool is_field_of_letters(struct str field)
-{
-    size_t n_high = 0, n_letters = 0;
-    for (size_t i = 0; i < field.n; i++) {
-        n_high += is_high(field.p[i]);
-        n_letters += (field.p[i] | 0x20) >= 'a' && (field.p[i] | 0x20) <= 'z';
-        if (!is_printable(field.p[i]) && !is_high(field.p[i]))
-            return false;
-    }
-    return n_high > 0 && (n_letters >= n_high || str_is_utf8(field));
-}
-
-/* ASCII in UTF-16 of either byte order, from i on: every second byte is NUL.  *end: behind it.  True: there is some. */
-static bool find_wide(struct str t, size_t i, char out[], size_t room, size_t *n, size_t *end)
-{
-    *n = 0;
-    for (*end = i; *n < room && *end < t.n && is_printable(t.p[*end]); *end += 2) {
-        out[(*n)++] = t.p[*end];
-        if (*end + 1 >= t.n || t.p[*end + 1] != '\0')
-            break;
-    }
-    return *n >= NAME_MIN;
-}
-
-static bool check_binary(struct text_check *k)
-{
-    enum { STRETCH_MIN = 3, TEXT_MIN = 16, WIDE_MAX = 256 };
-    const struct str t = k->t->text;
-    for (size_t i = 0; i < t.n;) {
-        size_t from = i, n, end;
-        bool starts_field = from == 0 || t.p[from - 1] == '\0';
-        while (i < t.n && is_printable(t.p[i]))
-            i++;
-        if (starts_field && i < t.n && is_high(t.p[i])) {
-            const char *nul = memchr(t.p + i, '\0', t.n - i);
-            const struct str field = { t.p + from, nul ? (size_t)(nul - t.p) - from : t.n - from };
-            if (field.n >= STRETCH_MIN && is_field_of_letters(field)) {
-                i = from + field.n;
-                if (!check_stretch(k, field, true, true))
-                    return false;
-                continue;
-            }
-        }
-        const struct str stretch = { t.p + from, i - from };
-        bool is_field = starts_field && (i == t.n || t.p[i] == '\0');
-        if (stretch.n > 0 && i + 1 < t.n && t.p[i] == '\0' && is_printable(t.p[i + 1])) {
-            char wide[WIDE_MAX];
-            if (find_wide(t, i - 1, wide, sizeof wide, &n, &end) &&
-                !check_stretch(k, (struct str){ wide, n }, true, false))
-                return false;
-            i = n >= WIDE_MAX ? i - 1 + WIDE_MAX : end > i ? end - 1 : i;        /* of long ones the halves overlap */
-        }
-        i += i == from;
-        if (stretch.n >= STRETCH_MIN && !check_stretch(k, stretch, is_field || stretch.n >= TEXT_MIN, false))
-            return false;
-    }
-    return true;
-}
-
-/* Is this what somebody wrote?  Noise decodes to letters too: to signs and controls among them, to more accents than
- * any language has, and to ideographs that stand beside each other nowhere; a field between NULs is hardly noise. */
-static bool is_writing(struct str s, bool is_field)
-{
-    enum { LATIN_END = 0x250, IDEOGRAPHS = 0x2E80 };
-    size_t n_ascii = 0, n_letters = 0, n_accented = 0, n_others = 0;
-    while (s.n > 0) {
-        const uint32_t c = fold_next(&s);
-        if (c < 0x80) {
-            n_ascii += fold_ascii[c].class == FOLD_LETTER;
-            continue;
-        }
-        if (!is_field && (c < 0xA0 || c >= IDEOGRAPHS))
-            return false;
-        const bool is_letter = fold_char(c).class == FOLD_LETTER;
-        if (!is_field && !is_letter)
-            return false;
-        n_letters += is_letter;
-        n_others += !is_letter;
-        n_accented += is_letter && c < LATIN_END;
-    }
-    return is_field ? n_letters > n_others : n_ascii == 0 || n_ascii >= n_accented;
-}
-
-static bool check_decoded(struct text_check *k)
-{
-    const struct str t = k->t->text;
-    for (size_t i = 0; i < t.n; i++) {
-        const size_t from = i;
-        bool is_beyond = false;
-        for (; i < t.n && (is_printable(t.p[i]) || is_high(t.p[i])); i++)
-            is_beyond = is_beyond || is_high(t.p[i]);
-        const struct str stretch = { t.p + from, i - from };
-        const bool is_field = (from == 0 || t.p[from - 1] == '\0') && (i == t.n || t.p[i] == '\0');
-        if (is_beyond && is_writing(stretch, is_field) && !check_stretch(k, stretch, is_field, true))
-            return false;
-    }
-    return true;
-}
-
-/* All of it text, but for padding? */
-static bool is_all_printable(struct str t)
-{
-    while (t.n > 0 && t.p[t.n - 1] == '\0')
-        t.n--;
-    for (size_t i = 0; i < t.n; i++)
-        if (!is_printable(t.p[i]) && t.p[i] != '\r' && t.p[i] != '\n' && t.p[i] != '\t')
-            return false;
-    return true;
-}
-
-bool residue_check(struct residue *r, const struct residue_text *t,
-                   void (*where)(void *ctx, char out[RESIDUE_WHERE_SIZE]), void *ctx, struct pixl_error *err)
+bool residue_check(struct residue *r, const struct residue_text *t, struct residue_place *place, struct pixl_error *err)
 {
     struct listed listed = { .n = 0 };
     struct text_check k = { .r = r,
                             .t = t,
                             .allowed = IDENTITY_ALL & ~t->exempt,
                             .is_remembered = true,
-                            .where = where,
-                            .ctx = ctx,
+                            .place = place,
                             .listed = &listed,
                             .err = err };
     unsigned options = TOKEN_WITH_UIDS | TOKEN_WITH_GRAMS | (t->is_multi ? TOKEN_MULTI : 0);
@@ -646,8 +543,9 @@ bool residue_check(struct residue *r, const struct residue_text *t,
         return check_dates(&k);
     case RESIDUE_UIDS:
         return check_uids(&k);
-    case RESIDUE_BINARY: return is_all_printable(t->text) ? check_text(&k, options) : check_binary(&k);
-    case RESIDUE_DECODED: return check_decoded(&k);
+    case RESIDUE_BINARY:
+        return stretch_is_all_text(t->text) ? check_text(&k, options) : stretch_each(t->text, check_stretch, &k);
+    case RESIDUE_DECODED: return stretch_each_decoded(t->text, check_stretch, &k);
     }
     return true;
 }

@@ -68,10 +68,14 @@ struct residue_text {
     bool is_unclean;             /* could not be decoded: bytes beyond ASCII are tried as letters and as separators */
     unsigned exempt;             /* enum identity that may be left here */
 };
-/* where: called at most once, to write the place when something new is seen.
- * Fails: NOMEM; LIMIT when a study holds more distinct tokens than can be kept for later needles. */
-PIXL_MUST_CHECK bool residue_check(struct residue *r, const struct residue_text *t,
-                                   void (*where)(void *ctx, char out[RESIDUE_WHERE_SIZE]), void *ctx,
+/* Where texts stand: asked for once, when something new is seen in one of them. */
+struct residue_place {
+    void (*write)(void *ctx, char out[RESIDUE_WHERE_SIZE]);
+    void *ctx;
+    const char *known; /* NULL: not asked for yet; borrowed until residue_reset() or residue_free() */
+};
+/* Fails: NOMEM; LIMIT when a study holds more distinct tokens than can be kept for later needles. */
+PIXL_MUST_CHECK bool residue_check(struct residue *r, const struct residue_text *t, struct residue_place *place,
                                    struct pixl_error *err);
 
 /* The place of the first hit since the last residue_clear_hit(); NULL: none. */

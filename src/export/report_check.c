@@ -65,11 +65,12 @@ bool report_check_text(struct report_check *c, const struct store_subject *of, s
                        struct pixl_error *err)
 {
     const struct residue_text t = { .text = text, .form = RESIDUE_TEXT };
+    struct residue_place place = { .write = name_place };
     bool ok = begin_text(c, err);
     c->was_long = text.n > LONG_TEXT_BYTES;
     for (size_t i = 0; ok && i < of->n_needles; i++)
         ok = add_needle(c->residue, &of->needles[i], err);
-    ok = ok && residue_check(c->residue, &t, name_place, NULL, err);
+    ok = ok && residue_check(c->residue, &t, &place, err);
     if (!ok && err->code != PIXL_E_LIMIT)
         return false;
     if (!ok)
