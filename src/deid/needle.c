@@ -22,9 +22,9 @@ static bool add_needle(struct residue *r, uint64_t hash, enum identity kind, str
     if (r->n_needles >= NEEDLES_MAX)
         return pixl_fail(err, PIXL_E_LIMIT, 0, "more than %d identifiers in one study", NEEDLES_MAX);
     r->n_needles++;
-    c->needle = (uint16_t)(c->needle | (unsigned)kind);
+    c->needle = (uint8_t)(c->needle | kind);
     if (c->seen & kind)
-        residue_note_hit(r, c->place);
+        residue_note_hit(r, residue_place_of(r, c->place));
     return true;
 }
 
@@ -32,7 +32,7 @@ static bool add_needle(struct residue *r, uint64_t hash, enum identity kind, str
 static unsigned flags_of(const struct residue *r, uint64_t hash)
 {
     const struct cell *c = residue_find(r, hash);
-    return c != NULL ? c->needle & ~(unsigned)IDENTITY_ALL : 0;
+    return c != NULL ? c->flags : 0;
 }
 
 /* The tokens of a needle that matter: the last of each kind, so that a needle of one value gives its own. */
@@ -234,7 +234,7 @@ static bool add_listed_word(struct name_needles *k, const struct token *t, unsig
         return true;
     if (k->n_listed < WORDS_MAX && !k->is_again) {
         k->listed[k->n_listed] = t->hash;
-        k->numbers[k->n_listed++] = residue_find(k->r, t->hash)->word;
+        k->numbers[k->n_listed++] = (uint16_t)residue_find(k->r, t->hash)->word;
     }
     return add_titled(k, t->hash) && add_addressed(k, t->hash, flags) &&
            add_needle(k->r, token_hash_as(t->hash, TOKEN_AS_PERSON), k->who, k->err) &&

@@ -52,7 +52,7 @@ bool residue_find_or_add(struct residue *r, uint64_t hash, struct cell **out, st
 {
     struct cell *c = slot_of(r, hash);
     if (c->hash == 0) {
-        if (2 * (r->n_cells + 1) > r->mask + 1) {
+        if (4 * (r->n_cells + 1) > 3 * (r->mask + 1)) {
             if (!grow(r, err))
                 return false;
             c = slot_of(r, hash);
@@ -62,6 +62,11 @@ bool residue_find_or_add(struct residue *r, uint64_t hash, struct cell **out, st
     }
     *out = c;
     return true;
+}
+
+const char *residue_place_of(const struct residue *r, uint32_t place)
+{
+    return place == 0 ? "" : r->places.p + place - 1;
 }
 
 void residue_note_hit(struct residue *r, const char *place)
@@ -88,9 +93,9 @@ static bool add_words(struct residue *r, enum word_class class, uint16_t *number
         more = str_split(rest, ' ', &word, &rest);
         if (!residue_find_or_add(r, token_hash_run(r->seed, word), &c, err))
             return false;
-        c->needle = (uint16_t)(c->needle | flags[class]);
+        c->flags = (c->flags | flags[class]) & CELL_ALL;
         if ((flags[class] & CELL_LISTED) && c->word == 0)
-            c->word = ++*number;
+            c->word = ++*number & (unsigned)(WORDS_LISTED_MAX - 1);
     }
     return true;
 }
@@ -102,7 +107,7 @@ bool residue_reset(struct residue *r, struct pixl_error *err)
     else if (!grow(r, err))
         return false;
     r->n_cells = r->n_seen = r->n_needles = 0;
-    arena_reset(&r->places);
+    buf_clear(&r->places);
     residue_clear_hit(r);
     r->generation++;
     uint16_t number = 0;
@@ -117,7 +122,7 @@ bool residue_new(struct residue **out, struct pixl_error *err)
     PIXL_CLEANUP(residue_freep) struct residue *r = calloc(1, sizeof *r);
     if (r == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "residue check");
-    arena_init(&r->places, PLACES_MAX_BYTES);
+    buf_init(&r->places, PLACES_MAX_BYTES);
     if (!hash_random(&r->seed, sizeof r->seed, err) || !residue_reset(r, err))
         return false;
     *out = PIXL_STEAL(&r);
@@ -129,7 +134,7 @@ void residue_free(struct residue *r)
     if (r == NULL)
         return;
     free(r->cells);
-    arena_done(&r->places);
+    buf_done(&r->places);
     free(r);
 }
 
@@ -173,12 +178,16 @@ struct text_check {
 static bool know_place(struct text_check *k)
 {
     struct residue_place *p = k->place;
-    if (p->known != NULL)
+    if (p->known != 0)
         return true;
+    struct buf *const places = &k->r->places;
+    const uint32_t at = (uint32_t)places->n + 1;
     char place[RESIDUE_WHERE_SIZE] = "";
     p->write(p->ctx, place);
-    p->known = arena_cstr(&k->r->places, place);
-    return p->known != NULL || pixl_fail(k->err, PIXL_E_LIMIT, 0, "too many different values in one study");
+    if (!buf_add(places, place, strnlen(place, sizeof place - 1)) || !buf_add_char(places, '\0'))
+        return pixl_fail(k->err, PIXL_E_LIMIT, 0, "too many different values in one study");
+    p->known = at;
+    return true;
 }
 
 /* For needles that come later. */
@@ -189,7 +198,7 @@ static bool remember(struct text_check *k, struct cell *c, uint64_t hash, unsign
         return false;
     if (c->seen == 0 && ++r->n_seen > RESIDUE_MAX_TOKENS)
         return pixl_fail(k->err, PIXL_E_LIMIT, 0, "more than %d different words in one study", RESIDUE_MAX_TOKENS);
-    c->seen = (uint16_t)(c->seen | kinds);
+    c->seen = (uint8_t)(c->seen | kinds);
     c->place = k->place->known;
     return true;
 }
@@ -206,7 +215,7 @@ static bool see(struct text_check *k, uint64_t hash, unsigned kinds)
     if (c->needle & kinds) {
         if (!know_place(k))
             return false;
-        residue_note_hit(r, k->place->known);
+        residue_note_hit(r, residue_place_of(r, k->place->known));
     }
     return !k->is_remembered || (c->seen & kinds) == kinds || remember(k, c, hash, kinds);
 }

@@ -26,6 +26,8 @@
 #ifndef PIXL_DEID_RESIDUE_H
 #define PIXL_DEID_RESIDUE_H
 
+#include <stdint.h>
+
 #include "base/error.h"
 #include "base/str.h"
 #include "deid/scheme.h"
@@ -72,7 +74,7 @@ struct residue_text {
 struct residue_place {
     void (*write)(void *ctx, char out[RESIDUE_WHERE_SIZE]);
     void *ctx;
-    const char *known; /* NULL: not asked for yet; borrowed until residue_reset() or residue_free() */
+    uint32_t known; /* 0: not asked for yet; holds until residue_reset() */
 };
 /* Fails: NOMEM; LIMIT when a study holds more distinct tokens than can be kept for later needles. */
 PIXL_MUST_CHECK bool residue_check(struct residue *r, const struct residue_text *t, struct residue_place *place,

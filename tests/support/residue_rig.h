@@ -40,7 +40,7 @@ static inline void residue_rig_text(struct residue *r, const struct residue_row 
     struct pixl_error err = { 0 };
     char where[RESIDUE_WHERE_SIZE] = "here";
     const struct residue_text t = { .text = str_of(row->text), .form = row->form, .is_multi = true };
-    struct residue_place place = { residue_rig_place, where, NULL };
+    struct residue_place place = { residue_rig_place, where, 0 };
     REQUIRE_OK(residue_check(r, &t, &place, &err), err);
 }
 

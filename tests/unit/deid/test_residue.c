@@ -18,7 +18,7 @@ static bool hits_at(struct residue *r, struct str text, enum residue_form form, 
     char where[RESIDUE_WHERE_SIZE];
     (void)snprintf(where, sizeof where, "%s", at);
     const struct residue_text t = { .text = text, .form = form, .is_multi = true, .exempt = exempt };
-    struct residue_place here = { place, where, NULL };
+    struct residue_place here = { place, where, 0 };
     residue_clear_hit(r);
     REQUIRE_OK(residue_check(r, &t, &here, &err), err);
     return residue_hit(r) != NULL;
@@ -256,7 +256,7 @@ static void test_residue__too_many_words_are_a_limit(void)
         (void)snprintf(text, sizeof text, "word%u", i);
         const struct residue_text t = { .text = str_of(text), .form = RESIDUE_TEXT };
         char where[] = "(0008,103E)";
-        struct residue_place here = { place, where, NULL };
+        struct residue_place here = { place, where, 0 };
         ok = residue_check(r, &t, &here, &err);
     }
     CHECK(!ok && err.code == PIXL_E_LIMIT);
