@@ -24,12 +24,17 @@ void work_wake_all(struct work *w)
     pthread_mutex_unlock(&w->lock);
 }
 
-void work_wait_until(struct work *w, int64_t mono_us)
+void work_wait_locked(struct work *w, int64_t mono_us)
 {
     struct timespec t = { .tv_sec = mono_us / SECOND_US, .tv_nsec = mono_us % SECOND_US * 1000 };
-    pthread_mutex_lock(&w->lock);
     if (!work_is_ending(w))
         (void)pthread_cond_timedwait(&w->changed, &w->lock, &t);
+}
+
+void work_wait_until(struct work *w, int64_t mono_us)
+{
+    pthread_mutex_lock(&w->lock);
+    work_wait_locked(w, mono_us);
     pthread_mutex_unlock(&w->lock);
 }
 

@@ -107,6 +107,7 @@ struct work {
     struct hand *hands;                  /* all that were started, newest first */
     int busy;                            /* threads that may hold a row which nobody sees as due */
     uint64_t began;                      /* how often one of them began */
+    int hopeful;                         /* threads that rest, and for which it is the end once none is busy */
     struct work_left_out {               /* projects that cannot be used here; entries stay as long as the work */
         char *name;                      /* its slug; malloc */
         size_t n;
@@ -126,6 +127,7 @@ int work_cores(const struct settings *set);
 void work_wake_all(struct work *w);
 /* Waits until something changes, at most until the monotonic time given. */
 void work_wait_until(struct work *w, int64_t mono_us);
+void work_wait_locked(struct work *w, int64_t mono_us);
 void work_end_badly(struct work *w, const struct pixl_error *err);
 /* Does the error pass by itself, so that it is waited for? */
 bool work_passes(const struct pixl_error *err);

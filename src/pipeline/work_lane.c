@@ -151,13 +151,13 @@ static bool next_of_all(struct hand *h, int64_t *due_us, struct pixl_error *err)
 }
 
 /* Nothing could be done: when is it worth looking again?  *over: never, it is the end.  That is only so when all threads rested before
- * and after the store was asked, and none began anything in between. */
-static int64_t look_ahead(struct hand *h, bool *over)
+ * and after the store was asked, and none began anything in between.  *hopeful: it would have been, but for these. */
+static int64_t look_ahead(struct hand *h, bool *over, bool *hopeful)
 {
     struct work *w = h->lane->work;
     struct pixl_error err = { 0 };
     int64_t due, wall = clock_wall_us(), mono = clock_mono_us();
-    *over = false;
+    *over = *hopeful = false;
     if (w->options->stays)
         return mono + SECOND_US;
     pthread_mutex_lock(&w->lock);
@@ -168,32 +168,57 @@ static int64_t look_ahead(struct hand *h, bool *over)
         return mono + SECOND_US;             /* the next look meets the same and tells */
     pthread_mutex_lock(&w->lock);
     *over = all_rested && w->busy == 0 && w->began == before && due == INT64_MAX;
+    *hopeful = due == INT64_MAX;
     pthread_mutex_unlock(&w->lock);
     return mono + (due > wall && due - wall < SECOND_US / 2 ? due - wall : SECOND_US / 2);
 }
 
-static void enter_rest(struct work *w, bool entering)
+/* The last one tells those who wait for that to end it all: they would find it out only when they look again. */
+static void end_busy(struct work *w)
 {
     pthread_mutex_lock(&w->lock);
-    w->busy += entering ? -1 : 1;
-    w->began += !entering;
+    if (--w->busy == 0 && w->hopeful > 0)
+        pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->lock);
+}
+
+static void leave_rest(struct work *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->busy++;
+    w->began++;
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Waits until something changes; true: none is busy now, so that it may be the end. */
+static bool wait_for_end(struct work *w, int64_t until_us)
+{
+    pthread_mutex_lock(&w->lock);
+    w->hopeful++;
+    if (w->busy > 0)
+        work_wait_locked(w, until_us);
+    w->hopeful--;
+    const bool all_rest = w->busy == 0 && !work_is_ending(w);
+    pthread_mutex_unlock(&w->lock);
+    return all_rest;
 }
 
 /* The lead is kept meanwhile. */
 static void rest(struct hand *h, int64_t again_us)
 {
     struct work *w = h->lane->work;
-    bool over;
-    enter_rest(w, true);
-    int64_t until = look_ahead(h, &over);
+    bool over, hopeful;
+    end_busy(w);
+    int64_t until = look_ahead(h, &over, &hopeful);
+    if (!over && !hopeful)
+        work_wait_until(w, again_us < until ? again_us : until);
+    while (!over && hopeful && wait_for_end(w, again_us < until ? again_us : until))
+        until = look_ahead(h, &over, &hopeful);
     if (over) {
         atomic_store(&w->done, true);
         work_wake_all(w);
-    } else {
-        work_wait_until(w, again_us < until ? again_us : until);
     }
-    enter_rest(w, false);
+    leave_rest(w);
 }
 
 /* --- a thread ----------------------------------------------------------------------------------------------------------- */
@@ -246,9 +271,7 @@ static void *live(void *arg)
                 rest(h, again_us);
             give_lead(h, false);
         }
-        pthread_mutex_lock(&w->lock);
-        w->busy--;
-        pthread_mutex_unlock(&w->lock);
+        end_busy(w);
     }
     pthread_mutex_lock(&w->lock);
     bool is_last = --w->running == 0;
