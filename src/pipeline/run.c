@@ -1,5 +1,8 @@
 #include "run.h"
 
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,10 +21,55 @@ static void tell(const struct run_options *o, enum run_step step, int64_t done, 
         o->step(o->ctx, step, done, of);
 }
 
+/* Tables are written at the end: that they can be is better known at the beginning.  Loading DuckDB takes as long as looking
+ * through some thousand files, so both are done at once. */
+struct duck_check {
+    const char *temp_dir;
+    pthread_t thread;
+    bool is_thread;
+    atomic_bool has_failed;
+    struct pixl_error err; /* when it has */
+};
+
+static void *check_duckdb(void *arg)
+{
+    struct duck_check *c = arg;
+    duck_auto *d = NULL;
+    if (!duck_open(c->temp_dir, 64, &d, &c->err))
+        atomic_store(&c->has_failed, true);
+    return NULL;
+}
+
+static void begin_check(struct duck_check *c)
+{
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for others */
+    c->is_thread = pthread_create(&c->thread, NULL, check_duckdb, c) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!c->is_thread)
+        (void)check_duckdb(c);
+}
+
+static bool end_check(struct duck_check *c, struct pixl_error *err)
+{
+    if (c->is_thread)
+        (void)pthread_join(c->thread, NULL);
+    if (atomic_load(&c->has_failed))
+        *err = c->err;
+    return !atomic_load(&c->has_failed);
+}
+
+struct indexing {
+    const struct run_options *options;
+    const struct duck_check *duck;
+};
+
 static bool say_indexed(void *ctx, uint64_t looked_at, uint64_t dicom)
 {
-    tell(ctx, RUN_INDEXING, (int64_t)dicom, (int64_t)looked_at);
-    return true;
+    const struct indexing *i = ctx;
+    tell(i->options, RUN_INDEXING, (int64_t)dicom, (int64_t)looked_at);
+    return !atomic_load(&i->duck->has_failed);
 }
 
 static void say_populated(void *ctx, int64_t rows)
@@ -79,14 +127,13 @@ static bool set_rate(struct site *s, const struct run_options *o, int which, str
     return is_set || tokens_set_rate(site_store(s), name, DEFAULT_RATE_PER_S, clock_wall_us(), err);
 }
 
-static bool refresh(struct site *s, const struct run_options *o, struct archive_health *sum, struct pixl_error *err)
+static bool refresh(struct site *s, struct indexing *in, struct archive_health *sum, struct pixl_error *err)
 {
-    union { const struct run_options *in; void *out; } ctx = { .in = o };
     for (int i = 0; i < STORE_ARCHIVES; i++) {
         struct archive *a = site_archive(s, i);
         if (a == NULL)
             continue;
-        if (!archive_refresh(a, say_indexed, ctx.out, err))
+        if (!archive_refresh(a, say_indexed, in, err))
             return site_wrap_archive(i, err);
         const struct archive_health h = archive_health(a);
         if (h.instances == 0)
@@ -146,11 +193,19 @@ static bool work(struct site *s, const struct run_options *o, struct arena *a, s
     return work_run(s, &w, &out->end, err);
 }
 
-/* Tables are written at the end: that they can be is better known at the beginning. */
-static bool check_duckdb(struct site *s, struct pixl_error *err)
+/* Looks through the archive, and whether there can be tables. */
+static bool look(struct site *s, const struct run_options *o, struct archive_health *sum, struct pixl_error *err)
 {
-    duck_auto *d = NULL;
-    return duck_open(site_settings(s)->temp_dir, 64, &d, err);
+    struct duck_check duck = { .temp_dir = site_settings(s)->temp_dir };
+    struct indexing in = { o, &duck };
+    struct pixl_error refused = { 0 };
+    begin_check(&duck);
+    const bool is_indexed = refresh(s, &in, sum, &refused);
+    if (!end_check(&duck, err))
+        return false;
+    if (!is_indexed)
+        *err = refused;
+    return is_indexed;
 }
 
 /* Can it be read at all?  Asked before the archive is looked through, which may take long. */
@@ -163,10 +218,10 @@ static bool peek_at_cohort(struct site *s, const char *path, struct pixl_error *
 bool run_cohort(struct site *s, const struct run_options *o, struct arena *a, struct run_summary *out, struct pixl_error *err)
 {
     struct run_summary r = { 0 };
-    if ((o->cohort != NULL && !peek_at_cohort(s, o->cohort, err)) || !check_duckdb(s, err))
+    if (o->cohort != NULL && !peek_at_cohort(s, o->cohort, err))
         return false;
     tell(o, RUN_INDEXING, 0, 0);
-    if (!refresh(s, o, &r.archive, err))
+    if (!look(s, o, &r.archive, err))
         return false;
     if (o->cohort != NULL && !populate(s, o, &r, err))
         return false;

@@ -139,3 +139,13 @@ def test_unmounted_archive(tmp_path):
     (tmp_path / "away").rename(h.archive)
     h.pixl("run", h.csv)
     assert states(h) == {"exported": 6}
+
+
+def test_tables_that_cannot_be_written(tmp_path):
+    """Known before anything is taken from the archive, though it is found out while that is looked through."""
+    h = hospital(tmp_path)
+    h.pixl("populate", h.csv)
+    r = h.pixl("run", ok=(1,), PIXL_DUCKDB_LIB=str(tmp_path / "no-such-library.so"))
+    assert "DuckDB" in r.stderr and states(h) == {"queued": 6} and not h.zips(), r.stderr
+    h.pixl("run")
+    assert states(h) == {"exported": 6}
