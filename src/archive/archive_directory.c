@@ -184,6 +184,7 @@ struct walk {
     uint8_t *seen;                       /* a bit for each id */
     size_t seen_bytes;
     struct archive_directory_counts counts;
+    bool is_first;                       /* nothing was known before: no file need be looked up */
     bool (*say)(void *ctx, uint64_t looked_at, uint64_t dicom);
     void *ctx;
 };
@@ -319,8 +320,8 @@ static bool read_file(struct walk *w, int dir_fd, const char *name, const struct
 
 static bool visit_file(struct walk *w, int dir_fd, const char *name, const struct stat *st, struct pixl_error *err)
 {
-    struct archive_index_file known;
-    if (!archive_index_look(w->d->index, buf_str(&w->path), &known, err))
+    struct archive_index_file known = { 0 };
+    if (!w->is_first && !archive_index_look(w->d->index, buf_str(&w->path), &known, err))
         return false;
     bool ok;
     if (is_as_known(&known, st)) {
@@ -471,6 +472,7 @@ static bool walk_all(struct walk *w, struct pixl_error *err)
     int64_t n_known, max_id;
     if (!archive_index_extent(w->d->index, &n_known, &max_id, err) || !push_dir(w, STR(""), err))
         return false;
+    w->is_first = n_known == 0;
     while (w->n_dirs > 0) {
         char *rel = w->dirs[--w->n_dirs];
         bool ok = visit_dir(w, rel, err);
