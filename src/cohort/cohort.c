@@ -30,7 +30,7 @@ enum cohort_kind cohort_kind(const struct cohort *c)
     return c->ops->kind;
 }
 
-bool cohort_next(struct cohort *c, bool *got, struct cohort_row *out, struct pixl_error *err)
+static bool read_next(struct cohort *c, bool *got, struct cohort_row *out, struct pixl_error *err)
 {
     if (c->failure.code != PIXL_OK) {
         *err = c->failure;
@@ -47,6 +47,25 @@ bool cohort_next(struct cohort *c, bool *got, struct cohort_row *out, struct pix
     if (more)
         *out = row;
     *got = more;
+    return true;
+}
+
+bool cohort_next(struct cohort *c, bool *got, struct cohort_row *out, struct pixl_error *err)
+{
+    if (!c->is_held)
+        return read_next(c, got, out, err);
+    c->is_held = false;
+    *out = c->held;
+    *got = true;
+    return true;
+}
+
+bool cohort_is_empty(struct cohort *c, bool *empty, struct pixl_error *err)
+{
+    assert(!c->is_held);
+    if (!read_next(c, &c->is_held, &c->held, err))
+        return false;
+    *empty = !c->is_held;
     return true;
 }
 

@@ -30,6 +30,8 @@ struct cohort_row {
                                         says no more than its name: another column may stand there.  Else empty */
 };
 PIXL_MUST_CHECK bool cohort_next(struct cohort *c, bool *got, struct cohort_row *out, struct pixl_error *err);
+/* Is there a row?  It is the next one that cohort_next() gives.  Asked before the first of them. */
+PIXL_MUST_CHECK bool cohort_is_empty(struct cohort *c, bool *empty, struct pixl_error *err);
 
 /* OMOP only: the slug of settings.cdm_source_name, the time of the extract, the folder whose content goes to the research environment, and a
  * fingerprint (hex) of the extract's summary and tables: the same extract again has the same. */

@@ -22,6 +22,8 @@ struct cohort {
     struct str project, extract_time, fingerprint;
     const char *public_dir;
     struct pixl_error failure;               /* the reading ended with it */
+    bool is_held;                            /* a row was read to see whether there is one; not given yet */
+    struct cohort_row held;
 };
 
 PIXL_MUST_CHECK bool cohort_csv_open(const char *path, struct cohort **out, struct pixl_error *err);

@@ -85,32 +85,33 @@ static bool fail_empty(enum cohort_kind kind, struct pixl_error *err)
                      : "no imaging procedure of its public tables has both a person and a study in its private links");
 }
 
-/* First pass: which projects are there?  (Keys are made ready before the store is held for the second.) */
-static bool collect_projects(struct site *s, const struct populate_options *o, struct named_projects *all,
-                             struct pixl_error *err)
+/* What an extract names itself is shown whether there is a file of it or not. */
+static bool name_project(struct site *s, struct named_projects *all, struct str project, struct str time, bool is_omop,
+                         struct pixl_error *err)
 {
-    cohort_auto *c = NULL;
-    struct cohort_row row;
-    bool got;
-    if (!cohort_open(o->path, site_settings(s)->temp_dir, &c, err))
+    const char *dir = site_settings(s)->project_configs_dir;
+    if (find(all, project) == NULL &&
+        !add(all, project, is_omop || project_is_there(dir, project), site_store(s), err))
         return false;
-    for (bool is_first = true;; is_first = false) {
-        if (!cohort_next(c, &got, &row, err))
+    name_time(find(all, project), time);
+    return true;
+}
+
+/* First pass: which projects are there?  (Keys are made ready before the store is held for the second.) */
+static bool collect_projects(struct site *s, struct cohort *c, struct named_projects *all, struct pixl_error *err)
+{
+    struct cohort_row row;
+    bool empty, got;
+    if (!cohort_is_empty(c, &empty, err))
+        return false;
+    if (empty)
+        return fail_empty(cohort_kind(c), err);
+    if (cohort_kind(c) == COHORT_OMOP)
+        return name_project(s, all, cohort_project(c), cohort_extract_time(c), true, err);
+    while (cohort_next(c, &got, &row, err) && got)
+        if (!row.refused && !name_project(s, all, row.request.project, row.request.extract_time, false, err))
             return false;
-        if (!got)
-            return !is_first || fail_empty(cohort_kind(c), err);
-        const bool is_omop = cohort_kind(c) == COHORT_OMOP;
-        const struct str project = is_omop ? cohort_project(c) : row.request.project;
-        if (row.refused && !is_omop)
-            continue;
-        const char *dir = site_settings(s)->project_configs_dir;
-        if (find(all, project) == NULL &&
-            !add(all, project, is_omop || project_is_there(dir, project), site_store(s), err))
-            return false;
-        name_time(find(all, project), is_omop ? cohort_extract_time(c) : row.request.extract_time);
-        if (is_omop)
-            return true;
-    }
+    return err->code == PIXL_OK;
 }
 
 /* What the store has of the cohort's extracts, as a cohort that was corrected is populated into them again. */
@@ -307,13 +308,10 @@ static bool add_rows(struct site *s, const struct populate_options *o, struct co
     return true;
 }
 
-static bool second_pass(struct site *s, const struct populate_options *o, struct named_projects *all, struct populate_counts *n,
-                        struct pixl_error *err)
+static bool second_pass(struct site *s, const struct populate_options *o, struct cohort *c, struct named_projects *all,
+                        struct populate_counts *n, struct pixl_error *err)
 {
-    cohort_auto *c = NULL;
     struct store_populate *into = NULL;
-    if (!cohort_open(o->path, site_settings(s)->temp_dir, &c, err))
-        return false;
     /* They go into the export tree before its studies are asked for: a resumed cohort finds them there. */
     if (!o->dry_run && cohort_kind(c) == COHORT_OMOP && all->p[0].usable && !publish_public_files(s, c, err))
         return pixl_wrap(err, "public files of the extract");
@@ -335,19 +333,38 @@ static bool is_any_usable(const struct named_projects *all)
     return all->n == 0;
 }
 
+/* The whole way from the cohort to the store; counts by project stay in `all`.  An extract's tables are joined once: its
+ * first pass reads no more than its summary and whether there is a row. */
+static bool read_twice(struct site *s, const struct populate_options *o, struct named_projects *all,
+                       struct populate_counts *n, struct pixl_error *err)
+{
+    const char *temp_dir = site_settings(s)->temp_dir;
+    cohort_auto *c = NULL;
+    if (!cohort_open(o->path, temp_dir, &c, err) || !collect_projects(s, c, all, err))
+        return false;
+    for (size_t i = 0; i < all->n; i++)
+        if (!check_project(s, all, &all->p[i], o->dry_run, err))
+            return false;
+    if (!is_any_usable(all))
+        return pixl_fail(err, PIXL_E_INVALID, 0, "no project of it can be used: %.*s%s%s",
+                         STR_ARG(all->p[0].is_there ? all->p[0].slug : STR("")), all->p[0].is_there ? ": " : "",
+                         all->p[0].why);
+    if (!collect_procedures(s, all, err))
+        return false;
+    if (cohort_kind(c) == COHORT_CSV) {
+        cohort_close(PIXL_STEAL(&c));
+        if (!cohort_open(o->path, temp_dir, &c, err))
+            return false;
+    }
+    return second_pass(s, o, c, all, n, err);
+}
+
 bool populate_cohort(struct site *s, const struct populate_options *o, struct populate_counts *counts, struct pixl_error *err)
 {
     struct named_projects all = { 0 };
     struct populate_counts n = { 0 };
     arena_init(&all.arena, 16 << 20);
-    bool ok = collect_projects(s, o, &all, err);
-    for (size_t i = 0; ok && i < all.n; i++)
-        ok = check_project(s, &all, &all.p[i], o->dry_run, err);
-    if (ok && !is_any_usable(&all))
-        ok = pixl_fail(err, PIXL_E_INVALID, 0, "no project of it can be used: %.*s%s%s",
-                       STR_ARG(all.p[0].is_there ? all.p[0].slug : STR("")), all.p[0].is_there ? ": " : "",
-                       all.p[0].why);
-    ok = ok && collect_procedures(s, &all, err) && second_pass(s, o, &all, &n, err);
+    bool ok = read_twice(s, o, &all, &n, err);
     procedures_done(&all.procedures);
     procedures_done(&all.participants);
     if (ok && !o->dry_run)

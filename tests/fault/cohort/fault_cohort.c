@@ -18,6 +18,12 @@ static bool read_cohort(const char *path, size_t *rows, struct pixl_error *err)
         CHECK(c == NULL);
         return false;
     }
+    bool empty = true;
+    if (!cohort_is_empty(c, &empty, err)) {
+        CHECK(empty);
+        return false;
+    }
+    CHECK(!empty);
     for (;;) {
         struct cohort_row row = { .line = 4711 };
         bool got = true;

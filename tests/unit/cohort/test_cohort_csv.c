@@ -128,6 +128,45 @@ static void test_cohort_csv__more_than_a_thousand_cells_end_the_reading(void)
     CHECK_FAILS(cohort_next(c, &got, &row, &err), err, PIXL_E_LIMIT);
 }
 
+/* Looking whether there is a row takes none away, and meets what is wrong with the first one. */
+static void test_cohort_csv__asked_for_a_row_gives_it_next(void)
+{
+    struct pixl_error err = { 0 };
+    struct cohort_row row;
+    bool empty = true, got = false;
+    cohort_auto *c =
+        open_text("two.csv", STR("procedure_id,mrn,accession_number,project_name,extract_generated_timestamp,"
+                                 "study_date,study_uid,participant_id\n"
+                                 "1,m1,a1,p,2023-12-07T14:08:58Z,2021-03-02,,\n"
+                                 "2,m2,a2,p,2023-12-07T14:08:58Z,2021-03-02,,\n"));
+    REQUIRE_OK(cohort_is_empty(c, &empty, &err), err);
+    CHECK(!empty);
+    for (int64_t n = 1; n <= 2; n++) {
+        REQUIRE_OK(cohort_next(c, &got, &row, &err), err);
+        REQUIRE(got);
+        CHECK_INT(row.request.procedure_occurrence_id, n);
+        CHECK_STR(phi_reveal(row.request.mrn), n == 1 ? "m1" : "m2");
+    }
+    REQUIRE_OK(cohort_next(c, &got, &row, &err), err);
+    CHECK(!got);
+
+    cohort_auto *none = open_text("none.csv", str_of(present_header));
+    empty = false;
+    REQUIRE_OK(cohort_is_empty(none, &empty, &err), err);
+    CHECK(empty);
+    REQUIRE_OK(cohort_next(none, &got, &row, &err), err);
+    CHECK(!got);
+
+    buf_auto b = { 0 };
+    buf_init(&b, 1 << 20);
+    (void)buf_add_cstr(&b, present_header);
+    for (int i = 0; i < 1001; i++)
+        (void)buf_add_char(&b, ',');
+    cohort_auto *wide = open_text("too-wide.csv", buf_str(&b));
+    CHECK_FAILS(cohort_is_empty(wide, &empty, &err), err, PIXL_E_LIMIT);
+    CHECK(empty);
+}
+
 /* Cells that lie across the edges of the input buffer, at every offset. */
 static void test_cohort_csv__buffer_edges_change_nothing(void)
 {
@@ -217,6 +256,7 @@ int main(int argc, char **argv)
         TEST(test_cohort_csv__cases),
         TEST(test_cohort_csv__record_of_more_than_a_mebibyte_ends_the_reading),
         TEST(test_cohort_csv__more_than_a_thousand_cells_end_the_reading),
+        TEST(test_cohort_csv__asked_for_a_row_gives_it_next),
         TEST(test_cohort_csv__buffer_edges_change_nothing),
         TEST(test_cohort_csv__refusals_never_show_a_cell),
         TEST(test_cohort_csv__header_that_holds_data_is_not_shown),

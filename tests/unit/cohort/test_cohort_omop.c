@@ -159,6 +159,10 @@ static void check_layout(enum layout layout)
     CHECK_STR(cohort_extract_time(c), "2023-12-07T14:08:58");
     CHECK_STR(str_of(cohort_public_dir(c)), in_extract("public"));
     CHECK_INT(cohort_fingerprint(c).n, 64);
+    struct pixl_error err = { 0 };
+    bool empty = true;
+    REQUIRE_OK(cohort_is_empty(c, &empty, &err), err);
+    CHECK(!empty);
     buf_auto b = { 0 };
     buf_init(&b, 4096);
     list_rows(c, &b);
