@@ -124,6 +124,9 @@ static bool connect_to(const char *path, struct sqlite_db **out, struct pixl_err
     db->base.ops = &sqlite_ops;
     int rc =
         sqlite3_open_v2(path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    /* What SQLite sorts, or sets aside to undo one statement, would else go into files of the system's temporary folder. */
+    if (rc == SQLITE_OK)
+        rc = run_pragma(db->conn, "PRAGMA temp_store=MEMORY", NULL, NULL);
     if (rc != SQLITE_OK)
         return fail(db, rc, "open", err);
     *out = PIXL_STEAL(&db);

@@ -1,7 +1,7 @@
 /* sqlite_db.h - the one adapter for SQLite: opening, statements, our errors for its codes.
  *
  * Owns: the connection and its prepared statements.
- * Never: passes on SQLite's texts (they can quote values): errors hold result codes and our own words.
+ * Never: lets SQLite put what it sorts or sets aside into a file; passes on SQLite's texts (they can quote values): errors hold result codes and our own words.
  * Threads: one sqlite_db belongs to one thread at a time; who shares it locks around it. */
 #ifndef PIXL_BASE_SQLITE_DB_H
 #define PIXL_BASE_SQLITE_DB_H

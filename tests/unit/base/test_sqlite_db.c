@@ -1,6 +1,8 @@
 #include "base/sqlite_db.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -46,6 +48,51 @@ static void test_sqlite_db__a_new_file_is_private_durable_and_checks_keys(void)
     run(db, "CREATE TABLE t(a)");
     REQUIRE(stat(test_path("t.db-wal"), &st) == 0);
     CHECK_INT(st.st_mode & 0777, 0600);
+}
+
+/* Files that SQLite makes for itself begin so; they have no name any more when it writes into them. */
+static int count_temporary_files(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    REQUIRE(d != NULL);
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        char link[300], target[1024] = "";
+        (void)snprintf(link, sizeof link, "/proc/self/fd/%s", e->d_name);
+        ssize_t len = readlink(link, target, sizeof target - 1);
+        n += len > 0 && strstr(target, "etilqs") != NULL;
+    }
+    (void)closedir(d);
+    return n;
+}
+
+static void test_sqlite_db__what_is_sorted_or_set_aside_goes_into_no_file(void)
+{
+    sqlite_db_auto *db = NULL;
+    struct pixl_error err = { 0 };
+    struct sqlite_stmt *s = NULL;
+    bool row = false;
+    open_db(&db);
+    run(db, "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT UNIQUE)");
+    run(db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+            " INSERT INTO t SELECT i, i || hex(zeroblob(200)) FROM n");
+    test_row("a sort of 8 MB");
+    REQUIRE_OK(sqlite_db_prepare(db, "SELECT b FROM t ORDER BY substr(b, 2), b || 'x'", &s, &err), err);
+    REQUIRE_OK(sqlite_step(s, &row, &err), err);
+    CHECK(row);
+    CHECK_INT(count_temporary_files(), 0);
+    sqlite_reset(s);
+    test_row("what a statement changes, so that it alone can be undone");
+    REQUIRE_OK(sqlite_db_begin(db, &err), err);
+    run(db, "UPDATE t SET b = b || 'x'");
+    REQUIRE_OK(sqlite_db_prepare(db, "INSERT INTO t VALUES(?1, ?2) RETURNING a", &s, &err), err);
+    sqlite_bind_i64(s, 1, 30000);
+    sqlite_bind_str(s, 2, STR("y"));
+    REQUIRE_OK(sqlite_step(s, &row, &err), err);
+    CHECK(row);
+    CHECK_INT(count_temporary_files(), 0);
+    sqlite_reset(s);
+    REQUIRE_OK(sqlite_db_commit(db, &err), err);
 }
 
 static void test_sqlite_db__values_come_back_as_they_went(void)
@@ -303,6 +350,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_sqlite_db__a_new_file_is_private_durable_and_checks_keys),
+        TEST(test_sqlite_db__what_is_sorted_or_set_aside_goes_into_no_file),
         TEST(test_sqlite_db__values_come_back_as_they_went),
         TEST(test_sqlite_db__a_statement_is_kept_and_comes_back_clean),
         TEST(test_sqlite_db__many_statements_keep_their_identity),
