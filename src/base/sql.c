@@ -27,6 +27,12 @@ int64_t sql_changes(struct sql *db)
     return db->ops->changes(db);
 }
 
+int64_t sql_last_id(struct sql *db)
+{
+    assert(db->ops->last_id != NULL);
+    return db->ops->last_id(db);
+}
+
 bool sql_prepare(struct sql *db, struct sql_text text, struct sql_stmt **out, struct pixl_error *err)
 {
     return db->ops->prepare(db, text, out, err);

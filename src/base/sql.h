@@ -47,6 +47,7 @@ struct sql_ops {
     bool (*commit)(struct sql *db, struct pixl_error *err);
     void (*rollback)(struct sql *db);
     int64_t (*changes)(struct sql *db);
+    int64_t (*last_id)(struct sql *db); /* NULL: it knows none */
     bool (*prepare)(struct sql *db, struct sql_text text, struct sql_stmt **out, struct pixl_error *err);
     void (*bind_i64)(struct sql_stmt *s, int i, int64_t v);
     void (*bind_double)(struct sql_stmt *s, int i, double v);
@@ -70,6 +71,7 @@ PIXL_MUST_CHECK bool sql_begin(struct sql *db, enum sql_begin how, struct pixl_e
 PIXL_MUST_CHECK bool sql_commit(struct sql *db, struct pixl_error *err);
 void sql_rollback(struct sql *db);
 int64_t sql_changes(struct sql *db); /* rows changed by the last statement that ran to its end */
+int64_t sql_last_id(struct sql *db); /* SQLite only: the number that it gave to the last row that was inserted */
 
 /* A statement, prepared once per connection and text and kept.  It comes reset, with no parameters bound (they are
  * NULL); *out is borrowed from db until it closes. */

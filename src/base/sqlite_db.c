@@ -415,6 +415,11 @@ static int64_t ops_changes(struct sql *db)
     return sqlite_db_changes(db_of(db));
 }
 
+static int64_t ops_last_id(struct sql *db)
+{
+    return sqlite_db_last_id(db_of(db));
+}
+
 static bool ops_prepare(struct sql *db, struct sql_text text, struct sql_stmt **out, struct pixl_error *err)
 {
     struct sqlite_stmt *s;
@@ -480,6 +485,7 @@ static const struct sql_ops sqlite_ops = {
     .commit = ops_commit,
     .rollback = ops_rollback,
     .changes = ops_changes,
+    .last_id = ops_last_id,
     .prepare = ops_prepare,
     .bind_i64 = ops_bind_i64,
     .bind_double = ops_bind_double,

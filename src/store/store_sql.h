@@ -87,8 +87,8 @@ PIXL_MUST_CHECK bool store_sql_change(struct store_sql *s, const struct store_ch
 
 /* --- studies and requests (store_sql_populate.c) ------------------------------------------------------------ */
 
-/* Runs the INSERT of a row of our own.  Its text for SQLite returns the number that the database gave; for PostgreSQL
- * the number is parameter `param`, fetched before, and nobody waits for the statement. */
+/* Runs the INSERT of a row of our own.  SQLite gives it a number (a RETURNING would have it set aside every page that the
+ * statement changes); for PostgreSQL the number is parameter `param`, fetched before, and nobody waits for the statement. */
 PIXL_MUST_CHECK bool store_sql_insert(struct store_sql *s, struct sql_stmt *q, enum store_ids_of of, int param,
                                       int64_t *id, struct pixl_error *err);
 /* A new image row, queued, with its first event.  has_key false: its key is another row's, it is known by found_uid. */

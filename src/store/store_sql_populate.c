@@ -245,7 +245,7 @@ static bool insert_request(struct populate *p, const struct study_request *r, ui
                            int64_t *id, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
-    if (!sql_prepare(p->s->db, SQL_EACH(INSERT_REQUEST " RETURNING request_id", INSERT_REQUEST), &q, err))
+    if (!sql_prepare(p->s->db, SQL(INSERT_REQUEST), &q, err))
         return false;
     sql_bind_i64(q, 1, p->extract_time_id);
     sql_bind_i64(q, 2, (int64_t)hash);

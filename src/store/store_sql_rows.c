@@ -223,12 +223,9 @@ bool store_sql_insert(struct store_sql *s, struct sql_stmt *q, enum store_ids_of
         *id = taken;
         return true;
     }
-    bool got;
-    if (!sql_step(q, &got, err))
+    if (!sql_run(q, err))
         return false;
-    assert(got);
-    *id = sql_col_i64(q, 0);
-    sql_reset(q);
+    *id = sql_last_id(s->db);
     return true;
 }
 
@@ -245,19 +242,19 @@ static bool insert_first_event(struct store_sql *s, int64_t image, int64_t now_u
     return sql_run_later(q, err);
 }
 
-#define INSERT_IMAGE(day, study_uid, participant, returning)                                                   \
+#define INSERT_IMAGE(day, study_uid, participant)                                                              \
     "INSERT INTO image (extract_id, state, key_hash, priority, study_date, created_us, updated_us, mrn,"       \
     " accession_number, study_uid, found_uid, series_uids, pseudo_patient_id, image_id, archive) VALUES (?1, " \
     "'queued', "                                                                                               \
-    "?2, ?3, " day ", ?5, ?5, ?6, ?7, " study_uid ", ?9, ?10, " participant ", ?12, ?13)" returning
+    "?2, ?3, " day ", ?5, ?5, ?6, ?7, " study_uid ", ?9, ?10, " participant ", ?12, ?13)"
 
 bool store_sql_insert_image(struct store_sql *s, const struct store_new_image *n, int64_t now_us, int64_t *id,
                             struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     if (!sql_prepare(s->db,
-                     SQL_EACH(INSERT_IMAGE("?4", "?8", "?11", " RETURNING image_id"),
-                              INSERT_IMAGE(STORE_PG_TO_DAY("?4"), "nullif(?8, '')", "nullif(?11, '')", "")),
+                     SQL_EACH(INSERT_IMAGE("?4", "?8", "?11"),
+                              INSERT_IMAGE(STORE_PG_TO_DAY("?4"), "nullif(?8, '')", "nullif(?11, '')")),
                      &q, err))
         return false;
     sql_bind_i64(q, 1, n->extract_id);
