@@ -19,14 +19,15 @@ bool store_sql_begin(struct store_sql *s, enum store_lock lock, struct pixl_erro
         [STORE_LOCK_STUDIES] = { NULL, "SELECT pg_advisory_xact_lock(8101822000)", false },
         [STORE_LOCK_BUCKETS] = { NULL, "SELECT pg_advisory_xact_lock(8101822001)", false },
     };
+    /* Numbers are of one transaction: those of one that was undone may be handed out again, and that a populate was
+     * beside another shows in numbers that are fetched after it looked. */
+    memset(s->ids, 0, sizeof s->ids);
     return sql_begin(s->db, SQL_BEGIN_WRITE, err) && sql_exec(s->db, takes[lock], err);
 }
 
-/* Numbers that were fetched in a transaction which is no more may be handed out again. */
 void store_sql_rollback(struct store_sql *s)
 {
     sql_rollback(s->db);
-    memset(s->ids, 0, sizeof s->ids);
 }
 
 /* --- rows ------------------------------------------------------------------------------------------------------ */

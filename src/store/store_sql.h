@@ -23,7 +23,7 @@ struct store_sql {
     int64_t batch_rows;    /* of a populate, in one transaction */
     bool is_far;           /* a server: each statement is a way to another process; and another program may put
                                     rows into image, which have no key_hash */
-    struct store_ids {     /* numbers for new rows, fetched ahead; far only */
+    struct store_ids {     /* numbers for new rows, fetched ahead in this transaction; far only */
         int64_t list[128];
         size_t at, n, n_fetched;
     } ids[STORE_IDS_COUNT];

@@ -4,9 +4,10 @@
  * another page, and a transaction writes each page that it touched once.  An error rolls back what is not committed and
  * breaks the populate: every later call tells the first error, so that no half-stored row is ever committed.
  *
- * A question to a server costs as much as many rows that nobody waits for.  So while a project holds nothing but what
- * this populate brought, it is this populate's memory that is asked (`seen`), not the server, and what meets nothing goes
- * there many rows at once (store_sql_bulk.h).  Whatever is asked after that is asked when they are sent. */
+ * A question to the database costs as much as writing a row, to a server as much as many that nobody waits for.  So while
+ * a project holds nothing but what this populate brought, it is this populate's memory that is asked (`seen`).  What meets
+ * nothing goes to a server many rows at once (store_sql_bulk.h); whatever is asked after that is asked when they are sent.
+ * */
 #include "store_sql.h"
 
 #include <assert.h>
@@ -30,7 +31,7 @@ struct populate {
     struct buf series; /* of the request at hand, as a set */
     int64_t *ids;      /* images that the request at hand asks for */
     size_t n_ids, ids_room;
-    bool alone;     /* far: the project holds what is in `seen`, and no row that the archive has shown to be another */
+    bool alone;     /* the project holds what is in `seen`, and no row that the archive has shown to be another */
     uint64_t *seen; /* hashes of its requests and images; open addressing, 0: free */
     size_t n_seen, seen_room; /* room: a power of two */
     struct store_bulk bulk;   /* while alone */
@@ -70,7 +71,7 @@ static bool has_seen(const struct populate *p, uint64_t hash)
     return hash == 0 || (p->seen_room > 0 && p->seen[seen_slot(p->seen, p->seen_room, hash)] != 0);
 }
 
-/* Without memory the server is asked again. */
+/* Without memory the database is asked again. */
 static void add_seen(struct populate *p, uint64_t hash)
 {
     if (!p->alone || has_seen(p, hash))
@@ -93,16 +94,17 @@ static void add_seen(struct populate *p, uint64_t hash)
     p->n_seen++;
 }
 
-/* Does the project hold no image at all? */
+/* Does the project hold no image at all?  SQLite has no index of a project's images, but no image without an extract. */
 static bool begin_alone(struct populate *p, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     bool got;
     forget_seen(p);
-    if (!p->s->is_far)
-        return true;
     if (!store_bulk_send(&p->bulk, err) ||
-        !sql_prepare(p->s->db, SQL_EACH(NULL, "SELECT EXISTS (SELECT FROM image WHERE extract_id = ?1)"), &q, err))
+        !sql_prepare(p->s->db,
+                     SQL_EACH("SELECT EXISTS (SELECT 1 FROM extract_time WHERE extract_id = ?1)",
+                              "SELECT EXISTS (SELECT FROM image WHERE extract_id = ?1)"),
+                     &q, err))
         return false;
     sql_bind_i64(q, 1, p->extract_id);
     if (!sql_step(q, &got, err))
@@ -112,19 +114,24 @@ static bool begin_alone(struct populate *p, struct pixl_error *err)
     return true;
 }
 
-/* Changes when anybody takes a number for a new image; negative when another program put a row into the project, or the
- * archive has shown that one is another study. */
+#define FOUND(image) "SELECT CASE WHEN EXISTS (SELECT 1 FROM " image " WHERE extract_id = ?1 AND found_uid <> '')"
+#define MARK_NEAR                                                  \
+    FOUND("image INDEXED BY image_found")                          \
+    " THEN -1 ELSE (SELECT coalesce(max(image_id), 0) FROM image)" \
+    " + (SELECT coalesce(max(request_id), 0) FROM request) END"
+#define LAST_NUMBER(of) "coalesce(pg_sequence_last_value(pg_get_serial_sequence('" of "', '" of "_id')::regclass), 0)"
+#define MARK_FAR                                                                                   \
+    FOUND("image")                                                                                 \
+    " OR EXISTS (SELECT FROM image WHERE extract_id = ?1 AND key_hash IS NULL AND found_uid = '')" \
+    " THEN -1 ELSE " LAST_NUMBER("image") " + " LAST_NUMBER("request") " END"
+
+/* Changes when anybody takes a number for a new image or request; negative when another program put a row into the
+ * project, or the archive has shown that one is another study. */
 static bool read_mark(struct populate *p, int64_t *mark, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     bool got;
-    if (!sql_prepare(p->s->db,
-                     SQL_EACH(NULL,
-                              "SELECT CASE WHEN EXISTS (SELECT FROM image WHERE extract_id = ?1 AND found_uid <> '')"
-                              " OR EXISTS (SELECT FROM image WHERE extract_id = ?1 AND key_hash IS NULL AND found_uid = '')"
-                              " THEN -1 ELSE coalesce(pg_sequence_last_value("
-                              "pg_get_serial_sequence('image', 'image_id')::regclass), 0) END"),
-                     &q, err))
+    if (!sql_prepare(p->s->db, SQL_EACH(MARK_NEAR, MARK_FAR), &q, err))
         return false;
     sql_bind_i64(q, 1, p->extract_id);
     if (!sql_step(q, &got, err))
@@ -228,13 +235,6 @@ static bool enter_time(struct populate *p, struct str time, struct pixl_error *e
 }
 
 /* --- requests -------------------------------------------------------------------------------------------------- */
-
-static bool find_request(struct populate *p, const struct study_request *r, int64_t *id, uint64_t *free_hash,
-                         struct pixl_error *err)
-{
-    struct store_request_key k = { p->extract_time_id, r, buf_str(&p->series) };
-    return store_sql_find_request(p->s, &k, id, free_hash, err);
-}
 
 #define INSERT_REQUEST                                                                                  \
     "INSERT INTO request (extract_time_id, key_hash, procedure_occurrence_id, study_date,"              \
@@ -347,7 +347,8 @@ static bool images_of_study(struct populate *p, const struct study_request *r, u
                             struct pixl_error *err)
 {
     int64_t image = 0;
-    if (!phi_is_empty(r->study_uid) && !store_sql_find_found(p->s, p->extract_id, r->study_uid, &image, err))
+    if (!p->alone && !phi_is_empty(r->study_uid) &&
+        !store_sql_find_found(p->s, p->extract_id, r->study_uid, &image, err))
         return false;
     if (image != 0)
         return add_id(p, image, err);
@@ -356,6 +357,8 @@ static bool images_of_study(struct populate *p, const struct study_request *r, u
         return false;
     if (image == 0)
         return true;
+    if (p->alone) /* the archive has shown nothing: no row was merged, and no key stands for several studies */
+        return add_id(p, image, err);
     return follow_merge(p, &image, err) && add_siblings(p, r, image, err);
 }
 
@@ -438,6 +441,25 @@ static bool insert_image(struct populate *p, const struct study_request *r, uint
     return store_sql_insert_image(p->s, &n, now_us, &id, err) && add_id(p, id, err);
 }
 
+/* A request at hand: where it is, and where its study and it go when they are new. */
+struct place {
+    int64_t request; /* 0: a new one; its images are then in p->ids, or are to be made */
+    uint64_t request_hash, image_hash;
+};
+
+static struct place place_of(const struct populate *p, const struct study_request *r)
+{
+    const struct store_request_key request = { p->extract_time_id, r, buf_str(&p->series) };
+    const struct store_key image = { p->extract_id, r->mrn, r->accession_number, r->study_uid };
+    return (struct place){ 0, store_sql_hash_of_request(&request), store_sql_hash_of_key(&image) };
+}
+
+/* A new request for a new study, which is known without asking the database. */
+static bool is_fresh(const struct populate *p, const struct place *at)
+{
+    return p->alone && !has_seen(p, at->request_hash) && !has_seen(p, at->image_hash);
+}
+
 #define MEETS_HASH                                            \
     "SELECT EXISTS (SELECT FROM request WHERE key_hash = ?1)" \
     " OR EXISTS (SELECT FROM image WHERE key_hash = ?2)"      \
@@ -448,16 +470,16 @@ static bool insert_image(struct populate *p, const struct study_request *r, uint
                " OR EXISTS (SELECT FROM image WHERE extract_id = ?3 AND found_uid = ?4 AND found_uid <> '')"
 
 /* In one way to a server what else takes four: most rows of a cohort meet nothing that is there. */
-static bool meets_nothing(struct populate *p, const struct study_request *r, uint64_t request_hash, uint64_t image_hash,
-                          bool *yes, struct pixl_error *err)
+static bool meets_nothing(struct populate *p, const struct study_request *r, const struct place *at, bool *yes,
+                          struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     bool got;
     if (!sql_prepare(p->s->db, phi_is_empty(r->study_uid) ? SQL_EACH(NULL, MEETS_NUMBER) : SQL_EACH(NULL, MEETS_UID),
                      &q, err))
         return false;
-    sql_bind_i64(q, 1, (int64_t)request_hash);
-    sql_bind_i64(q, 2, (int64_t)image_hash);
+    sql_bind_i64(q, 1, (int64_t)at->request_hash);
+    sql_bind_i64(q, 2, (int64_t)at->image_hash);
     sql_bind_i64(q, 3, p->extract_id);
     sql_bind_str(q, 4, phi_reveal(phi_is_empty(r->study_uid) ? r->mrn : r->study_uid));
     if (phi_is_empty(r->study_uid))
@@ -469,92 +491,84 @@ static bool meets_nothing(struct populate *p, const struct study_request *r, uin
     return true;
 }
 
-/* A new request for a new study, which is known without asking the server. */
-static bool is_fresh(const struct populate *p, const struct study_request *r, struct store_bulk_row *row)
+static bool look_up(struct populate *p, const struct study_request *r, struct place *at, struct pixl_error *err)
 {
-    const struct store_request_key request_key = { p->extract_time_id, r, buf_str(&p->series) };
-    const struct store_key key = { p->extract_id, r->mrn, r->accession_number, r->study_uid };
-    if (!p->alone)
+    const struct store_request_key key = { p->extract_time_id, r, buf_str(&p->series) };
+    bool yes = false;
+    if (!store_bulk_send(&p->bulk, err))
         return false;
-    row->request_hash = store_sql_hash_of_request(&request_key);
-    row->image_hash = store_sql_hash_of_key(&key);
-    return !has_seen(p, row->request_hash) && !has_seen(p, row->image_hash);
+    if (p->alone && !has_seen(p, at->request_hash))
+        return images_of_study(p, r, &at->image_hash, err);
+    if (p->s->is_far && !meets_nothing(p, r, at, &yes, err))
+        return false;
+    if (yes)
+        return true;
+    if (!store_sql_find_request(p->s, &key, &at->request, &at->request_hash, err))
+        return false;
+    return at->request != 0 ? images_of_request(p, at->request, err) : images_of_study(p, r, &at->image_hash, err);
 }
 
-static bool add_fresh(struct populate *p, struct store_bulk_row *row, struct pixl_error *err)
+static bool add_bulk(struct populate *p, const struct study_request *r, const struct place *at, int64_t now_us,
+                     struct pixl_error *err)
 {
-    row->extract_id = p->extract_id;
-    row->extract_time_id = p->extract_time_id;
-    row->series = buf_str(&p->series);
-    if (!store_bulk_add(&p->bulk, row, err))
+    struct store_bulk_row row = { .extract_id = p->extract_id,
+                                  .extract_time_id = p->extract_time_id,
+                                  .image_hash = at->image_hash,
+                                  .request_hash = at->request_hash,
+                                  .r = r,
+                                  .series = buf_str(&p->series),
+                                  .now_us = now_us };
+    if (!store_bulk_add(&p->bulk, &row, err))
         return false;
-    add_seen(p, row->image_hash);
-    add_seen(p, row->request_hash);
+    add_seen(p, at->image_hash);
+    add_seen(p, at->request_hash);
     return true;
 }
 
-/* *request 0: a new one; its images are then in p->ids too, or are to be made. */
-static bool look_up(struct populate *p, const struct study_request *r, int64_t *request, uint64_t *request_hash,
-                    uint64_t *image_hash, struct pixl_error *err)
+static bool insert_and_link(struct populate *p, const struct study_request *r, const struct place *at, int64_t now_us,
+                            struct pixl_error *err)
 {
-    if (p->s->is_far) {
-        struct store_key key = { p->extract_id, r->mrn, r->accession_number, r->study_uid };
-        bool yes;
-        *request = 0;
-        struct store_request_key request_key = { p->extract_time_id, r, buf_str(&p->series) };
-        *request_hash = store_sql_hash_of_request(&request_key);
-        *image_hash = store_sql_hash_of_key(&key);
-        if (!store_bulk_send(&p->bulk, err) || !meets_nothing(p, r, *request_hash, *image_hash, &yes, err))
-            return false;
-        if (yes)
-            return true;
-    }
-    if (!find_request(p, r, request, request_hash, err))
+    int64_t request;
+    if (!insert_request(p, r, at->request_hash, now_us, &request, err))
         return false;
-    return *request != 0 ? images_of_request(p, *request, err) : images_of_study(p, r, image_hash, err);
+    add_seen(p, at->request_hash);
+    for (size_t i = 0; i < p->n_ids; i++)
+        if (!store_sql_link(p->s, request, p->ids[i], err))
+            return false;
+    return true;
 }
 
 static bool add_row(struct populate *p, const struct study_request *r, int64_t now_us, enum store_added *what,
                     struct store_met *met, struct pixl_error *err)
 {
-    int64_t request;
-    uint64_t request_hash, image_hash = 0;
     struct meeting m = { .differs = false };
     p->n_ids = 0;
     if (!series_form(phi_reveal(r->series_uids), &p->series))
         return pixl_fail(err, PIXL_E_NOMEM, 0, "store: series of a request");
-
     if (!enter_project(p, r->project, err) || !enter_time(p, r->extract_time, err))
         return false;
-    struct store_bulk_row fresh = { .r = r, .now_us = now_us };
-    if (is_fresh(p, r, &fresh)) {
+    struct place at = place_of(p, r);
+    const bool fresh = is_fresh(p, &at);
+    if (fresh && p->s->is_far) {
         *met = (struct store_met){ 0 };
         *what = STORE_ADDED_IMAGE;
-        return add_fresh(p, &fresh, err);
+        return add_bulk(p, r, &at, now_us, err);
     }
-    if (!look_up(p, r, &request, &request_hash, &image_hash, err))
+    if (!fresh && !look_up(p, r, &at, err))
         return false;
-    bool is_new = p->n_ids == 0;
-    if (!(is_new ? insert_image(p, r, image_hash, now_us, err) : meet_images(p, r, now_us, &m, err)))
+    const bool is_new = p->n_ids == 0;
+    if (!(is_new ? insert_image(p, r, at.image_hash, now_us, err) : meet_images(p, r, now_us, &m, err)))
         return false;
     if (is_new)
-        add_seen(p, image_hash);
+        add_seen(p, at.image_hash);
     *met = (struct store_met){ m.differs, !is_new && m.n_delivered == p->n_ids };
-    *what = is_new         ? STORE_ADDED_IMAGE
-            : m.too_many   ? STORE_TOO_MANY_SERIES
-            : m.too_late   ? STORE_TOO_LATE
-            : m.revived    ? STORE_REVIVED
-            : request != 0 ? STORE_KNOWN
-                           : STORE_ADDED_REQUEST;
-    if (request != 0 || m.too_many)
-        return true;
-    if (!insert_request(p, r, request_hash, now_us, &request, err))
-        return false;
-    add_seen(p, request_hash);
-    for (size_t i = 0; i < p->n_ids; i++)
-        if (!store_sql_link(p->s, request, p->ids[i], err))
-            return false;
-    return true;
+    *what = is_new            ? STORE_ADDED_IMAGE
+            : m.too_many      ? STORE_TOO_MANY_SERIES
+            : m.too_late      ? STORE_TOO_LATE
+            : m.revived       ? STORE_REVIVED
+            : at.request != 0 ? STORE_KNOWN
+                              : STORE_ADDED_REQUEST;
+    return at.request != 0 || m.too_many || insert_and_link(p, r, &at, now_us, err);
 }
 
 /* --- the populate as a whole ------------------------------------------------------------------------------------ */
