@@ -60,18 +60,26 @@ static bool is_request(struct sql_stmt *q, const struct store_request_key *k)
            str_eq(sql_col_str(q, 5), phi_reveal(k->r->study_uid)) && str_eq(sql_col_str(q, 6), k->series);
 }
 
+#define FIND_REQUEST(where)                                                                          \
+    "SELECT request_id, extract_time_id, procedure_occurrence_id, mrn, accession_number, study_uid," \
+    " series_uids FROM request WHERE key_hash = ?1" where
+
 bool store_sql_find_request(struct store_sql *s, const struct store_request_key *k, int64_t *id, uint64_t *free_hash,
                             struct pixl_error *err)
 {
     for (uint64_t hash = store_sql_hash_of_request(k);; hash++) {
         sql_stmt_auto *q = NULL;
         bool got;
-        if (!sql_prepare(s->db,
-                         SQL("SELECT request_id, extract_time_id, procedure_occurrence_id, mrn, accession_number,"
-                             " study_uid, series_uids FROM request WHERE key_hash = ?1"),
-                         &q, err))
+        if (!sql_prepare(
+                s->db,
+                SQL_EACH(FIND_REQUEST(" AND extract_time_id = ?2 AND procedure_occurrence_id = ?3"), FIND_REQUEST("")),
+                &q, err))
             return false;
         sql_bind_i64(q, 1, (int64_t)hash);
+        if (!s->is_far) { /* its index begins with them */
+            sql_bind_i64(q, 2, k->extract_time_id);
+            sql_bind_i64(q, 3, k->r->procedure_occurrence_id);
+        }
         if (!sql_step(q, &got, err))
             return false;
         if (got && !is_request(q, k))

@@ -9,7 +9,8 @@
  *
  * A key hash (key_hash.h) stands for a row's key in a unique index of 8-byte numbers, which is much smaller and faster
  * than one of texts.  When two keys share a hash the second lies at hash + 1, and so on: rows are never deleted and
- * keys never change, so that a search ends at the first number that is free.
+ * keys never change, so that a search ends at the first number that is free.  A request's hash stands behind its time
+ * and procedure, which are part of its key: the one index serves who looks for a request and who looks for a procedure.
  *
  * What a claim looks for lies in two partial indexes, one for each state that waits for work, holding only rows that
  * are due (not_before_us = 0) in the order in which they are claimed; rows that wait for a time lie in a third one,
@@ -183,8 +184,33 @@ static const char *const version_5[] = { "ALTER TABLE image ADD COLUMN hinted_us
                                          " WHERE state = 'queued' AND crashes = 0 AND hinted_us = 0",
                                          NULL };
 
+/* One index of requests instead of two, each of which takes a new row to a place of its own.  The rule that key_hash is
+ * unique by itself goes with its table only. */
+static const char *const version_6[] = {
+    "CREATE TABLE request_6 ("
+    " request_id INTEGER PRIMARY KEY,"
+    " extract_time_id INTEGER NOT NULL REFERENCES extract_time,"
+    " key_hash INTEGER NOT NULL,"
+    " procedure_occurrence_id INTEGER NOT NULL,"
+    " study_date INTEGER NOT NULL,"
+    " priority INTEGER NOT NULL,"
+    " created_us INTEGER NOT NULL,"
+    " mrn TEXT NOT NULL,"
+    " accession_number TEXT NOT NULL,"
+    " study_uid TEXT NOT NULL,"
+    " series_uids TEXT NOT NULL,"
+    " participant_id TEXT NOT NULL"
+    ") STRICT",
+    "INSERT INTO request_6 SELECT request_id, extract_time_id, key_hash, procedure_occurrence_id, study_date, priority,"
+    " created_us, mrn, accession_number, study_uid, series_uids, participant_id FROM request ORDER BY request_id",
+    "DROP TABLE request",
+    "ALTER TABLE request_6 RENAME TO request",
+    "CREATE UNIQUE INDEX request_key ON request (extract_time_id, procedure_occurrence_id, key_hash)",
+    NULL
+};
+
 /* Statement by statement, ended by NULL; migrations[v] leads from version v to v + 1. */
-static const char *const *const migrations[] = { version_1, version_2, version_3, version_4, version_5 };
+static const char *const *const migrations[] = { version_1, version_2, version_3, version_4, version_5, version_6 };
 enum { NEWEST = ARRAY_LEN(migrations), APPLICATION_ID = 0x5069786c };   /* "Pixl" */
 
 static bool read_number(struct sqlite_db *db, const char *sql, int64_t *out, struct pixl_error *err)
@@ -236,6 +262,19 @@ static bool run_migrations(struct sqlite_db *db, struct pixl_error *err)
     return true;
 }
 
+/* A table that is made anew goes while rows of others refer to it: whether they still do is asked at the end. */
+static bool migrate_unbound(struct sqlite_db *db, struct pixl_error *err)
+{
+    int64_t torn = 0;
+    if (!sqlite_db_begin(db, err) || !run_migrations(db, err) ||
+        !read_number(db, "SELECT count(*) FROM pragma_foreign_key_check", &torn, err))
+        return false;
+    if (torn > 0)
+        return pixl_fail(err, PIXL_E_CORRUPT, 0, "store: %lld rows refer to others that are not there",
+                         (long long)torn);
+    return sqlite_db_commit(db, err);
+}
+
 bool store_sqlite_migrate(struct sqlite_db *db, struct pixl_error *err)
 {
     int64_t version, id;
@@ -243,10 +282,12 @@ bool store_sqlite_migrate(struct sqlite_db *db, struct pixl_error *err)
         return false;
     if (version == NEWEST && id == APPLICATION_ID)
         return true;                            /* the usual case takes no lock */
-    bool ok = sqlite_db_begin(db, err) && run_migrations(db, err) && sqlite_db_commit(db, err);
+    if (!sqlite_db_exec(db, "PRAGMA foreign_keys = OFF", err))
+        return false;
+    bool ok = migrate_unbound(db, err);
     if (!ok)
         sqlite_db_rollback(db);
-    return ok;
+    return ok && sqlite_db_exec(db, "PRAGMA foreign_keys = ON", err); /* without them nobody works: it is closed */
 }
 
 bool store_sqlite_version(struct sqlite_db *db, int64_t *version, int64_t *newest, struct pixl_error *err)

@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/sqlite_db.h"
+#include "store/store_sqlite.h"
 #include "store_helper.h"
 
 #ifdef PIXL_SANITIZED
@@ -39,6 +40,8 @@ static struct str raw_text(const char *sql)
     REQUIRE_OK(sqlite_step(q, &row, &err), err);
     return row ? arena_str(test_arena(), sqlite_col_str(q, 0)) : (struct str){ 0 };
 }
+
+static void check_invariants(void);
 
 /* --- the file -------------------------------------------------------------------------------------------------- */
 
@@ -139,7 +142,15 @@ static void test_open__keeps_what_was_there(void)
     store_close(s);
 }
 
-/* Takes a store back to version 3. */
+/* Takes a store back to version 5, 4 and 3. */
+#define UNDO_6                                                                                                   \
+    "PRAGMA foreign_keys = OFF; CREATE TABLE request_5 (request_id INTEGER PRIMARY KEY,"                         \
+    " extract_time_id INTEGER NOT NULL REFERENCES extract_time, key_hash INTEGER NOT NULL UNIQUE,"               \
+    " procedure_occurrence_id INTEGER NOT NULL, study_date INTEGER NOT NULL, priority INTEGER NOT NULL,"         \
+    " created_us INTEGER NOT NULL, mrn TEXT NOT NULL, accession_number TEXT NOT NULL, study_uid TEXT NOT NULL,"  \
+    " series_uids TEXT NOT NULL, participant_id TEXT NOT NULL) STRICT;"                                          \
+    " INSERT INTO request_5 SELECT * FROM request; DROP TABLE request; ALTER TABLE request_5 RENAME TO request;" \
+    " CREATE INDEX request_procedure ON request (extract_time_id, procedure_occurrence_id);"
 #define UNDO_5 "DROP INDEX image_unhinted; ALTER TABLE image DROP COLUMN hinted_us;"
 #define UNDO_4                                                                                         \
     "DROP INDEX image_queued; DROP INDEX image_deidentified; ALTER TABLE image DROP COLUMN archive;"   \
@@ -159,7 +170,7 @@ static void test_open__brings_an_older_store_up_to_date(void)
     bring(s, 1, STUDY_EXPORTED);
     add(s, (struct ask){ .mrn = "2", .accession = "B" });
     store_close(s);
-    raw(UNDO_5 UNDO_4
+    raw(UNDO_6 UNDO_5 UNDO_4
         "DROP TABLE instance_skipped; DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 1");
     REQUIRE_OK(store_open(store_url(true), &s, &err), err);
     CHECK_INT(image_of(s, 1).state, STUDY_EXPORTED);
@@ -189,7 +200,7 @@ static void test_open__brings_an_older_store_to_the_newest_version(void)
     struct store *s = open_store();
     add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 7 });
     store_close(s);
-    raw(UNDO_5 UNDO_4 "DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 2");
+    raw(UNDO_6 UNDO_5 UNDO_4 "DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 2");
     REQUIRE_OK(store_open(store_url(true), &s, &err), err);
     CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 7 }), STORE_KNOWN);
     struct store_report_load *l = NULL;
@@ -205,11 +216,69 @@ static void test_open__brings_an_older_store_to_the_newest_version(void)
     store_close(s);
 }
 
+/* Requests move into another table: each keeps its number, its words and its studies, and is found again. */
+static void test_open__keeps_requests_of_an_older_store(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    static const struct ask asks[] = {
+        { .mrn = "1", .accession = "A", .procedure = 7, .participant = "x" },
+        { .mrn = "1", .accession = "A", .procedure = 8, .date = 20200102 },
+        { .mrn = "2", .uid = "1.2", .series = "1.2.3", .procedure = 7, .priority = 4 },
+        { .mrn = "2", .uid = "1.2", .series = "1.2.3", .procedure = 7, .time = "2024-01-01T00:00:00" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(asks); i++)
+        add(s, asks[i]);
+    store_close(s);
+#define ALL_REQUESTS                                                                                                   \
+    "SELECT group_concat(concat, ' ') FROM (SELECT request_id || '|' || extract_time_id || '|' || key_hash || '|' || " \
+    "procedure_occurrence_id || '|' || study_date || '|' || priority || '|' || created_us || '|' || mrn || '|' || "    \
+    "accession_number || '|' || study_uid || '|' || series_uids || '|' || participant_id || '|' || image_id"           \
+    " AS concat FROM request JOIN request_image USING (request_id) ORDER BY request_id, image_id)"
+    const struct str before = raw_text(ALL_REQUESTS);
+    raw(UNDO_6 "PRAGMA user_version = 5");
+    CHECK_STR(raw_text("SELECT group_concat(name) FROM (SELECT name FROM pragma_index_list('request') ORDER BY name)"),
+              "request_procedure,sqlite_autoindex_request_1");
+    REQUIRE_OK(store_open(store_url(true), &s, &err), err);
+    for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
+        test_row("request %zu", i);
+        CHECK_INT(add(s, asks[i]), STORE_KNOWN);
+    }
+    store_close(s);
+    CHECK(before.n > 100 && str_eq(before, raw_text(ALL_REQUESTS)));
+    CHECK_STR(raw_text("SELECT group_concat(name) FROM pragma_index_list('request')"), "request_key");
+    check_invariants();
+}
+
+static void test_open__leaves_an_older_store_whose_links_are_torn(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 7 });
+    store_close(s);
+    raw(UNDO_6 "PRAGMA user_version = 5; DELETE FROM request");
+    CHECK_FAILS(store_open(store_url(true), &s, &err), err, PIXL_E_CORRUPT);
+    CHECK_STR(raw_text("SELECT '' || user_version FROM pragma_user_version"), "5");
+}
+
+/* Migrations run without the rules between tables; what comes after them does not. */
+static void test_open__after_migrations_links_are_checked(void)
+{
+    struct pixl_error err = { 0 };
+    sqlite_db_auto *db = NULL;
+    (void)store_url(false);
+    REQUIRE_OK(sqlite_db_open(db_path(), 5000, &db, &err), err);
+    REQUIRE_OK(store_sqlite_migrate(db, &err), err);
+    CHECK_FAILS(sqlite_db_exec(db, "INSERT INTO request_image VALUES (1, 99)", &err), err, PIXL_E_INVALID);
+}
+
 /* --- the schema's own guard ------------------------------------------------------------------------------------- */
 
 static void test_schema__refuses_rows_that_make_no_sense(void)
 {
-    static const struct { const char *name, *sql; } rows[] = {
+    static const struct {
+        const char *name, *sql;
+    } rows[] = {
         { "unknown state", "UPDATE image SET state = 'done' WHERE image_id = 1" },
         { "unknown failed_from", "UPDATE image SET failed_from = 'x' WHERE image_id = 1" },
         { "claimed without owner", "UPDATE image SET state = 'retrieving' WHERE image_id = 1" },
@@ -223,8 +292,9 @@ static void test_schema__refuses_rows_that_make_no_sense(void)
           "UPDATE image SET key_hash = (SELECT key_hash FROM image WHERE image_id = 2) WHERE image_id = 1" },
         { "the study of another", "UPDATE image SET found_uid = '1.2'" },
         { "a project twice", "INSERT INTO extract (slug) VALUES ('p')" },
-        { "a request twice",
-          "INSERT INTO request SELECT 99, extract_time_id, key_hash, 1, 1, 1, 1, 'm', 'a', '', '', '' FROM request" },
+        { "a request twice", "INSERT INTO request SELECT 99, extract_time_id, key_hash, procedure_occurrence_id, 1, 1, "
+                             "1, 'm', 'a', '', '', ''"
+                             " FROM request" },
         { "a link to nothing", "INSERT INTO request_image VALUES (1, 99)" },
         { "an event from nowhere", "INSERT INTO image_event (image_id, event_no, at_us, to_state, fence, attempt)"
                                    " VALUES (1, 2, 0, 'queued', 0, 0)" },
@@ -417,6 +487,9 @@ int main(int argc, char **argv)
         TEST(test_look__tells_of_migrations_and_runs_none),
         TEST(test_open__brings_an_older_store_up_to_date),
         TEST(test_open__brings_an_older_store_to_the_newest_version),
+        TEST(test_open__keeps_requests_of_an_older_store),
+        TEST(test_open__leaves_an_older_store_whose_links_are_torn),
+        TEST(test_open__after_migrations_links_are_checked),
         TEST(test_schema__refuses_rows_that_make_no_sense),
         TEST(test_adopted__waits_until_it_is_named),
         TEST(test_keys__with_the_same_hash_are_told_apart),
