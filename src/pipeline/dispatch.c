@@ -331,10 +331,7 @@ static bool write_letter(void *ctx, const struct store_unhinted *u)
     struct reading *r = ctx;
     struct dispatch *d = r->d;
     struct pixl_error err = { 0 };
-    if (bsearch(&u->hint.image, d->in_flight, d->n_in_flight, sizeof *d->in_flight, by_number) != NULL)
-        return true;
-    if (d->n_letters == BATCH)
-        return false;
+    assert(d->n_letters < BATCH);
     buf_auto body;
     buf_init(&body, QUEUE_BODY_MAX);
     bool is_long = phi_reveal(u->request.series_uids).n > QUEUE_BODY_MAX / 2;
@@ -379,8 +376,9 @@ static bool read_batch(struct dispatch *d)
     d->n_letters = 0;
     arena_reset(&d->bodies);
     list_in_flight(d);
-    bool ok = store_each_unhinted(d->store, clock_wall_us(), d->n_in_flight + BATCH, write_letter, &r, &err) ||
-              (err.code == PIXL_E_CANCELLED && !r.no_memory);
+    bool ok =
+        store_each_unhinted(d->store, clock_wall_us(), d->in_flight, d->n_in_flight, BATCH, write_letter, &r, &err) ||
+        (err.code == PIXL_E_CANCELLED && !r.no_memory);
     if (!ok && !r.no_memory) {
         store_failed(d, &err);
         return false;

@@ -448,12 +448,12 @@ bool store_reports_end(struct store_report_load *l, struct pixl_error *err)
     return leave(s, x, x->ops->reports_end(l, err), err);
 }
 
-bool store_each_unhinted(struct store *s, int64_t now_us, size_t max,
+bool store_each_unhinted(struct store *s, int64_t now_us, const int64_t *but, size_t n_but, size_t max,
                          bool (*each)(void *ctx, const struct store_unhinted *u), void *ctx, struct pixl_error *err)
 {
     assert(max >= 1);
     struct store_session *x = enter(s, err);
-    return leave(s, x, x->ops->each_unhinted(x, now_us, max, each, ctx, err), err);
+    return leave(s, x, x->ops->each_unhinted(x, now_us, but, n_but, max, each, ctx, err), err);
 }
 
 bool store_set_hinted(struct store *s, const struct store_hint *hints, size_t n, int64_t now_us, struct pixl_error *err)

@@ -319,8 +319,8 @@ PIXL_MUST_CHECK bool store_reports_end(struct store_report_load *l, struct pixl_
 
 /* --- hints ----------------------------------------------------------------------------------------------------- */
 
-/* A hint is a message that a row is due (queue.h); the row remembers when the broker last confirmed one: hinted_us, which
- * is 0 again whenever the row is queued anew.  Suspects (crashes > 0) are never hinted: who works takes them from here. */
+/* A hint is a message that a row is due (queue.h); the store remembers when the broker last confirmed one for a row that is
+ * queued, and forgets that when the row is no longer.  Suspects (crashes > 0) are never hinted: who works takes them from here. */
 struct store_hint {
     int64_t image, fence; /* the row as it was hinted: of another fence, it is another hint that it wants */
 };
@@ -330,11 +330,13 @@ struct store_unhinted {
     struct study_request request; /* the first one that asks for the study, in its own words; priority: the row's */
 };
 /* Calls each() for at most max queued rows that are due and have no hint, by priority, study date, number; it must not
- * call the store.  false from each() ends with CANCELLED. */
-PIXL_MUST_CHECK bool store_each_unhinted(struct store *s, int64_t now_us, size_t max,
+ * call the store.  false from each() ends with CANCELLED.
+ *   but  numbers of rows that are passed over, in ascending order */
+PIXL_MUST_CHECK bool store_each_unhinted(struct store *s, int64_t now_us, const int64_t *but, size_t n_but, size_t max,
                                          bool (*each)(void *ctx, const struct store_unhinted *u), void *ctx,
                                          struct pixl_error *err);
-/* Rows that are no longer queued, or have another fence, stay as they are. */
+/* Rows that are no longer queued, or have another fence, stay as they are; so may rows that somebody else changes just now,
+ * and what a server that goes down has not on its disk yet: a hint too many is harmless. */
 PIXL_MUST_CHECK bool store_set_hinted(struct store *s, const struct store_hint *hints, size_t n, int64_t now_us,
                                       struct pixl_error *err);
 /* Queued rows of these archives (bit 1u << archive) whose hint is older than that have none any more.  Many transactions.

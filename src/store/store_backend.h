@@ -79,7 +79,7 @@ struct store_ops {
                         enum store_report_put *what, struct pixl_error *err);
     bool (*reports_end)(struct store_report_load *l, struct pixl_error *err);
 
-    bool (*each_unhinted)(struct store_session *s, int64_t now_us, size_t max,
+    bool (*each_unhinted)(struct store_session *s, int64_t now_us, const int64_t *but, size_t n_but, size_t max,
                           bool (*each)(void *ctx, const struct store_unhinted *u), void *ctx, struct pixl_error *err);
     bool (*set_hinted)(struct store_session *s, const struct store_hint *hints, size_t n, int64_t now_us,
                        struct pixl_error *err);

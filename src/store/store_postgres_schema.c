@@ -253,8 +253,51 @@ static const char *const version_3[] = {
     NULL
 };
 
+/* What the dispatcher needs of the rows that are queued and no suspects, for each of them one: image is wide and has many
+ * indexes, all of which a hint noted there would write anew.  Triggers keep it, so that no row that is queued, by whatever
+ * statement, goes without.  Neither table's rows refer to the other's. */
+static const char *const version_4[] = {
+    "CREATE TABLE hint ("
+    " image_id INTEGER PRIMARY KEY,"
+    " archive INTEGER NOT NULL,"
+    " priority INTEGER NOT NULL,"
+    " study_date DATE,"
+    " fence BIGINT NOT NULL,"
+    " not_before_us BIGINT NOT NULL,"
+    " hinted_us BIGINT NOT NULL DEFAULT 0)",
+    "INSERT INTO hint SELECT image_id, archive, priority, study_date, fence, not_before_us, hinted_us"
+    " FROM image WHERE state = 'queued' AND crashes = 0",
+    "CREATE INDEX hint_wanted ON hint (priority DESC, study_date NULLS FIRST, image_id) WHERE hinted_us = 0",
+    "DROP INDEX image_unhinted",
+    "ALTER TABLE image DROP hinted_us",
+
+    "CREATE FUNCTION pixl_images_queued() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+    "   INSERT INTO pixl_pipeline.hint (image_id, archive, priority, study_date, fence, not_before_us)"
+    "   SELECT image_id, archive, priority, study_date, fence, not_before_us"
+    "   FROM arrived WHERE state = 'queued' AND crashes = 0;"
+    "   RETURN NULL;"
+    " END $$",
+    "CREATE TRIGGER pixl_images_queued AFTER INSERT ON image REFERENCING NEW TABLE AS arrived"
+    " FOR EACH STATEMENT EXECUTE FUNCTION pixl_images_queued()",
+    "CREATE FUNCTION pixl_image_moves() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+    "   IF NEW.state <> 'queued' OR NEW.crashes > 0 THEN"
+    "     DELETE FROM pixl_pipeline.hint WHERE image_id = NEW.image_id;"
+    "   ELSE"
+    "     INSERT INTO pixl_pipeline.hint AS h (image_id, archive, priority, study_date, fence, not_before_us)"
+    "     VALUES (NEW.image_id, NEW.archive, NEW.priority, NEW.study_date, NEW.fence, NEW.not_before_us)"
+    "     ON CONFLICT (image_id) DO UPDATE SET archive = NEW.archive, priority = NEW.priority,"
+    "       study_date = NEW.study_date, fence = NEW.fence, not_before_us = NEW.not_before_us,"
+    "       hinted_us = CASE WHEN h.fence = NEW.fence THEN h.hinted_us ELSE 0 END;"
+    "   END IF;"
+    "   RETURN NULL;"
+    " END $$",
+    "CREATE TRIGGER pixl_image_moves AFTER UPDATE ON image FOR EACH ROW"
+    " WHEN (OLD.state = 'queued' OR NEW.state = 'queued') EXECUTE FUNCTION pixl_image_moves()",
+    NULL
+};
+
 /* Statement by statement, ended by NULL; migrations[v] leads from version v to v + 1. */
-static const char *const *const migrations[] = { version_1, version_2, version_3 };
+static const char *const *const migrations[] = { version_1, version_2, version_3, version_4 };
 enum { NEWEST = ARRAY_LEN(migrations) };
 
 static bool read_number(struct sql *db, struct sql_text text, int64_t *out, struct pixl_error *err)

@@ -142,7 +142,6 @@ static struct str state_str(enum study_state s)
     "UPDATE image SET state = ?4, failed_from = ?5, reason = ?6, detail = ?7, attempts = ?8, crashes = ?9, fence = " \
     "?10,"                                                                                                           \
     " owner = ?11, lease_until_us = ?12, not_before_us = ?13, updated_us = ?14,"                                     \
-    " hinted_us = CASE WHEN ?4 = 'queued' THEN 0 ELSE hinted_us END,"                                                \
     " exported_at = CASE WHEN ?4 = 'exported' THEN " exported_at " ELSE exported_at END,"                            \
     " pseudo_study_uid = coalesce(?15, pseudo_study_uid),"                                                           \
     " zip_digest = coalesce(?16, CASE WHEN ?21 <> 0 THEN '' ELSE zip_digest END),"                                   \

@@ -154,7 +154,7 @@ bool store_sql_populate_end(struct store_populate *p, struct pixl_error *err);
 
 /* --- hints (store_sql_hints.c) ---------------------------------------------------------------------------------- */
 
-bool store_sql_each_unhinted(struct store_session *s, int64_t now_us, size_t max,
+bool store_sql_each_unhinted(struct store_session *s, int64_t now_us, const int64_t *but, size_t n_but, size_t max,
                              bool (*each)(void *ctx, const struct store_unhinted *u), void *ctx,
                              struct pixl_error *err);
 bool store_sql_set_hinted(struct store_session *s, const struct store_hint *hints, size_t n, int64_t now_us,

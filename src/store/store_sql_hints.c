@@ -2,6 +2,7 @@
 #include "store_sql.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "base/sql_array.h"
 #include "store/series.h"
@@ -9,23 +10,23 @@
 /* --- rows without a hint --------------------------------------------------------------------------------------- */
 
 /* Rows that wait for a time are passed over here: they are those that failed lately, not many. */
-#define UNHINTED(image, first, request)                                                                            \
+#define UNHINTED(rows, first, request)                                                                             \
     "SELECT i.image_id, i.fence, i.priority, x.slug, r.mrn, r.accession_number, r.study_uid, r.series_uids,"       \
     " r.study_date, r.procedure_occurrence_id, t.extract_time, i.archive FROM (SELECT image_id, fence, priority, " \
     "study_date, archive"                                                                                          \
-    " FROM " image " WHERE state = 'queued' AND crashes = 0 AND hinted_us = 0"                                     \
-    " AND (not_before_us <= ?1 OR not_before_us > ?2) ORDER BY priority DESC, study_date" first ", image_id"       \
-    " LIMIT ?3) i " request " JOIN extract_time t USING (extract_time_id) JOIN extract x USING (extract_id)"       \
-    " ORDER BY i.priority DESC, i.study_date" first ", i.image_id"
+    " FROM " rows " AND (not_before_us <= ?1 OR not_before_us > ?2) ORDER BY priority DESC, study_date" first      \
+    ", image_id LIMIT ?3) i " request " JOIN extract_time t USING (extract_time_id) JOIN extract x"                \
+    " USING (extract_id) ORDER BY i.priority DESC, i.study_date" first ", i.image_id"
 
 /* PostgreSQL plans it each time (it is a long statement), as a plan that was made for tables without rows goes through
  * all of them once they are full.  OFFSET 0 has it look up one request for each image; a sum is not looked for along
  * the primary key, where the image is not the first column. */
 static const struct sql_text unhinted = {
     UNHINTED(
-        "image INDEXED BY image_unhinted", "",
-        "JOIN request r ON r.request_id = (SELECT min(request_id) FROM request_image WHERE image_id = i.image_id)"),
-    UNHINTED("image", " NULLS FIRST",
+        "image WHERE state = 'queued' AND crashes = 0 AND NOT EXISTS"
+        " (SELECT 1 FROM hinted h WHERE h.image_id = image.image_id AND h.fence = image.fence)",
+        "", "JOIN request r ON r.request_id = (SELECT min(request_id) FROM request_image WHERE image_id = i.image_id)"),
+    UNHINTED("hint WHERE hinted_us = 0 AND image_id NOT IN (SELECT unnest(?4))", " NULLS FIRST",
              "CROSS JOIN LATERAL (SELECT * FROM request WHERE request_id = (SELECT min(request_id + 0)"
              " FROM request_image WHERE image_id = i.image_id) OFFSET 0) r"),
     true
@@ -48,26 +49,43 @@ static struct store_unhinted unhinted_of(struct sql_stmt *q)
     };
 }
 
-bool store_sql_each_unhinted(struct store_session *store, int64_t now_us, size_t max,
+static int compare_numbers(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+bool store_sql_each_unhinted(struct store_session *store, int64_t now_us, const int64_t *but, size_t n_but, size_t max,
                              bool (*each)(void *ctx, const struct store_unhinted *u), void *ctx, struct pixl_error *err)
 {
     struct store_sql *s = store_sql_of(store);
-    sql_stmt_auto *q = NULL;
+    sql_array_auto passed_over;
+    sql_array_init(&passed_over, SQL_ELEMENT_I64);
+    for (size_t i = 0; s->is_far && i < n_but; i++)
+        if (!sql_array_add_i64(&passed_over, but[i]))
+            return pixl_fail(err, PIXL_E_NOMEM, 0, "store: rows without a hint");
+    sql_stmt_auto *q = NULL; /* reset before what is bound goes */
     bool got;
     if (!sql_prepare(s->db, unhinted, &q, err))
         return false;
     sql_bind_i64(q, 1, now_us);
     sql_bind_i64(q, 2, now_us + STORE_PUT_OFF_MAX_US);
-    sql_bind_i64(q, 3, (int64_t)max);
-    for (;;) {
+    sql_bind_i64(q, 3, (int64_t)(s->is_far ? max : max + n_but));
+    if (s->is_far)
+        sql_bind_array(q, 4, &passed_over);
+    for (size_t n = 0; n < max;) {
         if (!sql_step(q, &got, err))
             return false;
         if (!got)
             return true;
         struct store_unhinted u = unhinted_of(q);
+        if (!s->is_far && n_but > 0 && bsearch(&u.hint.image, but, n_but, sizeof *but, compare_numbers) != NULL)
+            continue;
         if (!each(ctx, &u))
             return pixl_fail(err, PIXL_E_CANCELLED, 0, "store: looking for rows without a hint");
+        n++;
     }
+    return true;
 }
 
 /* --- hints that were given ------------------------------------------------------------------------------------- */
@@ -78,7 +96,9 @@ static bool set_one_by_one(struct store_sql *s, const struct store_hint *hints, 
     for (size_t i = 0; i < n; i++) {
         sql_stmt_auto *q = NULL;
         if (!sql_prepare(s->db,
-                         SQL("UPDATE image SET hinted_us = ?3 WHERE image_id = ?1 AND fence = ?2 AND state = 'queued'"),
+                         SQL("INSERT INTO hinted SELECT image_id, fence, ?3 FROM image"
+                             " WHERE image_id = ?1 AND fence = ?2 AND state = 'queued'"
+                             " ON CONFLICT (image_id) DO UPDATE SET fence = ?2, hinted_us = ?3"),
                          &q, err))
             return false;
         sql_bind_i64(q, 1, hints[i].image);
@@ -92,7 +112,9 @@ static bool set_one_by_one(struct store_sql *s, const struct store_hint *hints, 
 
 enum { ROWS_AT_ONCE = 10000 };
 
-/* One way to a server for all of them.  They are locked in the order of their numbers, as others lock several. */
+/* One way to a server for all of them.  Rows that somebody else changes just now are being claimed, or get another
+ * priority and a hint too many: nobody is waited for, so that nobody waits in a circle.  Notes that a server loses, as
+ * it goes down within a moment, are hints that are given again: the disk is not waited for either. */
 static bool set_all(struct store_sql *s, const struct store_hint *hints, size_t n, int64_t now_us,
                     struct pixl_error *err)
 {
@@ -103,10 +125,11 @@ static bool set_all(struct store_sql *s, const struct store_hint *hints, size_t 
     for (size_t i = 0; i < n; i++)
         if (!sql_array_add_i64(&images, hints[i].image) || !sql_array_add_i64(&fences, hints[i].fence))
             return pixl_fail(err, PIXL_E_NOMEM, 0, "store: hints");
-    if (!sql_prepare(s->db,
-                     SQL_EACH(NULL, "UPDATE image SET hinted_us = ?3 WHERE image_id IN (SELECT i.image_id FROM image i"
-                                    " JOIN unnest(?1, ?2) AS h (id, fence) ON i.image_id = h.id AND i.fence = h.fence"
-                                    " WHERE i.state = 'queued' ORDER BY i.image_id FOR NO KEY UPDATE OF i)"),
+    if (!sql_exec(s->db, SQL("SET LOCAL synchronous_commit = off"), err) ||
+        !sql_prepare(s->db,
+                     SQL_EACH(NULL, "UPDATE hint SET hinted_us = ?3 FROM (SELECT t.ctid FROM hint t"
+                                    " JOIN unnest(?1, ?2) AS h (id, fence) ON t.image_id = h.id AND t.fence = h.fence"
+                                    " FOR NO KEY UPDATE OF t SKIP LOCKED) free WHERE hint.ctid = free.ctid"),
                      &q, err))
         return false;
     sql_bind_array(q, 1, &images);
@@ -131,29 +154,32 @@ bool store_sql_set_hinted(struct store_session *store, const struct store_hint *
     return true;
 }
 
-static bool highest_number(struct store_sql *s, int64_t *out, struct pixl_error *err)
+static bool numbers_of_hinted(struct store_sql *s, int64_t *lowest, int64_t *highest, struct pixl_error *err)
 {
+#define NUMBERS "SELECT coalesce(min(image_id), 0), coalesce(max(image_id), 0) FROM "
     sql_stmt_auto *q = NULL;
     bool got;
-    if (!sql_prepare(s->db, SQL("SELECT coalesce(max(image_id), 0) FROM image"), &q, err) || !sql_step(q, &got, err))
+    if (!sql_prepare(s->db, SQL_EACH(NUMBERS "hinted", NUMBERS "hint"), &q, err) || !sql_step(q, &got, err))
         return false;
-    *out = got ? sql_col_i64(q, 0) : 0;
+    assert(got);
+    *lowest = sql_col_i64(q, 0);
+    *highest = sql_col_i64(q, 1);
     return true;
 }
 
 /* Rows that somebody else changes just now are passed over: they are being claimed. */
-#define FORGOTTEN                                                                                       \
-    " WHERE image_id > ?1 AND image_id <= ?2 AND state = 'queued' AND hinted_us > 0 AND hinted_us < ?3" \
-    " AND (1 << archive & ?4) <> 0"
+#define FORGOTTEN(of) \
+    " WHERE " of "image_id > ?1 AND " of "image_id <= ?2 AND hinted_us < ?3 AND (1 << archive & ?4) <> 0"
 
 static bool forget_some(struct store_sql *s, unsigned archives, int64_t above, int64_t up_to, int64_t before_us,
                         int64_t *n, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
     if (!sql_prepare(s->db,
-                     SQL_EACH("UPDATE image SET hinted_us = 0" FORGOTTEN,
-                              "UPDATE image SET hinted_us = 0 WHERE image_id IN (SELECT image_id FROM image" FORGOTTEN
-                              " ORDER BY image_id FOR NO KEY UPDATE SKIP LOCKED)"),
+                     SQL_EACH("DELETE FROM hinted WHERE image_id IN (SELECT h.image_id FROM hinted h"
+                              " JOIN image i USING (image_id, fence)" FORGOTTEN("h.") " AND state = 'queued')",
+                              "UPDATE hint SET hinted_us = 0 WHERE image_id IN (SELECT image_id FROM hint" FORGOTTEN(
+                                  "") " AND hinted_us > 0 FOR NO KEY UPDATE SKIP LOCKED)"),
                      &q, err))
         return false;
     sql_bind_i64(q, 1, above);
@@ -171,10 +197,10 @@ bool store_sql_forget_hints(struct store_session *store, unsigned archives, int6
 {
     enum { NUMBERS_AT_ONCE = 20000 };
     struct store_sql *s = store_sql_of(store);
-    int64_t highest, forgotten = 0;
-    if (!highest_number(s, &highest, err))
+    int64_t lowest, highest, forgotten = 0;
+    if (!numbers_of_hinted(s, &lowest, &highest, err))
         return false;
-    for (int64_t above = 0; above < highest; above += NUMBERS_AT_ONCE) {
+    for (int64_t above = lowest - 1; above < highest; above += NUMBERS_AT_ONCE) {
         bool ok = store_sql_begin(s, STORE_LOCK_ROWS, err) &&
                   forget_some(s, archives, above, above + NUMBERS_AT_ONCE, before_us, &forgotten, err) &&
                   sql_commit(s->db, err);
@@ -245,7 +271,7 @@ bool store_sql_find_asked(struct store_session *store, const struct study_reques
 
 #define HOLD                                                                                                \
     "UPDATE image SET state = 'held', failed_from = 'queued', fence = fence + 1, reason = '', detail = ''," \
-    " not_before_us = 0, hinted_us = 0, updated_us = ?1 WHERE state = 'queued'"
+    " not_before_us = 0, updated_us = ?1 WHERE state = 'queued'"
 
 static bool hold_all(struct store_sql *s, int64_t now_us, int64_t *n, struct pixl_error *err)
 {

@@ -125,7 +125,7 @@ static inline int64_t unhinted(struct hint_rig *r)
 {
     struct pixl_error err = { 0 };
     int64_t n = 0;
-    REQUIRE_OK(store_each_unhinted(site_store(r->site.site), clock_wall_us(), 1000, count_one, &n, &err), err);
+    REQUIRE_OK(store_each_unhinted(site_store(r->site.site), clock_wall_us(), NULL, 0, 1000, count_one, &n, &err), err);
     return n;
 }
 

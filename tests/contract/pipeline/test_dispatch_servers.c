@@ -61,7 +61,7 @@ static int64_t without_hint(struct store *s)
 {
     struct pixl_error err = { 0 };
     int64_t n = 0;
-    REQUIRE_OK(store_each_unhinted(s, clock_wall_us(), 100000, count_one, &n, &err), err);
+    REQUIRE_OK(store_each_unhinted(s, clock_wall_us(), NULL, 0, 100000, count_one, &n, &err), err);
     return n;
 }
 

@@ -115,7 +115,7 @@ static bool hint_one(struct store *s, struct pixl_error *err)
         return false;
     store_dispatch_unlock(s);
     CHECK(got && holds);
-    if (!populate_one(s, &a, err) || !store_each_unhinted(s, T0, 1, take_unhinted, &u, err) ||
+    if (!populate_one(s, &a, err) || !store_each_unhinted(s, T0, NULL, 0, 1, take_unhinted, &u, err) ||
         !store_set_hinted(s, &u.hint, 1, T0, err) || !store_forget_hints(s, 1, T0 + 1, &n, err) ||
         !store_find_asked(s, &r, &arena, &ids, &n_ids, err) || !store_hold_queued(s, T0, &n, err))
         return false;

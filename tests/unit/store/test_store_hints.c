@@ -39,7 +39,7 @@ static struct seen unhinted(struct store *s, int64_t now_us, size_t max)
 {
     struct pixl_error err = { 0 };
     struct seen seen = { .n = 0 };
-    REQUIRE_OK(store_each_unhinted(s, now_us, max, see, &seen, &err), err);
+    REQUIRE_OK(store_each_unhinted(s, now_us, NULL, 0, max, see, &seen, &err), err);
     return seen;
 }
 
@@ -81,8 +81,46 @@ static void test_unhinted__come_by_priority_date_and_number(void)
     CHECK_INT(seen.at[0].hint.image, 2);
     struct pixl_error err = { 0 };
     int n = 0;
-    CHECK_FAILS(store_each_unhinted(s, T0, 10, refuse, &n, &err), err, PIXL_E_CANCELLED);
+    CHECK_FAILS(store_each_unhinted(s, T0, NULL, 0, 10, refuse, &n, &err), err, PIXL_E_CANCELLED);
     CHECK_INT(n, 1);
+    store_close(s);
+}
+
+static void test_unhinted__some_are_passed_over(void)
+{
+    struct store *s = open_store();
+    struct pixl_error err = { 0 };
+    for (int i = 0; i < 6; i++) {
+        char accession[] = { (char)('A' + i), '\0' };
+        add(s, (struct ask){ .mrn = "1", .accession = accession });
+    }
+    const int64_t but[] = { 1, 2, 4, 77 };
+    struct seen seen = { .n = 0 };
+    REQUIRE_OK(store_each_unhinted(s, T0, but, ARRAY_LEN(but), 2, see, &seen, &err), err);
+    REQUIRE(seen.n == 2);
+    CHECK_INT(seen.at[0].hint.image, 3);
+    CHECK_INT(seen.at[1].hint.image, 5);
+    seen.n = 0;
+    REQUIRE_OK(store_each_unhinted(s, T0, but, ARRAY_LEN(but), 10, see, &seen, &err), err);
+    CHECK_INT(seen.n, 3);
+    CHECK_INT(seen.at[2].hint.image, 6);
+    store_close(s);
+}
+
+static void test_unhinted__another_priority_takes_them_elsewhere(void)
+{
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "1", .accession = "A" });
+    add(s, (struct ask){ .mrn = "1", .accession = "B" });
+    add(s, (struct ask){ .mrn = "1", .accession = "B", .procedure = 2, .priority = 4 });
+    struct seen seen = unhinted(s, T0, 10);
+    REQUIRE(seen.n == 2);
+    CHECK_INT(seen.at[0].hint.image, 2);
+    CHECK_INT(seen.at[0].request.priority, 4);
+    hint_all(s, &seen, T0);
+    add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 2, .priority = 4 });
+    CHECK_INT(image_of(s, 1).priority, 4);
+    CHECK_INT(unhinted(s, T0, 10).n, 0); /* it was told */
     store_close(s);
 }
 
@@ -175,6 +213,65 @@ static void test_hinted__is_of_one_fence_and_gone_when_queued_anew(void)
     int64_t n;
     REQUIRE_OK(store_retry(s, &failed, NULL, 0, T0, &n, &err), err);
     CHECK_INT(unhinted(s, T0, 10).n, 1);
+    store_close(s);
+}
+
+/* Whatever queues a row, it wants a hint: of its new fence, though one of another was given. */
+static void check_wanted(struct store *s, int64_t image)
+{
+    struct seen now = unhinted(s, T0 + 1, 10);
+    CHECK_INT(image_of(s, image).state, STUDY_QUEUED);
+    REQUIRE(now.n == 1);
+    CHECK_INT(now.at[0].hint.image, image);
+    CHECK_INT(now.at[0].hint.fence, image_of(s, image).fence);
+    hint_all(s, &now, T0 + 1);
+    CHECK_INT(unhinted(s, T0 + 1, 10).n, 0);
+}
+
+static void test_hinted__until_the_row_is_queued_anew(void)
+{
+    static const enum study_state ends[] = { STUDY_MISSING, STUDY_SKIPPED, STUDY_FAILED, STUDY_WITHHELD, STUDY_HELD };
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    int64_t n;
+    add(s, (struct ask){ .mrn = "1", .accession = "A", .series = "1.1" });
+    check_wanted(s, 1);
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        test_row("retry of %s", study_state_name(ends[i]));
+        const struct store_filter f = { .states = 1u << ends[i] };
+        bring(s, 1, ends[i]);
+        CHECK_INT(unhinted(s, T0, 10).n, 0);
+        REQUIRE_OK(store_retry(s, &f, NULL, 0, T0, &n, &err), err);
+        check_wanted(s, 1);
+    }
+    test_row("more series are asked for");
+    bring(s, 1, STUDY_MISSING);
+    add(s, (struct ask){ .mrn = "1", .accession = "A", .series = "1.2", .procedure = 2 });
+    check_wanted(s, 1);
+    test_row("more series while it is worked on");
+    struct store_image m = claim(s);
+    add(s, (struct ask){ .mrn = "1", .accession = "A", .series = "1.3", .procedure = 3 });
+    struct store_move done = move_of(1, m.fence, STUDY_SKIPPED);
+    bool widened = false;
+    done.series_version = m.series_version;
+    REQUIRE_OK(store_move(s, &done, &widened, &err), err);
+    CHECK(widened);
+    check_wanted(s, 1);
+    test_row("a lease that ended");
+    m = claim(s);
+    REQUIRE_OK(store_recover_claims(s, ME, NULL, T0 + LEASE + 1, &n, &err), err);
+    check_wanted(s, 1);
+    test_row("a spool that is lost");
+    bring(s, 1, STUDY_DEIDENTIFIED);
+    CHECK_INT(unhinted(s, T0, 10).n, 0);
+    move_to(s, 1, STUDY_QUEUED);
+    check_wanted(s, 1);
+    test_row("two studies are found");
+    m = claim(s);
+    const struct phi_text uids[] = { phi_text(STR("1.2.1")), phi_text(STR("1.2.2")) };
+    int64_t mine = -1;
+    REQUIRE_OK(store_resolve(s, 1, m.fence, uids, 2, T0, &mine, &err), err);
+    check_wanted(s, 2);
     store_close(s);
 }
 
@@ -382,9 +479,12 @@ int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_unhinted__come_by_priority_date_and_number),
+        TEST(test_unhinted__some_are_passed_over),
+        TEST(test_unhinted__another_priority_takes_them_elsewhere),
         TEST(test_unhinted__speak_in_the_words_of_the_first_request),
         TEST(test_unhinted__only_rows_that_are_due),
         TEST(test_hinted__is_of_one_fence_and_gone_when_queued_anew),
+        TEST(test_hinted__until_the_row_is_queued_anew),
         TEST(test_hinted__older_ones_are_forgotten),
         TEST(test_asked__is_the_very_same_request),
         TEST(test_purge__holds_what_is_queued_and_nothing_else),

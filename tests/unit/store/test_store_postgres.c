@@ -8,47 +8,9 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "store_helper.h"
+#include "postgres_helper.h"
 
 extern char **environ;
-
-static struct pg_db *open_raw(void)
-{
-    struct pixl_error err = { 0 };
-    struct pg_db *db = NULL;
-    struct pg_options o = { .url = store_url(true),
-                            .setup = "SET search_path = pixl_pipeline",
-                            .connect_ms = 10000,
-                            .statement_ms = 60000,
-                            .lock_ms = 10000 };
-    REQUIRE_OK(pg_db_open(&o, &db, &err), err);
-    return db;
-}
-
-static void raw(const char *sql)
-{
-    struct pixl_error err = { 0 };
-    pg_db_auto *db = open_raw();
-    REQUIRE_OK(sql_exec(pg_db_sql(db), SQL(sql), &err), err);
-}
-
-/* The first column of all rows, joined by newlines. */
-static struct str raw_text(const char *sql)
-{
-    static struct buf b;
-    struct pixl_error err = { 0 };
-    pg_db_auto *db = open_raw();
-    struct sql_stmt *q = NULL;
-    buf_done(&b);
-    buf_init(&b, 1 << 20);
-    REQUIRE_OK(sql_prepare(pg_db_sql(db), SQL(sql), &q, &err), err);
-    for (bool row = true; row;) {
-        REQUIRE_OK(sql_step(q, &row, &err), err);
-        if (row)
-            (void)(buf_add_str(&b, sql_col_str(q, 0)) && buf_add_char(&b, '\n'));
-    }
-    return buf_str(&b);
-}
 
 /* --- the database of the Python system --------------------------------------------------------------------------- */
 
@@ -354,6 +316,7 @@ static bool add_some(struct store_populate *p, int from, int n, struct pixl_erro
 
 static void check_whole(void)
 {
+    check_hints();
     static const char *const none[] = {
         "SELECT image_id FROM image i WHERE NOT EXISTS (SELECT FROM request_image l WHERE l.image_id = i.image_id)",
         "SELECT request_id FROM request r WHERE NOT EXISTS (SELECT FROM request_image l WHERE l.request_id = "
@@ -447,27 +410,6 @@ static void test_lost__in_the_middle_of_work(void)
     store_close(s);
 }
 
-/* Somebody has written SET to every row, and commits it a second later. */
-static void *change_slowly(void *set)
-{
-    char sql[256];
-    (void)snprintf(sql, sizeof sql, "WITH u AS (UPDATE image SET %s RETURNING 1) SELECT pg_sleep(1) FROM u",
-                   (const char *)set);
-    raw(sql);
-    return NULL;
-}
-
-static pthread_t changes_slowly(char *set)
-{
-    pthread_t t;
-    REQUIRE(pthread_create(&t, NULL, change_slowly, set) == 0);
-    while (raw_text("SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'").n == 0)
-        (void)usleep(10000);
-    return t;
-}
-
-static char next_owner[] = "owner = 'next', state = 'retrieving', fence = fence + 1, lease_until_us = 9000000000000000";
-
 static void test_recover__leaves_a_claim_that_was_made_meanwhile(void)
 {
     struct pixl_error err = { 0 };
@@ -475,6 +417,7 @@ static void test_recover__leaves_a_claim_that_was_made_meanwhile(void)
     int64_t n = -1;
     add(s, (struct ask){ .mrn = "1", .accession = "A" });
     struct store_image m = claim(s);
+    static char next_owner[] = NEXT_OWNER;
     pthread_t t = changes_slowly(next_owner);
     CHECK_OK(store_recover_claims(s, "another", NULL, T0 + LEASE + 1, &n, &err), err);
     CHECK_INT(n, 0);
@@ -486,30 +429,22 @@ static void test_recover__leaves_a_claim_that_was_made_meanwhile(void)
     store_close(s);
 }
 
-/* A hint comes before the dispatcher has noted that it was given: who follows it must not miss the row. */
-static void test_claim_image__waits_for_who_changes_the_row(void)
+/* What another program writes, from a session that has none of our settings. */
+static void test_beside__its_rows_want_a_hint_when_they_are_queued(void)
 {
-    static char hinted[] = "hinted_us = 5";
-    static const struct {
-        const char *name;
-        char *set;
-        bool got;
-    } rows[] = { { "its hint is noted", hinted, true }, { "it is claimed", next_owner, false } };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct pixl_error err = { 0 };
-        struct store *s = open_store();
-        struct store_claim c = { .work = STORE_WORK_RETRIEVE, .owner = ME, .now_us = T0, .lease_us = LEASE };
-        struct store_image m = { .id = 0 };
-        bool got = !rows[i].got;
-        test_row("%s", rows[i].name);
-        add(s, (struct ask){ .mrn = "1", .accession = "A" });
-        pthread_t t = changes_slowly(rows[i].set);
-        CHECK_OK(store_claim_image(s, &c, 1, test_arena(), &got, &m, &err), err);
-        CHECK(got == rows[i].got);
-        REQUIRE(pthread_join(t, NULL) == 0);
-        CHECK_STR(image_of(s, 1).owner, rows[i].got ? ME : "next");
-        store_close(s);
-    }
+    struct store *s = open_python();
+    check_hints();
+    CHECK_STR(raw_text("SELECT count(*) FROM hint"), "0\n");
+    CHECK_INT(add(s, (struct ask){ .mrn = "M1", .accession = "B", .uid = "1.2" }), STORE_REVIVED);
+    CHECK_STR(raw_text("SELECT image_id FROM hint"), "2\n");
+    raw("SET search_path = public;" PYTHON_EXPORTED("2"));
+    CHECK_STR(raw_text("SELECT count(*) FROM hint"), "0\n");
+    raw("SET search_path = public; INSERT INTO pixl_pipeline.image (accession_number, study_date, mrn, extract_id)"
+        " VALUES ('Z', now(), 'M', 1), ('Y', now(), 'M', 1);"
+        " UPDATE pixl_pipeline.image SET state = 'queued' WHERE mrn = 'M'");
+    CHECK_STR(raw_text("SELECT count(*) FROM hint"), "2\n");
+    check_hints();
+    store_close(s);
 }
 
 static void test_lost__the_address_is_never_told(void)
@@ -656,6 +591,28 @@ static void *retry(void *arg)
     return NULL;
 }
 
+static bool add_hint(void *ctx, const struct store_unhinted *u)
+{
+    struct store_hint **to = ctx;
+    *(*to)++ = u->hint;
+    return true;
+}
+
+static void *hint(void *arg)
+{
+    struct all *all = arg;
+    while (!atomic_load(&all->over)) {
+        struct pixl_error err = { 0 };
+        struct store_hint hints[100], *end = hints;
+        int64_t n;
+        note(all, store_each_unhinted(all->s, T0, NULL, 0, ARRAY_LEN(hints), add_hint, &end, &err), &err);
+        note(all, store_set_hinted(all->s, hints, (size_t)(end - hints), T0, &err), &err);
+        note(all, store_forget_hints(all->s, 3, T0 + 1, &n, &err), &err);
+        (void)usleep(5000);
+    }
+    return NULL;
+}
+
 /* A populate does not keep others from working, none waits for another in a circle, and nothing is lost. */
 static void test_look__knows_tables_that_it_would_take_over(void)
 {
@@ -703,7 +660,7 @@ static void test_sessions__everybody_at_once(void)
 {
     struct pixl_error err = { 0 };
     struct all all = { .s = open_store() };
-    void *(*const does[])(void *) = { work, work, work, recover, retry };
+    void *(*const does[])(void *) = { work, work, work, recover, retry, hint };
     pthread_t threads[ARRAY_LEN(does)];
     struct store_populate *p = NULL;
     for (size_t i = 0; i < ARRAY_LEN(does); i++)
@@ -727,6 +684,7 @@ static void test_sessions__everybody_at_once(void)
     CHECK_STR(raw_text("SELECT request_id FROM request r WHERE NOT EXISTS"
                        " (SELECT FROM request_image l WHERE l.request_id = r.request_id)"),
               "");
+    check_hints();
     store_close(all.s);
 }
 
@@ -744,7 +702,7 @@ int main(int argc, char **argv)
         TEST(test_lost__in_the_middle_of_a_populate),
         TEST(test_lost__in_the_middle_of_work),
         TEST(test_recover__leaves_a_claim_that_was_made_meanwhile),
-        TEST(test_claim_image__waits_for_who_changes_the_row),
+        TEST(test_beside__its_rows_want_a_hint_when_they_are_queued),
         TEST(test_lost__the_address_is_never_told),
         TEST(test_log__of_statements_holds_no_identity),
         TEST(test_look__knows_tables_that_it_would_take_over),

@@ -142,7 +142,11 @@ static void test_open__keeps_what_was_there(void)
     store_close(s);
 }
 
-/* Takes a store back to version 5, 4 and 3. */
+/* Takes a store back to version 6, 5, 4 and 3. */
+#define UNDO_7                                                                              \
+    "DROP TABLE hinted; ALTER TABLE image ADD COLUMN hinted_us INTEGER NOT NULL DEFAULT 0;" \
+    " CREATE INDEX image_unhinted ON image (priority DESC, study_date, image_id)"           \
+    " WHERE state = 'queued' AND crashes = 0 AND hinted_us = 0;"
 #define UNDO_6                                                                                                   \
     "PRAGMA foreign_keys = OFF; CREATE TABLE request_5 (request_id INTEGER PRIMARY KEY,"                         \
     " extract_time_id INTEGER NOT NULL REFERENCES extract_time, key_hash INTEGER NOT NULL UNIQUE,"               \
@@ -170,7 +174,7 @@ static void test_open__brings_an_older_store_up_to_date(void)
     bring(s, 1, STUDY_EXPORTED);
     add(s, (struct ask){ .mrn = "2", .accession = "B" });
     store_close(s);
-    raw(UNDO_6 UNDO_5 UNDO_4
+    raw(UNDO_7 UNDO_6 UNDO_5 UNDO_4
         "DROP TABLE instance_skipped; DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 1");
     REQUIRE_OK(store_open(store_url(true), &s, &err), err);
     CHECK_INT(image_of(s, 1).state, STUDY_EXPORTED);
@@ -200,7 +204,7 @@ static void test_open__brings_an_older_store_to_the_newest_version(void)
     struct store *s = open_store();
     add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 7 });
     store_close(s);
-    raw(UNDO_6 UNDO_5 UNDO_4 "DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 2");
+    raw(UNDO_7 UNDO_6 UNDO_5 UNDO_4 "DROP INDEX request_procedure; DROP TABLE report; PRAGMA user_version = 2");
     REQUIRE_OK(store_open(store_url(true), &s, &err), err);
     CHECK_INT(add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 7 }), STORE_KNOWN);
     struct store_report_load *l = NULL;
@@ -236,7 +240,7 @@ static void test_open__keeps_requests_of_an_older_store(void)
     "accession_number || '|' || study_uid || '|' || series_uids || '|' || participant_id || '|' || image_id"           \
     " AS concat FROM request JOIN request_image USING (request_id) ORDER BY request_id, image_id)"
     const struct str before = raw_text(ALL_REQUESTS);
-    raw(UNDO_6 "PRAGMA user_version = 5");
+    raw(UNDO_7 UNDO_6 "PRAGMA user_version = 5");
     CHECK_STR(raw_text("SELECT group_concat(name) FROM (SELECT name FROM pragma_index_list('request') ORDER BY name)"),
               "request_procedure,sqlite_autoindex_request_1");
     REQUIRE_OK(store_open(store_url(true), &s, &err), err);
@@ -256,7 +260,7 @@ static void test_open__leaves_an_older_store_whose_links_are_torn(void)
     struct store *s = open_store();
     add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 7 });
     store_close(s);
-    raw(UNDO_6 "PRAGMA user_version = 5; DELETE FROM request");
+    raw(UNDO_7 UNDO_6 "PRAGMA user_version = 5; DELETE FROM request");
     CHECK_FAILS(store_open(store_url(true), &s, &err), err, PIXL_E_CORRUPT);
     CHECK_STR(raw_text("SELECT '' || user_version FROM pragma_user_version"), "5");
 }
@@ -270,6 +274,36 @@ static void test_open__after_migrations_links_are_checked(void)
     REQUIRE_OK(sqlite_db_open(db_path(), 5000, &db, &err), err);
     REQUIRE_OK(store_sqlite_migrate(db, &err), err);
     CHECK_FAILS(sqlite_db_exec(db, "INSERT INTO request_image VALUES (1, 99)", &err), err, PIXL_E_INVALID);
+}
+
+static bool take_unhinted(void *ctx, const struct store_unhinted *u)
+{
+    struct store_unhinted *to = ctx;
+    CHECK_INT(to->hint.image, 0); /* one */
+    *to = *u;
+    return true;
+}
+
+/* Hints that were given before the version that keeps them elsewhere. */
+static void test_open__keeps_hints_of_an_older_store(void)
+{
+    struct pixl_error err = { 0 };
+    struct store *s = open_store();
+    struct store_unhinted u = { .archive = -1 };
+    int64_t n = 0;
+    add(s, (struct ask){ .mrn = "1", .accession = "A" });
+    add(s, (struct ask){ .mrn = "1", .accession = "B" });
+    store_close(s);
+    raw(UNDO_7 "UPDATE image SET hinted_us = 5 WHERE image_id = 1; PRAGMA user_version = 6");
+    REQUIRE_OK(store_open(store_url(true), &s, &err), err);
+    REQUIRE_OK(store_each_unhinted(s, T0, NULL, 0, 9, take_unhinted, &u, &err), err);
+    CHECK_INT(u.hint.image, 2);
+    CHECK_INT(u.archive, 0);
+    REQUIRE_OK(store_forget_hints(s, 1, 5, &n, &err), err);
+    CHECK_INT(n, 0);
+    REQUIRE_OK(store_forget_hints(s, 1, 6, &n, &err), err);
+    CHECK_INT(n, 1);
+    store_close(s);
 }
 
 /* --- the schema's own guard ------------------------------------------------------------------------------------- */
@@ -490,6 +524,7 @@ int main(int argc, char **argv)
         TEST(test_open__keeps_requests_of_an_older_store),
         TEST(test_open__leaves_an_older_store_whose_links_are_torn),
         TEST(test_open__after_migrations_links_are_checked),
+        TEST(test_open__keeps_hints_of_an_older_store),
         TEST(test_schema__refuses_rows_that_make_no_sense),
         TEST(test_adopted__waits_until_it_is_named),
         TEST(test_keys__with_the_same_hash_are_told_apart),
