@@ -12,8 +12,10 @@
 
 enum {
     WINDOW = 8192,  /* hints that wait for the broker or for the store at one time */
-    BATCH = 6144,   /* rows read, and hints noted, at once; those that wait for the broker are read once more */
+    BATCH = 2048,   /* rows read at once, and the most that are noted at once */
+    NOTED = 1024,   /* hints that are worth a way to the store while there are rows to read */
     TURN_MS = 1000, /* the longest that one turn goes on publishing */
+    LOOK_MS = 50,   /* between two looks for rows while the broker has something to confirm */
     ANSWER_MS = 10 * 1000,
     LOCK_EVERY_MS = 1000,
     PAUSE_MIN_MS = 250,
@@ -57,6 +59,7 @@ struct dispatch {
     struct letter letters[BATCH];
     size_t n_letters;
     struct arena bodies;
+    struct buf body; /* the one that is being written */
     pthread_t thread;
     bool has_thread;
     atomic_bool stop;   /* of the thread */
@@ -332,20 +335,18 @@ static bool write_letter(void *ctx, const struct store_unhinted *u)
     struct dispatch *d = r->d;
     struct pixl_error err = { 0 };
     assert(d->n_letters < BATCH);
-    buf_auto body;
-    buf_init(&body, QUEUE_BODY_MAX);
+    buf_clear(&d->body);
     bool is_long = phi_reveal(u->request.series_uids).n > QUEUE_BODY_MAX / 2;
-    if (is_long || !message_encode(&u->request, d->route->form, &body, &err)) {
+    if (is_long || !message_encode(&u->request, d->route->form, &d->body, &err)) {
         r->no_memory = err.code == PIXL_E_NOMEM;
         if (!r->no_memory && r->n_bad < ARRAY_LEN(r->bad))
             r->bad[r->n_bad++] = u->hint;
         return !r->no_memory;
     }
     struct letter l = { .hint = u->hint,
-                        .body = arena_str(&d->bodies, buf_str(&body)),
+                        .body = arena_str(&d->bodies, buf_str(&d->body)),
                         .priority = (unsigned)u->request.priority,
                         .archive = u->archive };
-    explicit_bzero(body.p, body.n);
     r->no_memory = l.body.p == NULL;
     if (!r->no_memory)
         d->letters[d->n_letters++] = l;
@@ -376,10 +377,8 @@ static bool read_batch(struct dispatch *d)
     d->n_letters = 0;
     arena_reset(&d->bodies);
     list_in_flight(d);
-    bool ok =
-        store_each_unhinted(d->store, clock_wall_us(), d->in_flight, d->n_in_flight, BATCH, write_letter, &r, &err) ||
-        (err.code == PIXL_E_CANCELLED && !r.no_memory);
-    if (!ok && !r.no_memory) {
+    if (!store_each_unhinted(d->store, clock_wall_us(), d->in_flight, d->n_in_flight, BATCH, write_letter, &r, &err) &&
+        !r.no_memory) {
         store_failed(d, &err);
         return false;
     }
@@ -438,41 +437,53 @@ static bool note_confirmed(struct dispatch *d)
     return true;
 }
 
-/* Takes what the broker says until there is room for a batch, so that it has work while the store is asked. */
-static bool collect(struct dispatch *d, bool all, const atomic_bool *stop)
+/* Takes what the broker says until it has no more than most_sent to say; for patience_ms. */
+static bool collect(struct dispatch *d, size_t most_sent, int64_t patience_ms, const atomic_bool *stop)
 {
-    const int64_t until = clock_mono_us() + TURN_MS * 1000;
+    const int64_t until = clock_mono_us() + patience_ms * 1000;
     for (;;) {
         struct pixl_error err = { 0 };
         take_results(d);
-        bool enough = all ? d->n_sent == 0 : WINDOW - d->n_sent >= BATCH;
-        if (enough || atomic_load(stop) || clock_mono_us() >= until)
-            return note_confirmed(d);
+        if (d->n_sent <= most_sent || atomic_load(stop) || clock_mono_us() >= until)
+            return true;
         const struct queue_wait w = queue_wait_ms(2, stop);
         if (!queue_pump(d->queue, &w, &err)) {
             broker_failed(d, &err);
-            return note_confirmed(d) && d->queue != NULL;
+            return false;
         }
     }
 }
 
-/* Hints until nothing is left that has none, or the turn is over.  *did: something was published. */
+/* What there is to confirm is noted, whatever becomes of the connection. */
+static bool collect_and_note(struct dispatch *d, size_t most_sent, int64_t patience_ms, const atomic_bool *stop)
+{
+    bool ok = collect(d, most_sent, patience_ms, stop);
+    return note_confirmed(d) && ok;
+}
+
+/* Hints until nothing is left that has none, or the turn is over.  The broker has most of a window to work on while the
+ * store is asked.  *did: something was published. */
 static bool hint_rows(struct dispatch *d, bool *did, const atomic_bool *stop)
 {
     const int64_t until = clock_mono_us() + TURN_MS * 1000;
     do {
+        if (!collect(d, WINDOW - BATCH, TURN_MS, stop) || d->n_confirmed >= NOTED || d->n_free < BATCH)
+            if (!note_confirmed(d) || d->queue == NULL)
+                return false;
         if (d->n_free < BATCH)
-            return collect(d, false, stop);
+            return true;
         if (!still_leads(d) || !read_batch(d))
             return false;
         if (d->n_letters == 0) {
-            bool ok = collect(d, true, stop);
-            if (ok && d->n_free == WINDOW)
-                atomic_fetch_add(&d->idle, 1);
-            return ok;
+            if (!collect_and_note(d, 0, LOOK_MS, stop))
+                return false;
+            if (d->n_free < WINDOW)
+                continue;
+            atomic_fetch_add(&d->idle, 1);
+            return true;
         }
         *did = true;
-        if (!publish_batch(d, stop) || !collect(d, false, stop))
+        if (!publish_batch(d, stop))
             return false;
     } while (clock_mono_us() < until && !atomic_load(stop));
     return true;
@@ -544,7 +555,7 @@ void dispatch_run(struct dispatch *d, const atomic_bool *stop)
         dispatch_turn(d, 200, stop);
     const int64_t until = clock_mono_us() + 2000000;
     while (d->queue != NULL && d->n_sent > 0 && clock_mono_us() < until && still_leads(d))
-        if (!collect(d, true, &never))
+        if (!collect_and_note(d, 0, TURN_MS, &never))
             break;
     stop_leading(d);
 }
@@ -557,6 +568,7 @@ bool dispatch_new(struct store *s, const struct hint_route *route, struct dispat
     d->store = s;
     d->route = route;
     arena_init(&d->bodies, BATCH_BYTES);
+    buf_init(&d->body, QUEUE_BODY_MAX);
     free_slots(d);
     *out = d;
     return true;
@@ -605,6 +617,9 @@ void dispatch_free(struct dispatch *d)
         (void)pthread_join(d->thread, NULL);
     stop_leading(d);
     arena_done(&d->bodies);
+    if (d->body.p != NULL)
+        explicit_bzero(d->body.p, d->body.n);
+    buf_done(&d->body);
     free(d);
 }
 
