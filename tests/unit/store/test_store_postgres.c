@@ -314,23 +314,6 @@ static bool add_some(struct store_populate *p, int from, int n, struct pixl_erro
     return true;
 }
 
-static void check_whole(void)
-{
-    check_hints();
-    static const char *const none[] = {
-        "SELECT image_id FROM image i WHERE NOT EXISTS (SELECT FROM request_image l WHERE l.image_id = i.image_id)",
-        "SELECT request_id FROM request r WHERE NOT EXISTS (SELECT FROM request_image l WHERE l.request_id = "
-        "r.request_id)",
-        "SELECT image_id FROM image i WHERE (SELECT to_state FROM image_event e WHERE e.image_id = i.image_id"
-        " ORDER BY event_no DESC LIMIT 1) IS DISTINCT FROM i.state",
-    };
-    for (size_t i = 0; i < ARRAY_LEN(none); i++) {
-        test_row("%s", none[i]);
-        CHECK_STR(raw_text(none[i]), "");
-    }
-    test_row("the end");
-}
-
 static void test_lost__in_the_middle_of_a_populate(void)
 {
     struct pixl_error err = { 0 };

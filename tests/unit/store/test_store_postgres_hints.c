@@ -33,7 +33,15 @@ static void test_claim_image__waits_for_who_changes_the_row(void)
 }
 
 /* Who notes hints waits for nobody: not for a claim, nor for a populate that holds many rows. */
-/* Takes a store back to version 3. */
+/* Takes a store back to version 4 and 3. */
+#define UNDO_5                                                                                                   \
+    "DROP FUNCTION pixl_row_goes CASCADE;"                                                                       \
+    " ALTER TABLE request ADD CONSTRAINT request_extract_time_id_fkey FOREIGN KEY (extract_time_id)"             \
+    " REFERENCES extract_time;"                                                                                  \
+    " ALTER TABLE request_image ADD CONSTRAINT request_image_request_id_fkey FOREIGN KEY (request_id)"           \
+    " REFERENCES request, ADD CONSTRAINT request_image_image_id_fkey FOREIGN KEY (image_id) REFERENCES image;"   \
+    " ALTER TABLE image_event ADD CONSTRAINT image_event_image_id_fkey FOREIGN KEY (image_id) REFERENCES image;" \
+    " ALTER TABLE image ADD CONSTRAINT image_merged_into_fkey FOREIGN KEY (merged_into) REFERENCES image;"
 #define UNDO_4                                                                                \
     "DROP TRIGGER pixl_images_queued ON image; DROP TRIGGER pixl_image_moves ON image;"       \
     " DROP FUNCTION pixl_images_queued; DROP FUNCTION pixl_image_moves; DROP TABLE hint;"     \
@@ -73,7 +81,7 @@ static void test_open__hints_of_an_older_store_are_kept(void)
         add(s, (struct ask){ .mrn = "1", .accession = accession, .date = 20200101 + i });
     }
     store_close(s);
-    raw(UNDO_4
+    raw(UNDO_5 UNDO_4
         "UPDATE image SET hinted_us = 5 WHERE image_id IN (2, 3); UPDATE image SET crashes = 1 WHERE image_id = 3;"
         " UPDATE image SET not_before_us = 9 WHERE image_id = 4; UPDATE pixl_version SET version = 3");
     REQUIRE_OK(store_open(store_url(true), &s, &err), err);
@@ -89,11 +97,50 @@ static void test_open__hints_of_an_older_store_are_kept(void)
     store_close(s);
 }
 
+static bool is_refused(const char *sql)
+{
+    struct pixl_error err = { 0 };
+    pg_db_auto *db = open_raw();
+    return !sql_exec(pg_db_sql(db), SQL(sql), &err);
+}
+
+static void test_schema__what_others_refer_to_stays(void)
+{
+    static const char *const rows[] = {
+        "DELETE FROM image",
+        "DELETE FROM image_event; DELETE FROM image",
+        "DELETE FROM request_image; DELETE FROM image",
+        "UPDATE image SET image_id = 7 WHERE image_id = 1",
+        "DELETE FROM request_image; DELETE FROM image_event; UPDATE image SET state = 'skipped', merged_into = 1 WHERE"
+        " image_id = 2; DELETE FROM image WHERE image_id = 1",
+        "DELETE FROM request",
+        "UPDATE request SET request_id = 7 WHERE request_id = 1",
+        "DELETE FROM extract_time",
+        "UPDATE extract_time SET extract_time_id = 7",
+        "DELETE FROM extract",
+        "TRUNCATE image",
+    };
+    struct store *s = open_store();
+    add(s, (struct ask){ .mrn = "1", .accession = "A" });
+    add(s, (struct ask){ .mrn = "1", .accession = "B" });
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%s", rows[i]);
+        CHECK(is_refused(rows[i]));
+        check_whole();
+    }
+    test_row("all of it, from the outside in");
+    raw("DELETE FROM request_image; DELETE FROM request; DELETE FROM extract_time; DELETE FROM image_event;"
+        " DELETE FROM image; DELETE FROM extract");
+    check_hints();
+    store_close(s);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_claim_image__waits_for_who_changes_the_row),
         TEST(test_hinted__passes_over_what_others_change),
+        TEST(test_schema__what_others_refer_to_stays),
         TEST(test_open__hints_of_an_older_store_are_kept),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
