@@ -7,6 +7,15 @@
 #include "base/sql_array.h"
 #include "store/series.h"
 
+/* PostgreSQL may have planned a statement, or know the table, from when it was all but empty: a million rows would be
+ * gone through, or sorted, for each batch. */
+static const struct sql_text by_index = {
+    NULL,
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;"
+    " SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off",
+    false
+};
+
 /* --- rows without a hint --------------------------------------------------------------------------------------- */
 
 /* Rows that wait for a time are passed over here: they are those that failed lately, not many. */
@@ -18,8 +27,7 @@
     ", image_id LIMIT ?3) i " request " JOIN extract_time t USING (extract_time_id) JOIN extract x"                \
     " USING (extract_id) ORDER BY i.priority DESC, i.study_date" first ", i.image_id"
 
-/* PostgreSQL plans it each time (it is a long statement), as a plan that was made for tables without rows goes through
- * all of them once they are full.  OFFSET 0 has it look up one request for each image; a sum is not looked for along
+/* OFFSET 0 has it look up one request for each image; a sum is not looked for along
  * the primary key, where the image is not the first column. */
 static const struct sql_text unhinted = {
     UNHINTED(
@@ -55,10 +63,9 @@ static int compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-bool store_sql_each_unhinted(struct store_session *store, int64_t now_us, const int64_t *but, size_t n_but, size_t max,
-                             bool (*each)(void *ctx, const struct store_unhinted *u), void *ctx, struct pixl_error *err)
+static bool read_unhinted(struct store_sql *s, int64_t now_us, const int64_t *but, size_t n_but, size_t max,
+                          bool (*each)(void *ctx, const struct store_unhinted *u), void *ctx, struct pixl_error *err)
 {
-    struct store_sql *s = store_sql_of(store);
     sql_array_auto passed_over;
     sql_array_init(&passed_over, SQL_ELEMENT_I64);
     for (size_t i = 0; s->is_far && i < n_but; i++)
@@ -86,6 +93,16 @@ bool store_sql_each_unhinted(struct store_session *store, int64_t now_us, const 
         n++;
     }
     return true;
+}
+
+bool store_sql_each_unhinted(struct store_session *store, int64_t now_us, const int64_t *but, size_t n_but, size_t max,
+                             bool (*each)(void *ctx, const struct store_unhinted *u), void *ctx, struct pixl_error *err)
+{
+    struct store_sql *s = store_sql_of(store);
+    bool ok = sql_begin(s->db, SQL_BEGIN_SNAPSHOT, err) && sql_exec(s->db, by_index, err) &&
+              read_unhinted(s, now_us, but, n_but, max, each, ctx, err);
+    sql_rollback(s->db);
+    return ok;
 }
 
 /* --- hints that were given ------------------------------------------------------------------------------------- */
@@ -125,7 +142,7 @@ static bool set_all(struct store_sql *s, const struct store_hint *hints, size_t 
     for (size_t i = 0; i < n; i++)
         if (!sql_array_add_i64(&images, hints[i].image) || !sql_array_add_i64(&fences, hints[i].fence))
             return pixl_fail(err, PIXL_E_NOMEM, 0, "store: hints");
-    if (!sql_exec(s->db, SQL("SET LOCAL synchronous_commit = off"), err) ||
+    if (!sql_exec(s->db, by_index, err) || !sql_exec(s->db, SQL("SET LOCAL synchronous_commit = off"), err) ||
         !sql_prepare(s->db,
                      SQL_EACH(NULL, "UPDATE hint SET hinted_us = ?3 FROM (SELECT t.ctid FROM hint t"
                                     " JOIN unnest(?1, ?2) AS h (id, fence) ON t.image_id = h.id AND t.fence = h.fence"
@@ -156,7 +173,7 @@ bool store_sql_set_hinted(struct store_session *store, const struct store_hint *
 
 static bool numbers_of_hinted(struct store_sql *s, int64_t *lowest, int64_t *highest, struct pixl_error *err)
 {
-#define NUMBERS "SELECT coalesce(min(image_id), 0), coalesce(max(image_id), 0) FROM "
+#define NUMBERS "SELECT coalesce(min(image_id), 1), coalesce(max(image_id), 0) FROM "
     sql_stmt_auto *q = NULL;
     bool got;
     if (!sql_prepare(s->db, SQL_EACH(NUMBERS "hinted", NUMBERS "hint"), &q, err) || !sql_step(q, &got, err))
@@ -175,7 +192,8 @@ static bool forget_some(struct store_sql *s, unsigned archives, int64_t above, i
                         int64_t *n, struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
-    if (!sql_prepare(s->db,
+    if (!sql_exec(s->db, by_index, err) ||
+        !sql_prepare(s->db,
                      SQL_EACH("DELETE FROM hinted WHERE image_id IN (SELECT h.image_id FROM hinted h"
                               " JOIN image i USING (image_id, fence)" FORGOTTEN("h.") " AND state = 'queued')",
                               "UPDATE hint SET hinted_us = 0 WHERE image_id IN (SELECT image_id FROM hint" FORGOTTEN(
