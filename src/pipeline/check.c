@@ -474,7 +474,7 @@ static void check_destination(struct check *k, const struct project *p, bool for
     const char *what = for_tables ? "destination of tables" : "destination";
     struct pixl_error e = { 0 };
     upload_auto *u = NULL;
-    bool is_marked = false;
+    bool is_marked = false, was_left = false;
     const struct upload_options o = { .secrets = site_secrets(k->site), .writer = "check", .settings = k->set };
     if (!upload_open(p, for_tables, &o, &u, &e) || !upload_check(u, &e)) {
         say_error(k, what, p->slug, &e, upload_remedy(&e));
@@ -484,7 +484,16 @@ static void check_destination(struct check *k, const struct project *p, bool for
         say(k, what, p->slug, CHECK_GOOD, NULL, "none: what is made stays with pixl");
         return;
     }
-    if (upload_look_at_key(u, value, &is_marked, &e))
+    bool looked =
+        upload_look_at_key(u, value, &is_marked, &e) && (is_marked || site_marker_was_left(k->site, u, &was_left, &e));
+    if (looked && was_left) {
+        const bool has_key = !str_eq(value, no_key);
+        char remedy[160];
+        (void)snprintf(remedy, sizeof remedy,
+                       "mount the share; where it was emptied on purpose, put that file back%s%.*s",
+                       has_key ? ", with this line: " : "", has_key ? (int)value.n : 0, value.p);
+        say(k, what, p->slug, CHECK_AWAY, remedy, "%s: its marker .pixl-key was there and is gone", upload_place(u));
+    } else if (looked)
         say(k, what, p->slug, CHECK_GOOD, NULL, "%s: a file was written and removed; %s", upload_place(u),
             is_marked ? "its key is ours" : "nothing was delivered there yet");
     else if (e.code == PIXL_E_EXISTS && str_eq(value, no_key))

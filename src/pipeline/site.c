@@ -540,9 +540,54 @@ static bool name_keys(struct site *s, const struct secret *salt, char out[64], s
     return true;
 }
 
-static bool check_marker_locked(struct site_project *p, struct pixl_error *err)
+/* Where our marker was left: a row of the store's meta table, by the place.  false: it is too long to be kept, or there is no store. */
+static bool marker_meta(const struct site *s, const struct upload *u, char out[1024])
 {
-    p->key_checked = p->key_checked || upload_check_key(p->images, str_of(p->check), err);
+    const int n = snprintf(out, 1024, "marker/%s", upload_place(u));
+    return s->store != NULL && n < 1024;
+}
+
+bool site_marker_was_left(struct site *s, const struct upload *u, bool *was, struct pixl_error *err)
+{
+    char meta[1024];
+    struct str ignored;
+    struct arena a;
+    *was = false;
+    if (!marker_meta(s, u, meta))
+        return true;
+    arena_init(&a, 64 * 1024);
+    bool ok = store_meta_get(s->store, meta, &a, &ignored, was, err);
+    arena_done(&a);
+    return ok;
+}
+
+static bool note_marker(struct site *s, const struct upload *u, struct pixl_error *err)
+{
+    char meta[1024];
+    struct str ignored;
+    struct arena a;
+    if ((upload_caps(u) & UPLOAD_CAP_KEEPS) != 0 || !marker_meta(s, u, meta))
+        return true;
+    arena_init(&a, 64 * 1024);
+    bool ok = store_meta_put_if_absent(s->store, meta, STR("left"), &a, &ignored, err);
+    arena_done(&a);
+    return ok;
+}
+
+/* A place that has no marker is taken for a new one only once: the next time it is a share that was not mounted when we began. */
+static bool check_marker_locked(struct site *s, struct site_project *p, struct pixl_error *err)
+{
+    bool was_left;
+    if (p->key_checked)
+        return true;
+    if (!site_marker_was_left(s, p->images, &was_left, err))
+        return false;
+    if (was_left) {
+        upload_expect_marker(p->images);
+        if (strcmp(upload_place(p->images), upload_place(p->tables)) == 0)
+            upload_expect_marker(p->tables);
+    }
+    p->key_checked = upload_check_key(p->images, str_of(p->check), err) && note_marker(s, p->images, err);
     return p->key_checked;
 }
 
@@ -560,7 +605,7 @@ static bool open_uploads_locked(struct site *s, struct site_project *p, struct p
     p->images = images;
     p->tables = tables;
     /* A destination that is not there now is asked again before the first delivery; one with another key's marker is refused at once. */
-    if (check_marker_locked(p, err))
+    if (check_marker_locked(s, p, err))
         return true;
     if (study_outcome_of(err->code) != STUDY_OUT_UNAVAILABLE) {
         upload_close(PIXL_STEAL(&p->images));
@@ -586,9 +631,8 @@ static bool open_uploads(struct site *s, struct site_project *p, struct pixl_err
 
 bool site_destination_ready(struct site *s, struct site_project *p, struct pixl_error *err)
 {
-    (void)s;
     pthread_mutex_lock(&p->lock);
-    bool ok = check_marker_locked(p, err);
+    bool ok = check_marker_locked(s, p, err);
     pthread_mutex_unlock(&p->lock);
     return ok;
 }

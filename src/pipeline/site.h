@@ -97,8 +97,11 @@ PIXL_MUST_CHECK bool site_look_at_key(struct site *s, struct str project, bool *
  * with_uploads: opens its destinations too.  Fails: as project_load(), deid_policy_new(), upload_open(). */
 PIXL_MUST_CHECK bool site_project(struct site *s, struct str slug, bool with_uploads, struct site_project **out, struct pixl_error *err);
 
-/* Before anything is delivered: the destination's marker must be of our hashing key and salt.  Asked once per project and process; an outage asks again.
- * Fails: as upload_check_key(). */
+/* Before anything is delivered: the destination's marker must be of our hashing key and salt, and be there where the store knows that it was left.
+ * Asked once per project and process; an outage asks again.  Fails: as upload_check_key(), and as the store does. */
 PIXL_MUST_CHECK bool site_destination_ready(struct site *s, struct site_project *p, struct pixl_error *err);
+
+/* Does the store know that our marker was left at this place?  Fails: as the store does. */
+PIXL_MUST_CHECK bool site_marker_was_left(struct site *s, const struct upload *u, bool *was, struct pixl_error *err);
 
 #endif

@@ -88,6 +88,12 @@ bool upload_check_key(struct upload *u, struct str check_value, struct pixl_erro
     return is_word(check_value, err) && kept(u->ops->check_key(u, check_value, err), err);
 }
 
+void upload_expect_marker(struct upload *u)
+{
+    if (u->ops->expect_marker != NULL)
+        u->ops->expect_marker(u);
+}
+
 bool upload_look_at_key(struct upload *u, struct str check_value, bool *is_marked, struct pixl_error *err)
 {
     if (!is_word(check_value, err))

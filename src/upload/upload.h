@@ -52,6 +52,10 @@ PIXL_MUST_CHECK bool upload_check(struct upload *u, struct pixl_error *err);
  * Fails: EXISTS when the marker there differs: pseudonyms would not agree with what was delivered before. */
 PIXL_MUST_CHECK bool upload_check_key(struct upload *u, struct str check_value, struct pixl_error *err);
 
+/* Our marker was left there before: where it is not, this is another place (a share that is not mounted, another folder), and all calls that
+ * write fail as UNAVAILABLE.  Does nothing where a destination shows no marker. */
+void upload_expect_marker(struct upload *u);
+
 /* Compares as upload_check_key() does, and leaves no marker: *is_marked says whether there is one.
  * Fails: EXISTS; UNSUPPORTED where this destination cannot be asked without writing. */
 PIXL_MUST_CHECK bool upload_look_at_key(struct upload *u, struct str check_value, bool *is_marked,

@@ -1,4 +1,4 @@
-/* upload_backend.h - what a destination must provide; for this room and its tests only.  All slots required but one. */
+/* upload_backend.h - what a destination must provide; for this room and its tests only.  All slots required but two. */
 #ifndef PIXL_UPLOAD_UPLOAD_BACKEND_H
 #define PIXL_UPLOAD_UPLOAD_BACKEND_H
 
@@ -11,6 +11,7 @@ struct upload_ops {
     const char *(*place)(const struct upload *u);
     bool (*check)(struct upload *u, struct pixl_error *err);
     bool (*check_key)(struct upload *u, struct str check_value, struct pixl_error *err);
+    void (*expect_marker)(struct upload *u); /* or NULL */
     bool (*look_at_key)(struct upload *u, struct str check_value, bool *is_marked, struct pixl_error *err); /* or NULL */
     bool (*study)(struct upload *u, const struct upload_study *z, struct pixl_error *err);
     bool (*table)(struct upload *u, struct str time_slug, const char *path, const char *remote, struct pixl_error *err);

@@ -42,7 +42,7 @@ struct directory {
     char *place;                         /* "directory <folder>" */
     const char *folder;                  /* <root>/<slug>, in place */
     char *root;
-    atomic_bool has_marker;              /* seen or written by check_key */
+    atomic_bool has_marker; /* seen or written by check_key, or expected */
     char writer[UPLOAD_WRITER_MAX + 1];
 };
 
@@ -259,6 +259,11 @@ static bool write_marker(const char *path, const char *suffix, struct str check_
         return *lost || fs_new_file_commit(&f, err) || blame(err);
     }
     return true;
+}
+
+static void directory_expect_marker(struct upload *u)
+{
+    atomic_store(&directory_of(u)->has_marker, true);
 }
 
 static bool directory_look_at_key(struct upload *u, struct str check_value, bool *is_marked, struct pixl_error *err)
@@ -530,6 +535,7 @@ const struct upload_ops upload_directory = {
     .place = directory_place,
     .check = directory_check,
     .check_key = directory_check_key,
+    .expect_marker = directory_expect_marker,
     .look_at_key = directory_look_at_key,
     .study = directory_study,
     .table = directory_table,

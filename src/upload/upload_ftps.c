@@ -55,7 +55,7 @@ struct ftps {
     int64_t timeout_us;
     char writer[UPLOAD_WRITER_MAX + 1];
     bool trusts_replies;
-    atomic_bool has_marker; /* seen or written by check_key, in a folder that shows it */
+    atomic_bool has_marker; /* seen or written by check_key, or expected, in a folder that shows it */
     atomic_int digest_by;
     size_t max_sessions;
     pthread_mutex_t renewing; /* one at a time; lock may be taken with it held */
@@ -524,6 +524,12 @@ static bool ftps_check_key(struct upload *u, struct str check_value, struct pixl
     return call_small(ftps_of(u), try_check_key, &check_value, err);
 }
 
+static void ftps_expect_marker(struct upload *u)
+{
+    struct ftps *f = ftps_of(u);
+    atomic_store(&f->has_marker, !f->trusts_replies);
+}
+
 /* ---- files ---- */
 
 static bool try_study(struct ftps *f, struct ftps_session *s, void *arg, struct pixl_error *err)
@@ -651,6 +657,7 @@ const struct upload_ops upload_ftps = {
     .place = ftps_place,
     .check = ftps_check,
     .check_key = ftps_check_key,
+    .expect_marker = ftps_expect_marker,
     .study = ftps_study,
     .table = ftps_table,
     .withdraw_table = ftps_withdraw_table,

@@ -187,6 +187,31 @@ def test_a_login_that_is_set_right_is_taken_up_by_the_run_that_waits(hospital, s
     assert MARK not in log.read_text()
 
 
+def test_a_login_that_leads_elsewhere_when_a_run_begins(hospital, server):
+    """A disk that is not mounted at the server shows an empty folder."""
+    h = hospital
+    h.add_study(1)
+    h.write_csv()
+    h.pixl("run", h.csv)
+    before = tree(server.root / h.project)
+    (server.root / h.project).rename(server.root / "elsewhere")
+    h.add_study(2)
+    h.write_csv()
+    r = h.pixl("run", h.csv, "--patience", "2", ok=(75,))
+    assert "its folder was there and is gone: does the login lead to another place?" in r.stderr
+    assert not (server.root / h.project).exists()
+    (server.root / h.project).mkdir()
+    (server.root / h.project).chmod(0o777)
+    r = h.pixl("run", "--patience", "2", ok=(75,))
+    assert "its marker .pixl-key was there and is gone: does the login lead to another folder?" in r.stderr
+    (server.root / h.project).rmdir()
+    (server.root / "elsewhere").rename(server.root / h.project)
+    h.pixl("run", h.csv)
+    after = tree(server.root / h.project)
+    assert len([p for p in after if p.endswith(".zip")]) == 2
+    assert {p: b for p, b in after.items() if p in before and p.endswith(".zip")} == {p: b for p, b in before.items() if p.endswith(".zip")}
+
+
 def test_another_hashing_key_delivers_nothing(hospital, server):
     h = hospital
     h.add_study(1)

@@ -149,3 +149,44 @@ def test_tables_that_cannot_be_written(tmp_path):
     assert "DuckDB" in r.stderr and states(h) == {"queued": 6} and not h.zips(), r.stderr
     h.pixl("run")
     assert states(h) == {"exported": 6}
+
+
+def test_a_share_that_is_not_mounted_when_a_run_begins(tmp_path):
+    """Its mount point is an empty folder, where studies would lie hidden once it is mounted again."""
+    h = hospital(tmp_path, n=2)
+    h.pixl("run", h.csv)
+    before = h.snapshot()
+    h.haven.rename(tmp_path / "share")
+    h.haven.mkdir()
+    h.add_study(3)
+    h.write_csv()
+    r = h.pixl("check", ok=(75,))
+    assert f"directory {h.haven}/test-project: its marker .pixl-key was there and is gone\n" in r.stdout and "-> mount the share" in r.stdout
+    r = h.pixl("run", h.csv, "--patience", "2", ok=(75,))
+    assert "its marker .pixl-key was there and is gone: is the share mounted?" in r.stderr
+    r = h.pixl("export-patient-data", "--project", "test-project", ok=(75,))
+    assert states(h) == {"exported": 2, "deidentified": 1} and list(h.haven.iterdir()) == []
+    h.haven.rmdir()
+    (tmp_path / "share").rename(h.haven)
+    h.pixl("run", h.csv)
+    assert states(h) == {"exported": 3} and len(h.zips()) == 3
+    assert {p: v for p, v in h.snapshot().items() if p in before and p.suffix == ".zip"} == {p: v for p, v in before.items() if p.suffix == ".zip"}
+    # It was emptied on purpose: check tells the line that it wants.
+    marker = (h.haven / "test-project/.pixl-key").read_text()
+    shutil.rmtree(h.haven / "test-project")
+    line, = [x.rpartition(": ")[2] for x in h.pixl("check", ok=(75,)).stdout.splitlines() if "with this line" in x]
+    assert marker.startswith(line + "\n")
+    (h.haven / "test-project").mkdir()
+    (h.haven / "test-project/.pixl-key").write_text(line)
+    h.add_study(4)
+    h.write_csv()
+    h.pixl("run", h.csv)
+    assert states(h) == {"exported": 4} and len(h.zips()) == 1
+    # Another place is new.
+    h.haven = tmp_path / "other"
+    h.haven.mkdir()
+    h.write_project()
+    h.add_study(5)
+    h.write_csv()
+    h.pixl("run", h.csv)
+    assert states(h) == {"exported": 5} and len(h.zips()) == 1

@@ -280,6 +280,21 @@ static void test_upload__a_marker_that_goes_means_another_folder(void)
     CHECK_OK(upload_study(u, &z, &err), err);
 }
 
+static void test_upload__a_marker_that_is_expected_must_be_there(void)
+{
+    make("dest");
+    upload_auto *u = open_it();
+    upload_expect_marker(u);
+    struct upload_study z = spool("zip", 1);
+    CHECK_FAILS(upload_check_key(u, STR("key"), &err), err, PIXL_E_UNAVAILABLE);
+    CHECK_FAILS(upload_study(u, &z, &err), err, PIXL_E_UNAVAILABLE);
+    CHECK_INT(count_files("dest"), 0);
+    make("dest/my-project");
+    write_file("dest/my-project/.pixl-key", "key\n");
+    CHECK_OK(upload_check_key(u, STR("key"), &err), err);
+    CHECK_OK(upload_study(u, &z, &err), err);
+}
+
 static void test_none__delivers_nothing(void)
 {
     upload_auto *u = NULL;
@@ -308,6 +323,7 @@ int main(int argc, char **argv)
         TEST(test_study__replaces_a_link_and_no_folder),
         TEST(test_study__name_is_a_uid),
         TEST(test_upload__a_marker_that_goes_means_another_folder),
+        TEST(test_upload__a_marker_that_is_expected_must_be_there),
         TEST(test_none__delivers_nothing),
     };
     arena_init(&arena, 16 << 20);
