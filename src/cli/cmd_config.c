@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/count.h"
@@ -266,29 +267,39 @@ static void say_next(const struct cli *c, const struct written *w, const char *d
         w->text, c->settings.project_configs_dir, c->settings.project_configs_dir);
 }
 
-static enum cli_exit new (struct cli *c, struct pixl_error *err) {
+static enum cli_exit new_files(struct cli *c, struct pixl_error *err)
+{
     const char *modalities = cli_value(c, "--modality"), *name = cli_value(c, "--name"), *directory;
-    struct written w = { .list = NULL }; buf_auto path; buf_init(&path, 16384);
-    if (c->n_args != 2 || modalities == NULL){
+    const char *configs = c->settings.project_configs_dir;
+    struct written w = { .list = NULL };
+    buf_auto path;
+    buf_init(&path, 16384);
+    if (c->n_args != 2 || modalities == NULL) {
         pixl_fail(err, PIXL_E_INVALID, 0,
                   c->n_args != 2 ? "config new wants the name of one project"
                                  : "config new wants --modality; `pixl config --help` lists what there is");
-        return CLI_FAILED; }
-if (!destination_path(c, &path, &directory, err)) return CLI_FAILED;
-const struct new_project p = {
-    .project = str_of(c->args[1]),
-    .name = str_of(name),
-    .modalities = str_of(modalities),
-    .directory = directory,
-};
-w.list = c->json ? json_array() : NULL;
-bool ok = new_project_write(c->settings.project_configs_dir, &p, say_file, &w, err);
-if (ok && c->json)
-    show_json(json_pack("{s:s, s:O}", "project", w.text, "files", w.list));
-else if (ok)
-    say_next(c, &w, directory);
-json_decref(w.list);
-return ok ? CLI_DONE : CLI_FAILED;
+        return CLI_FAILED;
+    }
+    if (!destination_path(c, &path, &directory, err))
+        return CLI_FAILED;
+    const struct new_project p = {
+        .project = str_of(c->args[1]),
+        .name = str_of(name),
+        .modalities = str_of(modalities),
+        .directory = directory,
+    };
+    w.list = c->json ? json_array() : NULL;
+    /* No identity and no secret stands there, and who writes projects is often not the user of the services. */
+    (void)umask(022);
+    bool ok = new_project_write(configs, &p, say_file, &w, err);
+    if (!ok && err->code == PIXL_E_DENIED)
+        pixl_wrap(err, "%s", configs);
+    if (ok && c->json)
+        show_json(json_pack("{s:s, s:O}", "project", w.text, "files", w.list));
+    else if (ok)
+        say_next(c, &w, directory);
+    json_decref(w.list);
+    return ok ? CLI_DONE : CLI_FAILED;
 }
 
 static void list_modalities(FILE *to)
@@ -330,7 +341,7 @@ static enum cli_exit run(struct cli *c, struct pixl_error *err)
         }
     }
     if (is_new)
-        return new (c, err);
+        return new_files(c, err);
     if (is_check)
         return check(c, err);
     if (strcmp(word, "show") == 0 && c->n_args == 1)

@@ -423,6 +423,18 @@ def test_what_is_wrong_with_a_shared_list_is_told_once(tmp_path):
     assert len(json.loads(project.pixl("config", "check", "--json", ok=(1,)).stdout)["problems"]) == 1
 
 
+def test_others_read_what_root_writes(tmp_path):
+    """Projects are written by whoever may, and read by the user of the services."""
+    project = Project(tmp_path, "--modality", "US")
+    configs = tmp_path / "configs"
+    assert {p.stat().st_mode & 0o777 for p in configs.rglob("*.yaml")} == {0o644}
+    assert {p.stat().st_mode & 0o777 for p in [configs, *configs.rglob("*")] if p.is_dir()} == {0o755}
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    r = subprocess.run([*nobody, PIXL, "config", "new", "x", "--modality", "CT", "--configs", "/usr"], capture_output=True, text=True, cwd="/")
+    assert r.returncode == 1 and "/usr: make a folder: Permission denied" in r.stderr, r.stderr
+    assert project.file.exists()
+
+
 def test_what_it_says_and_how_it_ends(tmp_path):
     project = Project(tmp_path, "--modality", "CT", "--modality", "mr,DX", "--destination", "haven")
     text = project.file.read_text()
