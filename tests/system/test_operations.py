@@ -184,6 +184,12 @@ def test_every_event_is_explained():
     assert all(means and then for _, means, then in told)
 
 
+def test_every_metric_is_explained():
+    source = (ROOT / "src/pipeline/metrics.c").read_text()
+    written = set(re.findall(r'head\(out, "(\w+)"', source))
+    assert len(written) > 8 and {name for cell, _, _ in rows("Metrics") for name in re.findall(r"`(.*?)`", cell)} == written
+
+
 def test_every_exit_code_is_explained():
     source = (ROOT / "src/cli/cli.h").read_text()
     codes = re.findall(r"^    CLI_\w+ += (\d+),", source, re.M)
