@@ -12,7 +12,8 @@ build    = cmake --build build/$(1) $(2) $(if $(MAKE_TERMOUT),,-- --quiet >build
 NO_ASLR  = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 INSTALLED = bin/pixl lib/pixl/libduckdb.so share/man/man1/pixl.1 share/bash-completion/completions/pixl \
-    $(addprefix share/doc/pixl/,README.md SECURITY.md operations.md env.sample LICENSE.duckdb) \
+    $(addprefix share/doc/pixl/,README.md SECURITY.md operations.md destinations.md env.sample LICENSE.duckdb) \
+    $(addprefix share/doc/pixl/reference/,commands.md outcomes.md settings.md) \
     $(addprefix lib/systemd/system/,$(notdir $(wildcard packaging/systemd/*)))
 
 .PHONY: all demo test check check-all soak check-asan check-tsan check-fault fuzz bench lint format docs install uninstall dist clean help
@@ -74,7 +75,8 @@ install: release        ## the program and what belongs to it, under PREFIX=/usr
 
 uninstall:              ## what install has put there; state and configurations stay
 	@cd $(DESTDIR)$(PREFIX) && rm -f $(INSTALLED)
-	@cd $(DESTDIR)$(PREFIX) && rmdir --ignore-fail-on-non-empty lib/pixl share/doc/pixl
+	@cd $(DESTDIR)$(PREFIX) && for d in lib/pixl share/doc/pixl/reference share/doc/pixl; do \
+	    test ! -d $$d || rmdir --ignore-fail-on-non-empty $$d; done
 
 dist:                   ## build/pixl-VERSION.tar.gz of the last commit
 	@mkdir -p build

@@ -64,6 +64,12 @@ def test_a_staged_install_is_removed_whole(installed, tmp_path):
     assert not (tmp_path / "stage/opt/pixl/lib/pixl").exists()
 
 
+def test_what_operations_points_to_is_there(installed):
+    page = installed / "share/doc/pixl/operations.md"
+    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+    assert links and [link for link in links if not (page.parent / link).is_file()] == []
+
+
 def test_the_manual_page_tells_all(installed):
     page = (installed / "share/man/man1/pixl.1").read_text()
     said = subprocess.run([installed / "bin/pixl", "--help"], capture_output=True, text=True).stdout
