@@ -75,7 +75,7 @@ int main(int argc, char **argv)
                 "DATE '2010-01-01' + CAST(i * 7919 % 4000 AS INTEGER) AS procedure_date, 4210553 AS procedure_concept_id",
                 x.rows);
     write_table(&x, "private/PROCEDURE_OCCURRENCE_LINKS.parquet",
-                "CAST(i AS INTEGER) AS procedure_occurrence_id, printf('RRV%09d', i - (i % 4 = 3)::INT) AS AccessionNumber, "
+                "CAST(i AS INTEGER) AS procedure_occurrence_id, printf('RRV%09d', 500000000 + i - (i % 4 = 3)::INT) AS AccessionNumber, "
                 "CASE WHEN (i - (i % 4 = 3)::INT) % 3 = 0 THEN '1.2.840.99999.1.' || (i - (i % 4 = 3)::INT) END AS StudyUid_X",
                 x.rows);
     duck_close(x.duck);
