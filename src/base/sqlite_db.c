@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,12 +117,20 @@ static bool check_path(const char *path, struct pixl_error *err)
                                              "trusted; choose a local disk");
 }
 
+/* SQLite's count of its memory, which nobody reads, takes a lock at each allocation. */
+static void count_no_memory(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* refused once SQLite is in use: then it counts */
+}
+
 static bool connect_to(const char *path, struct sqlite_db **out, struct pixl_error *err)
 {
     sqlite_db_auto *db = calloc(1, sizeof *db);
     if (db == NULL)
         return pixl_fail(err, PIXL_E_NOMEM, 0, "database");
     db->base.ops = &sqlite_ops;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, count_no_memory);
     int rc =
         sqlite3_open_v2(path, &db->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     /* What SQLite sorts, or sets aside to undo one statement, would else go into files of the system's temporary folder. */

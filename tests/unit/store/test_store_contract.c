@@ -150,7 +150,12 @@ static void test_each_procedure__of_one_extract_with_its_patients(void)
         buf_init(&text, 1000);
         test_row("%s of %s", rows[i].time, rows[i].project);
         CHECK_OK(store_each_procedure(s, str_of(rows[i].project), str_of(rows[i].time), add_to_text, &text, &err), err);
-        CHECK_STR(buf_str(&text), rows[i].want);
+        CHECK_INT(buf_str(&text).n, strlen(rows[i].want));
+        for (const char *w = rows[i].want; *w != '\0'; w = strchr(w, ' ') + 1) { /* in no order */
+            char word[16];
+            (void)snprintf(word, sizeof word, "%.*s", (int)(strchr(w, ' ') + 1 - w), w);
+            CHECK(strstr(buf_cstr(&text), word) != NULL);
+        }
     }
     store_close(s);
 }
