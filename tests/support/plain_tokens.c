@@ -45,8 +45,9 @@ struct cutter {
     const char *first, *at;             /* of the text; what ended the last run */
     const char *run_from, *run_end;     /* of the last run; NULL: it is of a script without gaps */
     const char *compound_from;          /* NULL: as above */
-    const char *apart_from, *apart_end; /* letters with one blank between each and the next */
+    const char *apart_from, *apart_end; /* letters, or digits, with one blank or NUL between each and the next */
     unsigned n_apart;
+    bool is_apart_digits;
     unsigned n_capitals;  /* that the run ends with */
     bool is_small, turns; /* its last letter; there are words in it that begin with a capital */
     bool joiner;          /* exactly one joiner stands between the last run and here */
@@ -254,18 +255,26 @@ static bool give_before_modality(struct cutter *k)
 
 static bool end_apart(struct cutter *k)
 {
-    bool ok = k->n_apart < LETTERS_MIN || give_within(k, k->apart_from, k->apart_end);
+    const unsigned n = k->n_apart;
     k->n_apart = 0;
-    return ok;
+    if (!k->is_apart_digits)
+        return n < LETTERS_MIN || give_within(k, k->apart_from, k->apart_end);
+    if (n < DIGITS_MIN || n > DIGITS_MAX)
+        return true;
+    const struct part p = part_of(k, k->apart_from, k->apart_end);
+    return give(k, TOKEN_DIGITS, &p);
 }
 
-/* One letter: the next of "M u e l l e r", or the first. */
+/* One letter or digit: the next of "M u e l l e r", or the first. */
 static bool add_apart(struct cutter *k)
 {
-    if (k->n_apart == 0 || k->run_from != k->apart_end + 1 || *k->apart_end != ' ') {
+    const bool is_next = k->n_apart > 0 && k->run_from == k->apart_end + 1 &&
+                         (*k->apart_end == ' ' || *k->apart_end == '\0') && k->is_apart_digits == k->run.has_digit;
+    if (!is_next) {
         if (!end_apart(k))
             return false;
         k->apart_from = k->run_from;
+        k->is_apart_digits = k->run.has_digit;
     }
     k->apart_end = k->run_end;
     k->n_apart++;
@@ -275,10 +284,10 @@ static bool add_apart(struct cutter *k)
 static bool give_words_within(struct cutter *k)
 {
     enum { MODALITY_MIN = 2 };
+    if (k->run_from != NULL && k->run.n == 1)
+        return add_apart(k);
     if (k->run_from == NULL || !k->run.has_letter)
         return end_apart(k);
-    if (k->run.n == 1)
-        return add_apart(k);
     return end_apart(k) && (!k->turns || give_turns(k)) &&
            (k->run.n < LETTERS_MIN + MODALITY_MIN || k->run.has_digit || give_before_modality(k));
 }
@@ -441,13 +450,30 @@ static void note_char(struct cutter *k, uint32_t c, bool is_first, const char *a
     k->is_small = !is_big;
 }
 
+/* What stands between the groups of a number: blanks and dashes, those of typesetters too, and commas. */
+static bool is_between_groups(uint32_t c)
+{
+    return c == ' ' || c == '-' || c == ',' || c == 0xA0 || (c >= 0x2000 && c <= 0x2015) || c == 0x202F ||
+           c == 0x205F || c == 0x2212 || c == 0x3000;
+}
+
+/* The end of a line, CR and LF or one of them, behind a hyphen: the word goes on. */
+static bool is_wrapped(const struct cutter *k, uint32_t c, const char *at)
+{
+    if (!k->joiner || k->run.n > 0 || (c != '\r' && c != '\n') || at == k->first)
+        return false;
+    return at[-1] == '-' || (c == '\n' && at[-1] == '\r' && at - k->first > 1 && at[-2] == '-');
+}
+
 static bool add_gap(struct cutter *k, uint32_t c, unsigned class, const char *at)
 {
+    if (is_wrapped(k, c, at))
+        return k->compound.runs < 2 || give(k, TOKEN_COMPOUND, &k->compound);
     k->at = at;
     bool was_run = k->run.n > 0;
     if (!end_run(k))
         return false;
-    if (!was_run || (c != ' ' && c != '-' && c != ','))
+    if (!was_run || !is_between_groups(c))
         k->n_groups = 0;
     if (was_run && class == FOLD_JOINER) {
         k->joiner = true;

@@ -48,8 +48,16 @@ static uint32_t dice(uint32_t sides)
     return (uint32_t)(dice_state >> 33) % sides;
 }
 
-/* What texts are made of: every branch of the cutter is reached by some of it. */
+/* What texts are made of: every branch of the cutter is reached by some of it.  "": a NUL. */
 static const char *const atoms[] = {
+    "",
+    "\r",
+    "-\n",
+    "-\r\n",
+    "4 7 1 1 0 8 1 5",
+    "\302\240",
+    "\342\200\211",
+    "\342\210\222",
     "a",
     "Z",
     "m",
@@ -139,7 +147,8 @@ static struct str roll_text(char out[TEXT_MAX])
 {
     size_t n = 0;
     for (uint32_t left = 1 + dice(14); left > 0; left--) {
-        const struct str one = str_of(atoms[dice(ARRAY_LEN(atoms))]);
+        struct str one = str_of(atoms[dice(ARRAY_LEN(atoms))]);
+        one.n += one.n == 0;
         for (uint32_t again = dice(8) == 0 ? 1 + dice(6) : 1; again > 0 && one.n <= TEXT_MAX - n; again--) {
             memcpy(out + n, one.p, one.n);
             n += one.n;
@@ -164,16 +173,16 @@ static void test_token__texts_of_all_kinds_are_cut_as_plainly(void)
 /* Whatever may stand before and behind what: all short texts of the characters that matter. */
 static void test_token__short_texts_are_all_cut_as_plainly(void)
 {
-    static const char alphabet[] = "0a1T. -\\B:";
+    static const char alphabet[] = "0a1T. -\\B:\n"; /* and NUL */
     enum { LENGTH = 5 };
     unsigned n = 1;
     for (int i = 0; i < LENGTH; i++)
-        n *= sizeof alphabet - 1;
+        n *= sizeof alphabet;
     for (unsigned i = 0; i < n; i++) {
         char text[LENGTH];
         unsigned rest = i;
-        for (int j = 0; j < LENGTH; j++, rest /= sizeof alphabet - 1)
-            text[j] = alphabet[rest % (sizeof alphabet - 1)];
+        for (int j = 0; j < LENGTH; j++, rest /= sizeof alphabet)
+            text[j] = alphabet[rest % sizeof alphabet];
         const struct str t = { text, sizeof text };
         test_row("%.*s", STR_ARG(t));
         if (!agree(t, TOKEN_WITH_UIDS | TOKEN_WITH_GRAMS | TOKEN_MULTI | TOKEN_WITH_PARTS, 0))
