@@ -371,7 +371,7 @@ static bool check_overlay(struct instance *in, struct level *lv, uint32_t i, str
         return false;
     const int64_t data = n != usual ? dicom_find(in->f, lv->item, (tag & 0xFFFF0000u) | OVERLAY_DATA) : -1;
     return n == usual || (data >= 0 && in->f->elements[data].value_bytes > 0) ||
-           instance_refuse(in, STUDY_WHY_PIXELS_NOT_CLEANED, i);
+           instance_refuse(in, STUDY_WHY_OVERLAY_IN_PIXELS, i);
 }
 
 static bool decide_element(struct instance *in, struct level *lv, uint32_t i, struct pixl_error *err)

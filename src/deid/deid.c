@@ -232,6 +232,11 @@ bool instance_find_top(struct instance *in, struct pixl_error *err)
     return true;
 }
 
+static void put_tag(uint32_t tag, struct deid_result *res)
+{
+    (void)snprintf(res->where, sizeof res->where, "(%04X,%04X)", DICOM_GROUP(tag), DICOM_ELEMENT_OF(tag));
+}
+
 /* Patient and study must be the ones that were asked for; then the three UIDs and the SOP class must be there. */
 static bool check_identity(const struct instance *in, struct deid_result *res)
 {
@@ -251,8 +256,7 @@ static bool check_identity(const struct instance *in, struct deid_result *res)
         if (uid.n > 0 && !is_strange)
             continue;
         res->why = uid.n == 0 ? STUDY_WHY_MISSING_ATTRIBUTE : STUDY_WHY_UNSUPPORTED_VALUE;
-        (void)snprintf(res->where, sizeof res->where, "(%04X,%04X)", DICOM_GROUP(top_tags[needed[i]]),
-                       DICOM_ELEMENT_OF(top_tags[needed[i]]));
+        put_tag(top_tags[needed[i]], res);
         return false;
     }
     return true;
@@ -308,7 +312,7 @@ static bool filter(const struct instance *in, enum study_reason *why, struct pix
             found = &p->manufacturers[i];
     }
     if (found == NULL)
-        *why = STUDY_WHY_MANUFACTURER;
+        *why = in->text[TOP_MANUFACTURER].n > 0 ? STUDY_WHY_MANUFACTURER : STUDY_WHY_NO_MANUFACTURER;
     else if (!filter_description(in, why, err))
         return false;
     else if (*why == STUDY_WHY_NONE && is_number_excluded(in->text[TOP_NUMBER], found))
@@ -322,8 +326,24 @@ static bool filter(const struct instance *in, enum study_reason *why, struct pix
     const struct str burned_in = in->text[TOP_BURNED_IN]; /* YES or NO; in doubt YES */
     if (*why == STUDY_WHY_NONE && !p->passes_burned_in && !in->study->policy->cleans_pixels && burned_in.n > 0 &&
         !str_eq_nocase(burned_in, STR("NO")))
-        *why = STUDY_WHY_PIXELS_NOT_CLEANED;
+        *why = STUDY_WHY_BURNED_IN;
     return true;
+}
+
+/* The element by which a filter has judged. */
+static void filtered(enum study_reason why, struct deid_result *res)
+{
+    static const uint8_t by[STUDY_REASON_COUNT] = {
+        [STUDY_WHY_MANUFACTURER] = TOP_MANUFACTURER,
+        [STUDY_WHY_NO_MANUFACTURER] = TOP_MANUFACTURER,
+        [STUDY_WHY_SERIES_DESCRIPTION] = TOP_DESCRIPTION,
+        [STUDY_WHY_SERIES_NUMBER] = TOP_NUMBER,
+        [STUDY_WHY_MODALITY] = TOP_MODALITY,
+        [STUDY_WHY_BURNED_IN] = TOP_BURNED_IN,
+    };
+    res->verdict = DEID_FILTERED;
+    if (by[why] != 0)
+        put_tag(top_tags[by[why]], res);
 }
 
 /* --- the scheme for a manufacturer --- */
@@ -471,7 +491,7 @@ static bool decide_instance(struct instance *in, struct deid_result *res, struct
     if (!filter(in, &res->why, err))
         return false;
     if (res->why != STUDY_WHY_NONE) {
-        res->verdict = DEID_FILTERED;
+        filtered(res->why, res);
         return true;
     }
     return choose_scheme(in, err) && map_identity(in, err) && decide_and_emit(in, res, err);

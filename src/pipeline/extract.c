@@ -50,6 +50,7 @@ struct attempt {
     struct zip *zip;
     int64_t study_bytes, zip_us;     /* zip_us: spent on writing the zip */
     bool has_core;                   /* it went through the gate */
+    char places[STUDY_REASON_COUNT][DEID_WHERE_SIZE]; /* in the first instance that was left out for it; "": none */
 };
 
 /* One instance to be read, with the names that its entry in the zip will have. */
@@ -171,6 +172,13 @@ static void skip(struct attempt *a, enum study_reason why, int64_t n)
 {
     a->r->skipped += n;
     a->r->skipped_by[why] += n;
+}
+
+static void skip_verdict(struct attempt *a, const struct deid_result *d)
+{
+    if (a->r->skipped_by[d->why] == 0)
+        memcpy(a->places[d->why], d->where, sizeof a->places[d->why]);
+    skip(a, d->why, 1);
 }
 
 static bool same_bytes(struct attempt *a, const struct archive_instance *l, const struct archive_instance *r, bool *same)
@@ -362,15 +370,13 @@ static bool take_verdict(struct attempt *a, const struct todo *t, const struct d
 {
     switch (d->verdict) {
     case DEID_EMIT: return write_entry(a, d, f, source);
-    case DEID_FILTERED:
-        skip(a, d->why, 1);
-        return true;
+    case DEID_FILTERED: skip_verdict(a, d); return true;
     case DEID_REFUSED:
         if (fails_study(a, t)) {
             memcpy(a->r->detail, d->where, sizeof a->r->detail);
             return ended(a, STUDY_OUT_FAILED, d->why);
         }
-        skip(a, d->why, 1);
+        skip_verdict(a, d);
         return true;
     case DEID_MISMATCH:
         return ended(a, STUDY_OUT_FAILED, STUDY_WHY_IDENTITY_MISMATCH);
@@ -440,9 +446,11 @@ static enum study_reason most_of(const struct extract_result *r, bool rules)
 static bool nothing_left(struct attempt *a)
 {
     const enum study_reason fault = most_of(a->r, false), rule = most_of(a->r, true);
-    if (fault != STUDY_WHY_NONE)
-        return ended(a, STUDY_OUT_FAILED, fault);
-    return ended(a, STUDY_OUT_SKIPPED, rule != STUDY_WHY_NONE ? rule : STUDY_WHY_NO_INSTANCES_LEFT);
+    const enum study_reason why = fault != STUDY_WHY_NONE  ? fault
+                                  : rule != STUDY_WHY_NONE ? rule
+                                                           : STUDY_WHY_NO_INSTANCES_LEFT;
+    memcpy(a->r->detail, a->places[why], sizeof a->r->detail);
+    return ended(a, fault != STUDY_WHY_NONE ? STUDY_OUT_FAILED : STUDY_OUT_SKIPPED, why);
 }
 
 static bool commit_zip(struct attempt *a)

@@ -65,7 +65,7 @@ enum study_outcome study_outcome_of(enum pixl_code code);
 #define STUDY_REASONS(X)                                                                                            \
     X(NONE, "", "", F)                                                                                              \
     X(NOT_IN_ARCHIVE, "not-in-archive", "no archive has this study", F)                                             \
-    X(NOT_IN_PRIMARY,       "not-in-primary",       "the primary archive does not have it; the secondary one is asked", F) \
+    X(NOT_IN_PRIMARY, "not-in-primary", "the primary archive does not have it; the secondary one is asked", F)      \
     X(IDENTITY_MISMATCH, "identity-mismatch", "an instance names another patient or study than was asked for", F)   \
     X(UNREADABLE_INSTANCE, "unreadable-instance", "an instance cannot be read as DICOM", F)                         \
     X(UNSUPPORTED_SYNTAX, "unsupported-syntax", "an instance has a transfer syntax that pixl does not read", F)     \
@@ -75,15 +75,17 @@ enum study_outcome study_outcome_of(enum pixl_code code);
     X(SERIES_NOT_REQUESTED, "series-not-requested", "the cohort asks for other series of this study", S)            \
     X(TOO_FEW_INSTANCES, "too-few-instances", "the series has fewer instances than the project wants", S)           \
     X(MODALITY, "modality", "the modality is not one of the project's", S)                                          \
-    X(MANUFACTURER, "manufacturer", "the manufacturer is absent, or not one that the project allows", S)            \
+    X(MANUFACTURER, "manufacturer", "the manufacturer is not one that the project allows", S)                       \
+    X(NO_MANUFACTURER, "no-manufacturer", "no manufacturer is named, so that none is known to be allowed", S)       \
     X(SERIES_DESCRIPTION, "series-description", "the series description is filtered out by the project", S)         \
     X(SERIES_NUMBER, "series-number", "the series number is excluded for this manufacturer", S)                     \
     X(DUPLICATE_INSTANCE, "duplicate-instance", "two instances share a SOP Instance UID and differ", F)             \
     X(MISSING_ATTRIBUTE, "missing-attribute",                                                                       \
       "an attribute is absent without which the instance cannot be de-identified", F)                               \
     X(UNSUPPORTED_VALUE, "unsupported-value", "an element cannot be judged, or not changed as its rule says", F)    \
-    X(PIXELS_NOT_CLEANED, "pixels-not-cleaned",                                                                     \
-      "the pixels hold text or an overlay, or the project cleans them and cannot clean these", S)                   \
+    X(PIXELS_NOT_CLEANED, "pixels-not-cleaned", "the project cleans pixels, and these cannot be cleaned", S)        \
+    X(BURNED_IN, "burned-in", "Burned In Annotation says that the pixels show text, or something else than NO", S)  \
+    X(OVERLAY_IN_PIXELS, "overlay-in-pixels", "an overlay lies in bits of the pixels that no sample uses", S)       \
     X(RESIDUE, "residue", "a trace of the patient's identity was left", F)                                          \
     X(SAME_STUDY, "same-study", "another row stands for the same study and delivers it", S)                         \
     X(DELIVERED_BEFORE, "delivered-before", "the study was delivered before these of its series were asked for", S) \

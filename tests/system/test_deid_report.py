@@ -240,7 +240,7 @@ def test_nothing_identifying_is_said(hospital):
     assert n["left_out_by"] == {"modality": 2, "residue": 1, "unreadable-instance": 1}
     assert told(report) == recount(h), "a withheld study does not count"
     assert sorted((e["reason"], e["place"]) for e in report["left_out"]) == \
-        [("modality", ""), ("modality", ""), ("residue", ""), ("unreadable-instance", "")]
+        [("modality", "(0008,0060)"), ("modality", "(0008,0060)"), ("residue", ""), ("unreadable-instance", "")]
     numbered = dict(re.findall(r"^(\d+): .*: left out: ([a-z-]+)", r.stderr, re.M))
     assert numbered == {str(e["number"]): e["reason"] for e in report["left_out"]}, "the terminal has the same numbers"
 

@@ -261,14 +261,17 @@ def test_filters_and_duplicates(hospital):
     h.add_study(1, instances=2, ask=False, folder=copy)            # equal bytes again
     h.add_study(5, instances=3)
     h.add_study(5, instances=1, ask=False, folder=copy, description="NOT THE SAME")    # the same SOP UID, other bytes
+    h.add_study(6, manufacturer="")
     h.write_csv()
     h.pixl("run", h.csv)
     s = status(h)
-    assert s["states"]["exported"] == 2 and s["states"]["skipped"] == 3
-    assert s["reasons"] == {"too-few-instances": 1, "series-description": 1, "manufacturer": 1}
-    left_out = {"too-few-instances": 1, "series-description": 2, "manufacturer": 2, "duplicate-instance": 2}
+    assert s["states"]["exported"] == 2 and s["states"]["skipped"] == 4
+    assert s["reasons"] == {"too-few-instances": 1, "series-description": 1, "manufacturer": 1, "no-manufacturer": 1}
+    left_out = {"too-few-instances": 1, "series-description": 2, "manufacturer": 2, "no-manufacturer": 2, "duplicate-instance": 2}
     assert s["instances_skipped_by"] == left_out and s["instances_skipped"] == sum(left_out.values())
     assert "  2 duplicate-instance" in h.pixl("status").stdout.split("instances that were left out:")[1]
+    assert {f["reason"]: f["detail"] for f in json.loads(h.pixl("failed", "--all", "--json", ok=None).stdout)} == {
+        "too-few-instances": None, "series-description": "(0008,103E)", "manufacturer": "(0008,0070)", "no-manufacturer": "(0008,0070)"}
     (told,) = json.loads(h.pixl("trace", "image 5", "--json").stdout)
     assert told["instances_skipped_by"] == {"duplicate-instance": 2} and told["instances_skipped"] == 2
     text = h.pixl("trace", "image 5").stdout

@@ -192,7 +192,7 @@ static void test_binary__overlay_in_the_pixels_is_refused(void)
         if (overlays[k].v == DEID_REFUSED) {
             (void)snprintf(where, sizeof where, "(%04X,%04X)", overlays[k].group,
                            overlays[k].allocated > 1 ? 0x0100 : 0x0102);
-            CHECK_INT(r.res.why, STUDY_WHY_PIXELS_NOT_CLEANED);
+            CHECK_INT(r.res.why, STUDY_WHY_OVERLAY_IN_PIXELS);
             CHECK_STR(str_of(r.res.where), where);
         }
     }

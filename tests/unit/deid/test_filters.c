@@ -10,6 +10,18 @@
         RULE(0x0008, 0x103E, KEEP), RULE(0x0010, 0x0010, REPLACE), RULE(0x0010, 0x0020, SECURE_HASH), \
         RULE(0x0020, 0x000D, REPLACE_UID), RULE(0x0020, 0x000E, REPLACE_UID), RULE(0x7FE0, 0x0010, KEEP)
 
+static const char *place_of(enum study_reason why)
+{
+    switch (why) {
+    case STUDY_WHY_MANUFACTURER:
+    case STUDY_WHY_NO_MANUFACTURER: return "(0008,0070)";
+    case STUDY_WHY_SERIES_DESCRIPTION: return "(0008,103E)";
+    case STUDY_WHY_SERIES_NUMBER: return "(0020,0011)";
+    case STUDY_WHY_MODALITY: return "(0008,0060)";
+    default: return "";
+    }
+}
+
 static void test_filters__leave_out_in_the_order_of_the_reference(void)
 {
     static const struct project_tag_rule rules[] = { USUAL };
@@ -25,8 +37,8 @@ static void test_filters__leave_out_in_the_order_of_the_reference(void)
         { "requested", "ACME", "t2", "3", "CT", "1.2.3\\" RIG_SERIES " ", 2, STUDY_WHY_NONE },
         { "too few", "Nobody", "scout", "7", "XA", "", 1, STUDY_WHY_TOO_FEW_INSTANCES },
         { "manufacturer", "Nobody", "scout", "7", "XA", "", 2, STUDY_WHY_MANUFACTURER },
-        { "manufacturer empty", "", "t2", "3", "CT", "", 2, STUDY_WHY_MANUFACTURER },
-        { "manufacturer absent", NULL, "t2", "3", "CT", "", 2, STUDY_WHY_MANUFACTURER },
+        { "manufacturer empty", "", "t2", "3", "CT", "", 2, STUDY_WHY_NO_MANUFACTURER },
+        { "manufacturer absent", NULL, "t2", "3", "CT", "", 2, STUDY_WHY_NO_MANUFACTURER },
         { "description", "ACME", "3-plane Localizer", "7", "XA", "", 2, STUDY_WHY_SERIES_DESCRIPTION },
         { "description absent", "ACME", NULL, "3", "CT", "", 2, STUDY_WHY_NONE },
         { "number", "acme corp", "t2", "1200", "XA", "", 2, STUDY_WHY_SERIES_NUMBER },
@@ -67,7 +79,7 @@ static void test_filters__leave_out_in_the_order_of_the_reference(void)
         if (rows[i].number)
             dcm_text(&d, DICOM_SERIES_NUMBER, DICOM_VR_IS, rows[i].number);
         CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i].why == STUDY_WHY_NONE ? DEID_EMIT : DEID_FILTERED);
-        CHECK_INT(r.res.why, rows[i].why);
+        CHECK(r.res.why == rows[i].why && str_eq(str_of(r.res.where), str_of(place_of(rows[i].why))));
         dcm_done(&d);
     }
     for (size_t i = 0; i < ARRAY_LEN(makers); i++)
@@ -86,11 +98,11 @@ static void test_filters__leave_out_what_says_that_it_holds_text(void)
         { "NO", false, STUDY_WHY_NONE },
         { "", false, STUDY_WHY_NONE },
         { " no", false, STUDY_WHY_NONE },
-        { "Y", false, STUDY_WHY_PIXELS_NOT_CLEANED }, /* in doubt */
-        { "YES\\NO", false, STUDY_WHY_PIXELS_NOT_CLEANED },
+        { "Y", false, STUDY_WHY_BURNED_IN }, /* in doubt */
+        { "YES\\NO", false, STUDY_WHY_BURNED_IN },
         { "YES", true, STUDY_WHY_NONE },
-        { "YES", false, STUDY_WHY_PIXELS_NOT_CLEANED },
-        { "yes ", false, STUDY_WHY_PIXELS_NOT_CLEANED },
+        { "YES", false, STUDY_WHY_BURNED_IN },
+        { "yes ", false, STUDY_WHY_BURNED_IN },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s, %s", rows[i].says ? rows[i].says : "absent", rows[i].passes ? "deliver" : "refuse");
@@ -110,6 +122,7 @@ static void test_filters__leave_out_what_says_that_it_holds_text(void)
             dcm_text(&d, DICOM_BURNED_IN_ANNOTATION, DICOM_VR_CS, rows[i].says);
         CHECK_INT(rig_run(&r, dcm_str(&d)), rows[i].why == STUDY_WHY_NONE ? DEID_EMIT : DEID_FILTERED);
         CHECK_INT(r.res.why, rows[i].why);
+        CHECK_STR(str_of(r.res.where), rows[i].why == STUDY_WHY_NONE ? "" : "(0028,0301)");
         dcm_done(&d);
     }
 }
@@ -179,8 +192,8 @@ static void test_filters__should_exclude_series__rows_of_the_reference(void)
         { "localizer", "Company", "1", STUDY_WHY_SERIES_DESCRIPTION },
         { "lOcALIsER", "Company", "1", STUDY_WHY_SERIES_DESCRIPTION },
         { "", "DifferentCompany", "1", STUDY_WHY_MANUFACTURER },
-        { "", NULL, "1", STUDY_WHY_MANUFACTURER },
-        { "", "", "1", STUDY_WHY_MANUFACTURER },
+        { "", NULL, "1", STUDY_WHY_NO_MANUFACTURER },
+        { "", "", "1", STUDY_WHY_NO_MANUFACTURER },
         { "", "Company", "123456789", STUDY_WHY_SERIES_NUMBER },
         { "", "Company", "12345678", STUDY_WHY_NONE },
         { "", "Philips", "123456789", STUDY_WHY_NONE },
