@@ -17,7 +17,7 @@ static bool fail_no_extract(struct str project, struct pixl_error *err)
 static bool publish_project(struct site *s, struct str project, struct arena *a, struct publish_extract **out,
                             size_t *n, struct pixl_error *err)
 {
-    return projects_check(s, project, err) && publish_extracts(s, &project, 1, a, out, n, err) &&
+    return projects_check(s, project, err) && publish_extracts(s, &project, 1, false, a, out, n, err) &&
            (*n > 0 || fail_no_extract(project, err));
 }
 

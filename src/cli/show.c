@@ -269,6 +269,11 @@ json_t *show_extracts_json(const struct publish_extract *extracts, size_t n)
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++) {
         const struct publish_extract *e = &extracts[i];
+        if (e->unchanged) {
+            (void)json_array_append_new(list, json_pack("{s:o, s:o, s:b, s:b}", "project", text(e->project), "extract",
+                                                        text(e->time_slug), "unchanged", 1, "delivered", 1));
+            continue;
+        }
         (void)json_array_append_new(
             list, json_pack("{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:b, s:o}", "project", text(e->project),
                             "extract", text(e->time_slug), "tables", e->dir ? e->dir : "", "destination",
@@ -359,8 +364,12 @@ static void show_withheld(const struct export_counts *c)
 
 void show_extracts(const struct publish_extract *extracts, size_t n)
 {
+    int64_t unchanged = 0;
     for (size_t i = 0; i < n; i++) {
         const struct publish_extract *e = &extracts[i];
+        unchanged += e->unchanged;
+        if (e->unchanged)
+            continue;
         printf("tables of %.*s, extract %.*s: %lld linked, %lld %s, %lld %s, in %s\n", STR_ARG(e->project),
                STR_ARG(e->time_slug), (long long)e->counts.linked, (long long)e->counts.outcomes,
                count_word(e->counts.outcomes, "outcome", "outcomes"), (long long)e->counts.reports,
@@ -373,6 +382,10 @@ void show_extracts(const struct publish_extract *extracts, size_t n)
             printf("  delivered to %s (%lld %s)\n", e->place, (long long)e->files,
                    count_word(e->files, "file", "files"));
     }
+    if (unchanged > 0)
+        printf(
+            "tables of %lld %s as they were when they were delivered (`pixl export-patient-data` sends them again)\n",
+            (long long)unchanged, count_word(unchanged, "extract are", "extracts are"));
 }
 
 void show_summary(const struct run_summary *r, const struct settings *set, bool json)

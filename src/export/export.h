@@ -38,6 +38,13 @@ struct export_counts {
 PIXL_MUST_CHECK bool export_write_tables(struct store *s, const char *root, struct str slug, struct str extract_time, struct str time_slug,
                                          const char *temp_dir, struct export_counts *counts, struct pixl_error *err);
 
+/* Of an extract whose tables are written and delivered: a text that says of what, and where to.  It stands beside them.
+ * *is_same false: another one, or none, or a table is not there. */
+PIXL_MUST_CHECK bool export_write_record(const char *root, struct str slug, struct str time_slug, struct str record,
+                                         struct pixl_error *err);
+PIXL_MUST_CHECK bool export_compare_record(const char *root, struct str slug, struct str time_slug, struct str record,
+                                           bool *is_same, struct pixl_error *err);
+
 /* The table that can be gone again, by its path at the destination. */
 #define EXPORT_REPORTS_REMOTE "radiology/radiology.parquet"
 

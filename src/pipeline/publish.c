@@ -96,12 +96,65 @@ static bool load_ehr_reports(struct site *s, struct str project, struct pixl_err
     return true;
 }
 
-static void publish_one(struct site *s, struct str project, struct str extract_time, struct arena *a, struct publish_extract *e)
+/* Of what the tables are made, and where they go; read before they are: what comes after it makes another one. */
+static bool make_record(struct site *s, struct str project, struct str extract_time, struct buf *out,
+                        struct pixl_error *err)
+{
+    struct store_extract_mark m;
+    struct site_project *p;
+    if (!site_project(s, project, true, &p, err) || !store_mark_extract(site_store(s), project, extract_time, &m, err))
+        return false;
+    return buf_addf(out, "pixl " PIXL_VERSION " %lld %lld %lld %lld %lld %lld\nplace %s", (long long)m.rows,
+                    (long long)m.moved_us, (long long)m.moved_sum, (long long)m.reports, (long long)m.loaded_us,
+                    (long long)m.loaded_sum,
+                    upload_caps(p->tables) & UPLOAD_CAP_KEEPS ? "" : upload_place(p->tables)) ||
+           pixl_fail(err, PIXL_E_NOMEM, 0, "record of an extract");
+}
+
+static bool is_unchanged(struct site *s, const struct publish_extract *e, struct str record)
+{
+    struct pixl_error ignored = { 0 };
+    bool is_same;
+    return export_compare_record(site_settings(s)->export_root_dir, e->project, e->time_slug, record, &is_same,
+                                 &ignored) &&
+           is_same;
+}
+
+/* Without a record the next run does it all again. */
+static void keep_record(struct site *s, const struct publish_extract *e, struct str record)
+{
+    struct pixl_error err = { 0 };
+    if (!export_write_record(site_settings(s)->export_root_dir, e->project, e->time_slug, record, &err))
+        log_event(LOG_WARN, "tables.not_recorded", "project=%.*s extract=%.*s code=%s error=%s", STR_ARG(e->project),
+                  STR_ARG(e->time_slug), pixl_code_name(err.code), err.msg);
+}
+
+static bool publish_locked(struct site *s, struct str extract_time, bool only_changed, struct arena *a,
+                           struct publish_extract *e)
+{
+    struct pixl_error none = { 0 };
+    buf_auto record;
+    buf_init(&record, 8192);
+    if (!load_ehr_reports(s, e->project, &e->error))
+        return false;
+    const bool has_record = make_record(s, e->project, extract_time, &record, &none); /* why not, writing will tell */
+    e->unchanged = only_changed && has_record && is_unchanged(s, e, buf_str(&record));
+    if (e->unchanged)
+        return true;
+    if (!write_and_deliver(s, e->project, extract_time, a, e))
+        return false;
+    if (has_record)
+        keep_record(s, e, buf_str(&record));
+    return true;
+}
+
+static void publish_one(struct site *s, struct str project, struct str extract_time, bool only_changed, struct arena *a,
+                        struct publish_extract *e)
 {
     int lock = -1;
     e->project = project;
     e->delivered = cohort_time_slug(a, extract_time, &e->time_slug, &e->error) && take_lock(s, &lock, &e->error) &&
-                   load_ehr_reports(s, project, &e->error) && write_and_deliver(s, project, extract_time, a, e);
+                   publish_locked(s, extract_time, only_changed, a, e);
     if (lock >= 0)
         (void)close(lock);
     if (e->counts.reports_withheld > 0)
@@ -125,8 +178,8 @@ static bool count_extracts(struct site *s, const struct str *projects, size_t n,
     return true;
 }
 
-bool publish_extracts(struct site *s, const struct str *projects, size_t n, struct arena *a, struct publish_extract **out, size_t *n_out,
-                      struct pixl_error *err)
+bool publish_extracts(struct site *s, const struct str *projects, size_t n, bool only_changed, struct arena *a,
+                      struct publish_extract **out, size_t *n_out, struct pixl_error *err)
 {
     struct str *all = NULL;
     size_t total, filled = 0;
@@ -146,7 +199,7 @@ bool publish_extracts(struct site *s, const struct str *projects, size_t n, stru
         if (!store_extract_times(site_store(s), projects[i], a, &times, &n_times, err))
             return false;
         for (size_t k = 0; k < n_times && filled < total; k++)
-            publish_one(s, projects[i], times[k], a, &list[filled++]);
+            publish_one(s, projects[i], times[k], only_changed, a, &list[filled++]);
     }
     *out = list;
     *n_out = filled;
@@ -211,7 +264,7 @@ bool publish_extract_at(struct site *s, struct str project, struct str extract_t
     struct str slug, time;
     if (!slug_make(a, project, &slug, err) || !find_time(s, slug, extract_time, a, &time, err))
         return false;
-    publish_one(s, slug, time, a, &e);
+    publish_one(s, slug, time, false, a, &e);
     *out = e;
     return true;
 }
@@ -244,7 +297,7 @@ bool publish_folder(struct site *s, const char *folder, struct str project, stru
         !enter_folder(s, c, project, a, &slug, &extract_time, err) || !publish_public_files(s, c, err))
         return false;
     cohort_close(PIXL_STEAL(&c));
-    publish_one(s, slug, extract_time, a, &e);
+    publish_one(s, slug, extract_time, false, a, &e);
     *out = e;
     return true;
 }

@@ -14,13 +14,17 @@ struct publish_extract {
     const char *place;               /* where its tables went; NULL: the project sends none */
     struct export_counts counts;
     int64_t files;                   /* brought to the destination */
+    bool unchanged; /* delivered before, and nothing of it has changed: neither written nor sent, not counted */
     bool delivered;                  /* false: see error; it is tried again by the next run */
     struct pixl_error error;
 };
 /* projects: n slugs to publish; n == 0: all in the store.  *out in the arena.
+ * only_changed: leaves out what is as it was when it was last delivered, to the same place, by this version of pixl; whether
+ * it is still there is not asked.
  * What goes wrong with one extract is told there, and the others go on.  Fails: when the store cannot be read. */
-PIXL_MUST_CHECK bool publish_extracts(struct site *s, const struct str *projects, size_t n, struct arena *a, struct publish_extract **out,
-                                      size_t *n_out, struct pixl_error *err);
+PIXL_MUST_CHECK bool publish_extracts(struct site *s, const struct str *projects, size_t n, bool only_changed,
+                                      struct arena *a, struct publish_extract **out, size_t *n_out,
+                                      struct pixl_error *err);
 
 /* One extract by its project and time ("2023-12-07T14:08:58[+00:00]").
  * Fails: INVALID (no time), NOT_FOUND when nothing was asked for in it. */

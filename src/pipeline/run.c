@@ -228,7 +228,7 @@ bool run_cohort(struct site *s, const struct run_options *o, struct arena *a, st
     if (!set_rate(s, o, 0, err) || !set_rate(s, o, 1, err) || !work(s, o, a, &r, err))
         return false;
     tell(o, RUN_PUBLISHING, 0, 0);
-    if (!publish_extracts(s, NULL, 0, a, &r.extracts, &r.n_extracts, err))
+    if (!publish_extracts(s, NULL, 0, true, a, &r.extracts, &r.n_extracts, err))
         return false;
     if (!store_count(site_store(s), (struct str){ 0 }, &r.counts, err))
         return false;

@@ -375,6 +375,13 @@ bool store_each_outcome(struct store *s, struct str project, struct str extract_
     return leave(s, x, x->ops->each_outcome(x, project, extract_time, each, ctx, err), err);
 }
 
+bool store_mark_extract(struct store *s, struct str project, struct str extract_time, struct store_extract_mark *out,
+                        struct pixl_error *err)
+{
+    struct store_session *x = enter(s, err);
+    return leave(s, x, x->ops->mark_extract(x, project, extract_time, out, err), err);
+}
+
 bool store_each_procedure(struct store *s, struct str project, struct str extract_time,
                           void (*each)(void *ctx, int64_t procedure_occurrence_id, struct phi_text mrn), void *ctx,
                           struct pixl_error *err)

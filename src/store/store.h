@@ -253,6 +253,14 @@ PIXL_MUST_CHECK bool store_each_outcome(struct store *s, struct str project, str
                                         bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err);
 /* The distinct extract times of a project, in the arena, sorted. */
 PIXL_MUST_CHECK bool store_extract_times(struct store *s, struct str project, struct arena *a, struct str **out, size_t *n, struct pixl_error *err);
+/* Of what the tables of an extract are made: another one whenever a study of it moved, a request or a report came or went. */
+struct store_extract_mark {
+    int64_t rows;                /* requests with their studies */
+    int64_t moved_us, moved_sum; /* when they moved last; a sum, as clocks of machines differ */
+    int64_t reports, loaded_us, loaded_sum;
+};
+PIXL_MUST_CHECK bool store_mark_extract(struct store *s, struct str project, struct str extract_time,
+                                        struct store_extract_mark *out, struct pixl_error *err);
 /* Procedure and MRN of every request of one extract, in no order; each() must not call the store. */
 PIXL_MUST_CHECK bool store_each_procedure(struct store *s, struct str project, struct str extract_time,
                                           void (*each)(void *ctx, int64_t procedure_occurrence_id, struct phi_text mrn),

@@ -57,6 +57,8 @@ struct store_ops {
 
     bool (*each_outcome)(struct store_session *s, struct str project, struct str extract_time,
                          bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err);
+    bool (*mark_extract)(struct store_session *s, struct str project, struct str extract_time,
+                         struct store_extract_mark *out, struct pixl_error *err);
     bool (*each_procedure)(struct store_session *s, struct str project, struct str extract_time,
                            void (*each)(void *ctx, int64_t procedure, struct phi_text mrn), void *ctx,
                            struct pixl_error *err);

@@ -197,6 +197,8 @@ bool store_sql_each_outcome(struct store_session *s, struct str project, struct 
                             bool (*each)(void *ctx, const struct store_outcome *o), void *ctx, struct pixl_error *err);
 bool store_sql_bucket_names(struct store_session *s, struct arena *a, struct str **out, size_t *n,
                             struct pixl_error *err);
+bool store_sql_mark_extract(struct store_session *s, struct str project, struct str extract_time,
+                            struct store_extract_mark *out, struct pixl_error *err);
 bool store_sql_each_procedure(struct store_session *s, struct str project, struct str extract_time,
                               void (*each)(void *ctx, int64_t procedure, struct phi_text mrn), void *ctx,
                               struct pixl_error *err);
@@ -241,13 +243,13 @@ bool store_sql_meta_put_if_absent(struct store_session *s, const char *key, stru
     .newest_image = store_sql_newest_image, .projects = store_sql_projects, .find_adopted = store_sql_find_adopted,   \
     .retry = store_sql_retry, .spools = store_sql_spools, .lose_spool = store_sql_lose_spool,                         \
     .each_outcome = store_sql_each_outcome, .each_procedure = store_sql_each_procedure,                               \
-    .extract_times = store_sql_extract_times, .read_begin = store_sql_read_begin, .read_end = store_sql_read_end,     \
-    .each_report = store_sql_each_report, .reports_begin = store_sql_reports_begin,                                   \
-    .reports_enter = store_sql_reports_enter, .reports_subject = store_sql_reports_subject,                           \
-    .reports_put = store_sql_reports_put, .reports_end = store_sql_reports_end,                                       \
-    .each_unhinted = store_sql_each_unhinted, .set_hinted = store_sql_set_hinted,                                     \
-    .forget_hints = store_sql_forget_hints, .find_asked = store_sql_find_asked, .hold_queued = store_sql_hold_queued, \
-    .change_bucket = store_sql_change_bucket, .meta_get = store_sql_meta_get,                                         \
+    .mark_extract = store_sql_mark_extract, .extract_times = store_sql_extract_times,                                 \
+    .read_begin = store_sql_read_begin, .read_end = store_sql_read_end, .each_report = store_sql_each_report,         \
+    .reports_begin = store_sql_reports_begin, .reports_enter = store_sql_reports_enter,                               \
+    .reports_subject = store_sql_reports_subject, .reports_put = store_sql_reports_put,                               \
+    .reports_end = store_sql_reports_end, .each_unhinted = store_sql_each_unhinted,                                   \
+    .set_hinted = store_sql_set_hinted, .forget_hints = store_sql_forget_hints, .find_asked = store_sql_find_asked,   \
+    .hold_queued = store_sql_hold_queued, .change_bucket = store_sql_change_bucket, .meta_get = store_sql_meta_get,   \
     .meta_put_if_absent = store_sql_meta_put_if_absent, .bucket_names = store_sql_bucket_names
 
 #endif

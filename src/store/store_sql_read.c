@@ -403,6 +403,44 @@ bool store_sql_extract_times(struct store_session *s, struct str project, struct
     return collect_texts(q, a, out, n, err);
 }
 
+#define OF_EXTRACT                                                                     \
+    " (SELECT t.extract_time_id FROM extract_time t JOIN extract x USING (extract_id)" \
+    " WHERE x.slug = ?1 AND t.extract_time = ?2)"
+#define MARK(time) " count(*), coalesce(max(" time "), 0), CAST(coalesce(sum(" time " % 2147483647), 0) AS BIGINT)"
+
+static bool read_mark(struct store_sql *s, struct sql_text sql, struct str project, struct str extract_time,
+                      int64_t out[3], struct pixl_error *err)
+{
+    sql_stmt_auto *q = NULL;
+    bool got;
+    if (!sql_prepare(s->db, sql, &q, err))
+        return false;
+    sql_bind_str(q, 1, project);
+    sql_bind_str(q, 2, extract_time);
+    if (!sql_step(q, &got, err))
+        return false;
+    assert(got);
+    for (int i = 0; i < 3; i++)
+        out[i] = sql_col_i64(q, i);
+    return true;
+}
+
+bool store_sql_mark_extract(struct store_session *s, struct str project, struct str extract_time,
+                            struct store_extract_mark *out, struct pixl_error *err)
+{
+    int64_t rows[3], reports[3];
+    if (!read_mark(
+            store_sql_of(s),
+            SQL("SELECT" MARK("i.updated_us") " FROM request r JOIN request_image l USING (request_id)"
+                                              " JOIN image i USING (image_id) WHERE r.extract_time_id =" OF_EXTRACT),
+            project, extract_time, rows, err) ||
+        !read_mark(store_sql_of(s), SQL("SELECT" MARK("loaded_us") " FROM report WHERE extract_time_id =" OF_EXTRACT),
+                   project, extract_time, reports, err))
+        return false;
+    *out = (struct store_extract_mark){ rows[0], rows[1], rows[2], reports[0], reports[1], reports[2] };
+    return true;
+}
+
 bool store_sql_each_procedure(struct store_session *s, struct str project, struct str extract_time,
                               void (*each)(void *ctx, int64_t procedure, struct phi_text mrn), void *ctx,
                               struct pixl_error *err)
@@ -410,10 +448,8 @@ bool store_sql_each_procedure(struct store_session *s, struct str project, struc
     sql_stmt_auto *q = NULL;
     bool got = true;
     if (!sql_prepare(store_sql_of(s)->db,
-                     SQL("SELECT procedure_occurrence_id, mrn FROM request WHERE extract_time_id ="
-                         " (SELECT t.extract_time_id FROM extract_time t JOIN extract x USING (extract_id)"
-                         " WHERE x.slug = ?1 AND t.extract_time = ?2)"),
-                     &q, err))
+                     SQL("SELECT procedure_occurrence_id, mrn FROM request WHERE extract_time_id =" OF_EXTRACT), &q,
+                     err))
         return false;
     sql_bind_str(q, 1, project);
     sql_bind_str(q, 2, extract_time);

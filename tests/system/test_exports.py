@@ -346,3 +346,62 @@ def test_several_may_write_at_once(hospital):
     slug = "2024-05-01t10-00-00"
     assert len(radiology(h, slug)) == len(linker(h, slug)) == 5
     assert not [p for p in h.base.rglob("*.part")] and len(list((h.exports / h.project / "all_extracts" / slug).rglob("*.txt"))) == 40
+
+
+def test_a_run_sends_what_has_changed(hospital):
+    """The tables of an extract are written and delivered when something of it changed since, or when they did not arrive."""
+    h = hospital
+    times = {1: "2024-01-01T00:00:00Z", 2: "2024-02-01T00:00:00Z"}
+    for study, when in times.items():
+        h.add_study(study, instances=1)
+        h.rows[-1]["extract_generated_timestamp"] = when
+    h.write_csv()
+    slugs = {n: when[:19].lower().replace(":", "-") + "-00-00" for n, when in times.items()}
+
+    def run(*args, ok=(0,)):
+        return {e["extract"]: e.get("unchanged", False) for e in json.loads(h.pixl("run", *args, "--json", ok=ok).stdout)["extracts"]}
+
+    def moments():
+        return {p: p.stat().st_mtime_ns for where in (h.exports, h.haven) for p in where.rglob("*") if p.is_file()}
+
+    assert run(h.csv) == {slugs[1]: False, slugs[2]: False}
+    before = moments()
+    assert run(h.csv) == {slugs[1]: True, slugs[2]: True} and moments() == before
+    text = h.pixl("run", h.csv).stdout
+    assert "tables of 2 extracts are as they were when they were delivered" in text and "delivered to" not in text and moments() == before
+    h.ask(3)                                                      # in no archive: another row of OUTCOMES
+    h.rows[-1]["extract_generated_timestamp"] = times[2]
+    h.write_csv()
+    assert run(h.csv) == {slugs[1]: True, slugs[2]: False}
+    now = moments()
+    changed = {p for p in now if now[p] != before.get(p)}
+    assert changed and all(slugs[2] in p.parts for p in changed)
+    load(h, report_csv(h, [(1001, "normal")]), "--extract", times[1])
+    assert run() == {slugs[1]: False, slugs[2]: True} and len(radiology(h, slugs[1])) == 1
+    (extract_folder(h, slugs[2]) / "OUTCOMES.parquet").unlink()
+    assert run() == {slugs[1]: True, slugs[2]: False} and (extract_folder(h, slugs[2]) / "OUTCOMES.parquet").exists()
+
+
+def test_a_run_sends_again_what_did_not_arrive_or_goes_elsewhere(hospital):
+    h = hospital
+    h.add_study(1, instances=1)
+    h.write_csv()
+    h.pixl("run", h.csv)
+    h.pixl("reports", "load", report_csv(h, [(1001, "normal")]))
+    blocker = h.haven / h.project / SLUG / "parquet"
+    blocker.rename(h.base / "away")
+    blocker.write_text("no folder")
+    assert "NOT delivered" in h.pixl("run", ok=(75,)).stdout
+    blocker.unlink()
+    assert "delivered to" in h.pixl("run").stdout and len(list(blocker.rglob("*.parquet"))) == 3
+    for table in blocker.rglob("*.parquet"):                      # a run does not ask what became of them; a person may
+        table.unlink()
+    assert "delivered to" not in h.pixl("run").stdout and list(blocker.rglob("*.parquet")) == []
+    h.pixl("export-patient-data", "--project", h.project)
+    assert len(list(blocker.rglob("*.parquet"))) == 3
+    other = h.base / "another-haven"
+    other.mkdir()
+    project = h.configs / f"{h.project}.yaml"
+    project.write_text(project.read_text().replace(str(h.haven), str(other)))
+    assert "delivered to" in h.pixl("run").stdout
+    assert len(list(other.rglob("*.parquet"))) == 3

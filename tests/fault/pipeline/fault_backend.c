@@ -251,7 +251,7 @@ static void publish_with_fault(const struct way *w, long n, const char **failed)
     rig_populate(&r, SWEEP_ROWS);
     sweep_finish(&r);
     fault_call_after(n, w->code, w->when);
-    bool ok = publish_extracts(r.site, NULL, 0, &r.arena, &e, &n_extracts, &err);
+    bool ok = publish_extracts(r.site, NULL, 0, true, &r.arena, &e, &n_extracts, &err);
     *failed = fault_call_stop();
     if (ok && CHECK_INT(n_extracts, 1)) {
         CHECK(e[0].delivered == (*failed == NULL));
@@ -260,9 +260,10 @@ static void publish_with_fault(const struct way *w, long n, const char **failed)
         CHECK(*failed != NULL && err.code == w->code);
         pixl_error_clear(&err);
     }
-    REQUIRE_OK(publish_extracts(r.site, NULL, 0, &r.arena, &e, &n_extracts, &err), err);
+    REQUIRE_OK(publish_extracts(r.site, NULL, 0, true, &r.arena, &e, &n_extracts, &err), err);
     CHECK(n_extracts == 1 && CHECK_OK(e[0].delivered, e[0].error));
-    CHECK_INT(e[0].counts.linked, 2);
+    CHECK(e[0].unchanged == (*failed == NULL));
+    CHECK_INT(e[0].counts.linked, e[0].unchanged ? 0 : 2);
     check_published();
     end_run(&r);
 }

@@ -125,6 +125,35 @@ static void test_populate__a_dry_run_tells_and_changes_nothing(void)
     store_close(s);
 }
 
+static bool mark_changes(struct store *s, const char *time, struct store_extract_mark *was)
+{
+    struct pixl_error err = { 0 };
+    struct store_extract_mark now = { 0 };
+    REQUIRE_OK(store_mark_extract(s, STR("p"), str_of(time), &now, &err), err);
+    bool differs = memcmp(&now, was, sizeof now) != 0;
+    *was = now;
+    return differs;
+}
+
+static void test_mark_extract__follows_its_own_studies_alone(void)
+{
+    struct store *s = open_store();
+    struct store_extract_mark one = { 0 }, other = { 0 };
+    CHECK(!mark_changes(s, TIME_1, &one));
+    add(s, (struct ask){ .mrn = "1", .accession = "A" });
+    CHECK(mark_changes(s, TIME_1, &one));
+    CHECK_INT(one.rows, 1);
+    add(s, (struct ask){ .mrn = "2", .accession = "B", .time = "2024-01-01" });
+    CHECK(!mark_changes(s, TIME_1, &one) && mark_changes(s, "2024-01-01", &other));
+    move_to(s, 1, STUDY_HELD);
+    CHECK(mark_changes(s, TIME_1, &one) && !mark_changes(s, "2024-01-01", &other));
+    add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 9 }); /* a second request of the same study */
+    CHECK(mark_changes(s, TIME_1, &one) && !mark_changes(s, "2024-01-01", &other));
+    add(s, (struct ask){ .mrn = "1", .accession = "A", .procedure = 9 }); /* the very same */
+    CHECK(!mark_changes(s, TIME_1, &one));
+    store_close(s);
+}
+
 static void add_to_text(void *ctx, int64_t procedure, struct phi_text mrn)
 {
     (void)buf_addf(ctx, "%lld:%.*s ", (long long)procedure, STR_ARG(phi_reveal(mrn)));
@@ -590,6 +619,7 @@ int main(int argc, char **argv)
         TEST(test_populate__rows_meet_the_studies_that_are_there),
         TEST(test_populate__an_image_holds_what_was_asked),
         TEST(test_populate__a_dry_run_tells_and_changes_nothing),
+        TEST(test_mark_extract__follows_its_own_studies_alone),
         TEST(test_each_procedure__of_one_extract_with_its_patients),
         TEST(test_open_empty__is_a_store_like_any_other_and_nowhere),
         TEST(test_populate__another_participant_is_told_and_nothing_changed),
