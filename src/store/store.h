@@ -261,7 +261,7 @@ struct store_extract_mark {
 };
 PIXL_MUST_CHECK bool store_mark_extract(struct store *s, struct str project, struct str extract_time,
                                         struct store_extract_mark *out, struct pixl_error *err);
-/* Procedure and MRN of every request of one extract, in no order; each() must not call the store. */
+/* Procedure and MRN of every request of one extract, by procedure, the earliest first; each() must not call the store. */
 PIXL_MUST_CHECK bool store_each_procedure(struct store *s, struct str project, struct str extract_time,
                                           void (*each)(void *ctx, int64_t procedure_occurrence_id, struct phi_text mrn),
                                           void *ctx, struct pixl_error *err);

@@ -448,8 +448,9 @@ bool store_sql_each_procedure(struct store_session *s, struct str project, struc
     sql_stmt_auto *q = NULL;
     bool got = true;
     if (!sql_prepare(store_sql_of(s)->db,
-                     SQL("SELECT procedure_occurrence_id, mrn FROM request WHERE extract_time_id =" OF_EXTRACT), &q,
-                     err))
+                     SQL("SELECT procedure_occurrence_id, mrn FROM request WHERE extract_time_id =" OF_EXTRACT
+                         " ORDER BY procedure_occurrence_id, request_id"),
+                     &q, err))
         return false;
     sql_bind_str(q, 1, project);
     sql_bind_str(q, 2, extract_time);
