@@ -130,9 +130,9 @@ static void hints(const char *port, int64_t rows)
     struct dispatch *d = NULL;
     char url[128];
     (void)snprintf(url, sizeof url, "amqp://guest:guest@127.0.0.1:%s/%%2f", port);
-    const struct hint_route route = { .url = url,
-                                      .queues = { "hints", "hints-2" },
-                                      .sweep_us = 3600 * INT64_C(1000000) };
+    const struct hint_route route = {
+        .url = url, .queues = { "hints", "hints-2" }, .sweep_us = 3600 * INT64_C(1000000), .silence_us = 10 * 1000000
+    };
     double bare_s = bare(url, rows);
     const char *postgres = postgres_url();
     if (postgres == NULL)

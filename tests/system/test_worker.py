@@ -201,7 +201,7 @@ def test_only_its_main_thread_takes_signals(database, hospital):
     hospital.add_study(1)
     populate(hospital, PIXL_STORE_URL=URL)
     w = start(hospital, "one", PIXL_STORE_URL=URL, PIXL_QUEUE_URL=AWAY)
-    until(lambda: " studies " in w.log.read_text())
+    until(lambda: "0/1 study " in w.log.read_text())
     (child,) = [pid for pid, line in children(w.pid) if "worker" in line]
     blocked = {}
     for task in pathlib.Path(f"/proc/{child}/task").iterdir():
