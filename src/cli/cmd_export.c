@@ -150,9 +150,11 @@ const struct cli_command cli_export = {
             "and time. Its public\n"
             "files, the links from procedures to studies, the outcome of every row, and the reports are written below "
             "the exports folder and\n"
-            "brought to the project's parquet destination. `pixl run` does this at its end; here it may be done at any "
-            "time, also while a run\n"
-            "is on: the tables are of one moment. The exit code is 75 while some of their rows are still open, or when "
+            "brought to the project's parquet destination. `pixl run` does this at its end for what has changed; here "
+            "it may be "
+            "done at any\n"
+            "time, also while a run is on, and for what is unchanged: the tables are of one moment. The exit code is "
+            "75 while some of their rows are still open, or when "
             "they did not arrive.\n"
             "Where PIXL_EXPORT_API_HOST is set, the public files are copied here, and the export API does the rest.",
     .options = export_options,

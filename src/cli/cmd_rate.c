@@ -153,7 +153,7 @@ static enum cli_exit stop(struct cli *c, struct pixl_error *err)
     "The rate is kept in the store, which this command changes itself: it needs no service to be up, and all "         \
     "services\n"                                                                                                       \
     "and runs on the store follow within a second. Where PIXL_IMAGING_API_HOST is set it asks the imaging API there\n" \
-    "instead, and needs no store.\n"
+    "instead, and needs no store."
 
 static const struct cli_option start_options[] = {
     { "--rate", "R", "PIXL_RATE", "studies per second (start: default PIXL_IMAGING_API_RATE, 1)" },
@@ -176,7 +176,7 @@ const struct cli_command cli_update = {
     .name = "update",
     .summary = "change the rate of archives",
     .usage = "--rate R [--archive NAME]",
-    .text = RATE_TEXT "As start, but 0 is allowed.",
+    .text = RATE_TEXT "\nAs start, but 0 is allowed.",
     .options = start_options,
     .n_options = ARRAY_LEN(start_options),
     .min_args = 0,
@@ -194,8 +194,9 @@ const struct cli_command cli_stop = {
     .name = "stop",
     .summary = "ask archives for nothing more",
     .usage = "[--archive NAME] | --purge",
-    .text = RATE_TEXT "Studies in hand are finished; deliveries go on. With --purge what waits for its retrieval is put on\n"
-                      "hold (state held), and nothing of it is worked on until `pixl retry --state held` or a populate names it.",
+    .text = RATE_TEXT
+    "\nStudies in hand are finished; deliveries go on. With --purge what waits for its retrieval is put on\n"
+    "hold (state held), and nothing of it is worked on until `pixl retry --state held` or a populate names it.",
     .options = stop_options,
     .n_options = ARRAY_LEN(stop_options),
     .min_args = 0,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cohort_internal.h"
+#include "base/count.h"
 #include "base/slug.h"
 #include "config/nearest.h"
 
@@ -245,7 +246,8 @@ static void read_row(struct cohort_csv *c, const struct csv_record *r, struct co
 {
     row->line = r->line;
     if (r->n != c->n_cells) {
-        cohort_refuse(row, "%zu cells where the header has %zu", r->n, c->n_cells);
+        cohort_refuse(row, "%zu %s where the header has %zu", r->n, count_word((int64_t)r->n, "cell", "cells"),
+                      c->n_cells);
         return;
     }
     if (r->not_utf8 != 0) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/count.h"
 #include "base/pg_db.h"
 #include "base/slug.h"
 #include "cohort_internal.h"
@@ -241,7 +242,7 @@ static bool next_csv(struct reports *f, bool *got, struct reports_row *row, stru
         return true;
     row->line = r.line;
     if (r.n != f->n_cells) {
-        refuse(row, "%zu cells where the header has %zu", r.n, f->n_cells);
+        refuse(row, "%zu %s where the header has %zu", r.n, count_word((int64_t)r.n, "cell", "cells"), f->n_cells);
         return true;
     }
     if (r.not_utf8 != 0) {

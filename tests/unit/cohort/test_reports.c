@@ -60,7 +60,7 @@ static const struct {
       "4: refused: procedure_occurrence_id: not a whole number\n"
       "5: refused: procedure_occurrence_id: not a whole number\n6: -9223372036854775808 [x] [] [] []\n" },
     { "cells", HEAD "1\n1,x,CANARY\n1,x\n",
-      "2: refused: 1 cells where the header has 2\n3: refused: 3 cells where the header has 2\n4: 1 [x] [] [] "
+      "2: refused: 1 cell where the header has 2\n3: refused: 3 cells where the header has 2\n4: 1 [x] [] [] "
       "[]\n" },
     { "Latin-1", HEAD "1,caf\xE9\n2,x\n", "2: refused: cell 2 is not UTF-8\n3: 2 [x] [] [] []\n" },
     { "project and time",
