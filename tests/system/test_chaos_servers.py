@@ -128,7 +128,7 @@ class Worker:
         may = {0} if signal.SIGTERM in sent else set()
         if signal.SIGKILL in sent:
             may |= {-signal.SIGKILL, 75}
-        if " studies  " not in self.program.said():               # not yet at work: something was away, or it was told to stop
+        if "  delivered " not in self.program.said():               # not yet at work: something was away, or it was told to stop
             may |= {75, -signal.SIGTERM}
         return [*self.program.crashes(), *([] if code in may else [f"it ended with {code}: {self.program.said()[-1500:]}"])]
 
