@@ -574,10 +574,12 @@ static bool note_marker(struct site *s, const struct upload *u, struct pixl_erro
     return ok;
 }
 
-/* A place that has no marker is taken for a new one only once: the next time it is a share that was not mounted when we began. */
-static bool check_marker_locked(struct site *s, struct site_project *p, struct pixl_error *err)
+/* A place that has no marker is taken for a new one only once: the next time it is a share that was not mounted when we began.
+ * *is_there false: it is the destination that fails, not the store. */
+static bool check_marker_locked(struct site *s, struct site_project *p, bool *is_there, struct pixl_error *err)
 {
     bool was_left;
+    *is_there = true;
     if (p->key_checked)
         return true;
     if (!site_marker_was_left(s, p->images, &was_left, err))
@@ -587,7 +589,8 @@ static bool check_marker_locked(struct site *s, struct site_project *p, struct p
         if (strcmp(upload_place(p->images), upload_place(p->tables)) == 0)
             upload_expect_marker(p->tables);
     }
-    p->key_checked = upload_check_key(p->images, str_of(p->check), err) && note_marker(s, p->images, err);
+    *is_there = upload_check_key(p->images, str_of(p->check), err);
+    p->key_checked = *is_there && note_marker(s, p->images, err);
     return p->key_checked;
 }
 
@@ -605,9 +608,10 @@ static bool open_uploads_locked(struct site *s, struct site_project *p, struct p
     p->images = images;
     p->tables = tables;
     /* A destination that is not there now is asked again before the first delivery; one with another key's marker is refused at once. */
-    if (check_marker_locked(s, p, err))
+    bool is_there;
+    if (check_marker_locked(s, p, &is_there, err))
         return true;
-    if (study_outcome_of(err->code) != STUDY_OUT_UNAVAILABLE) {
+    if (is_there || study_outcome_of(err->code) != STUDY_OUT_UNAVAILABLE) {
         upload_close(PIXL_STEAL(&p->images));
         upload_close(PIXL_STEAL(&p->tables));
         return pixl_wrap(err, "destination of project %.*s", STR_ARG(p->project->slug));
@@ -632,7 +636,7 @@ static bool open_uploads(struct site *s, struct site_project *p, struct pixl_err
 bool site_destination_ready(struct site *s, struct site_project *p, struct pixl_error *err)
 {
     pthread_mutex_lock(&p->lock);
-    bool ok = check_marker_locked(s, p, err);
+    bool is_there, ok = check_marker_locked(s, p, &is_there, err);
     pthread_mutex_unlock(&p->lock);
     return ok;
 }
