@@ -271,9 +271,10 @@ static void add_destination(struct buf *b, const struct maker *m)
            "fail: both fail it.\n"
            "# deliver: the rest of the study is delivered in either case.\n"
            "# on_instance_error: fail\n"
-           "\n# An image whose BurnedInAnnotation (0028,0301) is YES says that a person may be told from its pixels.  "
-           "refuse, as\n# when this line is absent: it is left out, unless image_operation_files clean it; "
-           "deliver: it passes.\nburned_in_annotation: refuse\n");
+           "\n# An image whose BurnedInAnnotation (0028,0301) is YES says that a person may be told from its pixels;\n"
+           "# a picture of a screen, film or document (Secondary Capture) may hold any text unless it says NO.\n"
+           "# refuse, as when this line is absent: they are left out, unless image_operation_files clean them;\n"
+           "# deliver: they pass.\nburned_in_annotation: refuse\n");
 }
 
 /* ---- files ---- */

@@ -109,7 +109,8 @@ struct project {
     const char *destination_directory;   /* destination.directory: absolute path; NULL: the secret <prefix>--directory--path */
     struct project_ftps ftps;            /* of use where one of the destinations is ftps */
     enum project_on_instance_error on_instance_error;
-    bool passes_burned_in; /* burned_in_annotation: deliver; else an image that says YES itself is left out */
+    bool passes_burned_in; /* burned_in_annotation: deliver; else an image that says YES, or is a picture of a screen
+                            * and says nothing, is left out */
     struct project_internal *internal_;
 };
 

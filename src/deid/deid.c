@@ -297,6 +297,49 @@ static bool is_number_excluded(struct str number, const struct project_manufactu
     return false;
 }
 
+/* Do the letters of the value make the word, whatever stands between them? */
+static bool spells(struct str value, struct str word)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < value.n; i++) {
+        const char c = value.p[i] >= 'a' && value.p[i] <= 'z' ? (char)(value.p[i] - 'a' + 'A') : value.p[i];
+        if (c < 'A' || c > 'Z')
+            continue;
+        if (n == word.n || c != word.p[n])
+            return false;
+        n++;
+    }
+    return n == word.n;
+}
+
+static bool any_spells(struct str values, const char *const *words, size_t n_words)
+{
+    struct str value;
+    bool more = true;
+    while (more) {
+        more = str_split(values, '\\', &value, &values);
+        for (size_t i = 0; i < n_words; i++)
+            if (spells(value, str_of(words[i])))
+                return true;
+    }
+    return false;
+}
+
+/* What an image says of text in its pixels.  One that says nothing is taken to say YES where text is usual: Secondary
+ * Capture (PS3.3 section A.8), a picture of a screen, a film or a document (section C.8.6.1; neither DI, as images of a
+ * treatment machine are, nor SYN, which is computed). */
+static struct str burned_in_of(const struct instance *in)
+{
+    static const char *const types[] = { "SCREENSAVE", "SCREENSHOT", "SCREENCAPTURE" };
+    static const char *const conversions[] = { "DV", "DF", "WSD", "SD", "SI", "DRW" };
+    const struct str says = in->text[TOP_BURNED_IN], sop_class = in->text[TOP_SOP_CLASS];
+    const struct str capture = STR("1.2.840.10008.5.1.4.1.1.7"), captures = STR("1.2.840.10008.5.1.4.1.1.7.");
+    const bool is_picture_of_one = str_eq(sop_class, capture) || str_is_prefix(sop_class, captures) ||
+                                   any_spells(in->text[TOP_IMAGE_TYPE], types, ARRAY_LEN(types)) ||
+                                   any_spells(in->text[TOP_CONVERSION], conversions, ARRAY_LEN(conversions));
+    return says.n == 0 && is_picture_of_one ? STR("YES") : says;
+}
+
 static bool filter(const struct instance *in, enum study_reason *why, struct pixl_error *err)
 {
     const struct project *p = in->study->policy->project;
@@ -323,7 +366,7 @@ static bool filter(const struct instance *in, enum study_reason *why, struct pix
     for (size_t i = 0; i < p->n_modalities; i++)
         if (str_eq(in->text[TOP_MODALITY], str_of(p->modalities[i])))
             *why = STUDY_WHY_NONE;
-    const struct str burned_in = in->text[TOP_BURNED_IN]; /* YES or NO; in doubt YES */
+    const struct str burned_in = burned_in_of(in); /* YES or NO; in doubt YES */
     if (*why == STUDY_WHY_NONE && !p->passes_burned_in && !in->study->policy->cleans_pixels && burned_in.n > 0 &&
         !str_eq_nocase(burned_in, STR("NO")))
         *why = STUDY_WHY_BURNED_IN;

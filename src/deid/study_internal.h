@@ -59,12 +59,21 @@ struct decision {
 };
 
 /* Elements of the main data set that are asked for by name. */
-#define TOP_ELEMENTS(X)                                                                                           \
-    X(CHARSET, DICOM_SPECIFIC_CHARACTER_SET)                                                                      \
-    X(SOP_CLASS, DICOM_SOP_CLASS_UID) X(SOP, DICOM_SOP_INSTANCE_UID) X(MODALITY, DICOM_MODALITY)                  \
-        X(MANUFACTURER, DICOM_MANUFACTURER) X(DESCRIPTION, DICOM_SERIES_DESCRIPTION) X(PATIENT, DICOM_PATIENT_ID) \
-            X(STUDY, DICOM_STUDY_UID) X(SERIES, DICOM_SERIES_UID) X(NUMBER, DICOM_SERIES_NUMBER)                  \
-                X(BURNED_IN, DICOM_BURNED_IN_ANNOTATION) X(PIXELS, DICOM_PIXEL_DATA)
+#define TOP_ELEMENTS(X)                      \
+    X(CHARSET, DICOM_SPECIFIC_CHARACTER_SET) \
+    X(SOP_CLASS, DICOM_SOP_CLASS_UID)        \
+    X(SOP, DICOM_SOP_INSTANCE_UID)           \
+    X(MODALITY, DICOM_MODALITY)              \
+    X(MANUFACTURER, DICOM_MANUFACTURER)      \
+    X(DESCRIPTION, DICOM_SERIES_DESCRIPTION) \
+    X(PATIENT, DICOM_PATIENT_ID)             \
+    X(STUDY, DICOM_STUDY_UID)                \
+    X(SERIES, DICOM_SERIES_UID)              \
+    X(NUMBER, DICOM_SERIES_NUMBER)           \
+    X(BURNED_IN, DICOM_BURNED_IN_ANNOTATION) \
+    X(IMAGE_TYPE, DICOM_IMAGE_TYPE)          \
+    X(CONVERSION, DICOM_CONVERSION_TYPE)     \
+    X(PIXELS, DICOM_PIXEL_DATA)
 enum top_element {
 #define X(symbol, tag) TOP_##symbol,
     TOP_ELEMENTS(X)

@@ -84,7 +84,8 @@ enum study_outcome study_outcome_of(enum pixl_code code);
       "an attribute is absent without which the instance cannot be de-identified", F)                               \
     X(UNSUPPORTED_VALUE, "unsupported-value", "an element cannot be judged, or not changed as its rule says", F)    \
     X(PIXELS_NOT_CLEANED, "pixels-not-cleaned", "the project cleans pixels, and these cannot be cleaned", S)        \
-    X(BURNED_IN, "burned-in", "Burned In Annotation says that the pixels show text, or something else than NO", S)  \
+    X(BURNED_IN, "burned-in",                                                                                       \
+      "Burned In Annotation is something else than NO, or absent from a picture of a screen, film or document", S)  \
     X(OVERLAY_IN_PIXELS, "overlay-in-pixels", "an overlay lies in bits of the pixels that no sample uses", S)       \
     X(RESIDUE, "residue", "a trace of the patient's identity was left", F)                                          \
     X(SAME_STUDY, "same-study", "another row stands for the same study and delivers it", S)                         \

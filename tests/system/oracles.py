@@ -66,7 +66,7 @@ def write_project(folder, rules, private=(), name="all-safe", lists=()):
         f"project:\n  name: {name}\n  modalities: [" + ", ".join(f'"{m}"' for m in MODALITIES) + "]\n"
         "tag_operation_files:\n  base: [" + ", ".join([*(p.name for p in lists), *["all.yaml"] * bool(lines)]) + "]\n  manufacturer_overrides: null\n"
         "allowed_manufacturers:\n  - regex: .*\n    exclude_series_numbers: []\n"
-        "min_instances_per_series: 1\n"
+        "min_instances_per_series: 1\nburned_in_annotation: deliver\n"
         "destination: {dicom: none, parquet: none}\n")
     return path
 

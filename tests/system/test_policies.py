@@ -14,6 +14,7 @@ from images_of_every_kind import KINDS, item, ultrasound
 warnings.simplefilter("ignore")
 PIXL = os.path.abspath(os.environ.get("PIXL", "build/release/pixl"))
 DATA = Path(pydicom.__file__).parent / "data" / "test_files"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 ALL_CODES = {"ct": ["CT"], "mr": ["MR"], "mr-diffusion": ["MR"], "xray": ["CR", "DX", "MG"], "pet": ["PT"], "us": ["US"],
              "rt": ["RTDOSE", "RTPLAN", "RTSTRUCT", "RTIMAGE"]}
 
@@ -359,6 +360,30 @@ def test_an_ultrasound_keeps_its_regions_and_nothing_else_of_the_picture(tmp_pat
         x, y = i // 3 % 8, i // 24 % 8
         inside = 1 <= x <= 6 and 2 <= y <= 7
         assert b == (a if inside else 0), (x, y)
+
+
+@pytest.mark.parametrize("change, passes", [
+    ({}, True),                                              # the image itself
+    ({"SOPClassUID": SECONDARY_CAPTURE, "ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"], "ConversionType": "WSD"}, False),
+    ({"SOPClassUID": SECONDARY_CAPTURE}, False),
+    ({"SOPClassUID": SECONDARY_CAPTURE + ".4", "BurnedInAnnotation": ""}, False),
+    ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, False),
+    ({"ConversionType": "DF"}, False),
+    ({"SOPClassUID": SECONDARY_CAPTURE, "ConversionType": "WSD", "BurnedInAnnotation": "NO"}, True)], ids=str)
+def test_a_picture_of_a_screen_passes_only_where_it_says_no_or_the_project_delivers(tmp_path, change, passes):
+    ds = pydicom.dcmread(DATA / "CT_small.dcm")
+    assert "BurnedInAnnotation" not in ds and "ConversionType" not in ds
+    for name, value in change.items():
+        setattr(ds, name, value)
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    ds.save_as(tmp_path / "in.dcm", write_like_original=False)
+    project = Project(tmp_path / "p", "--modality", "ct")
+    told = project.deid(tmp_path / "in.dcm", tmp_path / "out", ok=(0, 1))
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == passes, told
+    text = project.file.read_text()
+    assert text.count("burned_in_annotation: refuse") == 1
+    project.file.write_text(text.replace("burned_in_annotation: refuse", "burned_in_annotation: deliver"))
+    one_out(project, tmp_path / "in.dcm", tmp_path / "delivered")
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def sample(h, number, name, rects):
     ds = pydicom.dcmread(SAMPLES / name)
     ds.SOPClassUID = ds.get("SOPClassUID", "1.2.840.10008.5.1.4.1.1.3.1")
     ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = "1.2.3.4", "1.2.3.4.5", f"1.2.3.4.5.{number}"
-    ds.Modality, ds.Manufacturer, ds.InstanceNumber, ds.BurnedInAnnotation = "US", "Company", number, "NO"
+    ds.Modality, ds.Manufacturer, ds.InstanceNumber, ds.BurnedInAnnotation = "US", "Company", number, ""
     ds.SeriesNumber = 1
     ds.SequenceOfUltrasoundRegions = regions(*rects)
     ds.save_as(h.archive / name, write_like_original=False)

@@ -317,6 +317,91 @@ static void test_filters__series_can_be_left_out_unread(void)
     CHECK_INT(why, STUDY_WHY_SERIES_NOT_REQUESTED);
 }
 
+#define CLASS(last) "1.2.840.10008.5.1.4.1.1." last
+struct picture {
+    const char *sop_class, *image_type, *conversion, *says;
+    enum { REFUSES, PASSES, CLEANS } project;
+    bool is_left_out;
+};
+
+/* What becomes of it when its Burned In Annotation says that; NULL: it is absent. */
+static enum deid_verdict verdict_of_picture(const struct picture *p, const char *says, enum study_reason *why)
+{
+    static const struct project_tag_rule rules[] = { USUAL };
+    static const char *const recipes[] = { "us.yaml" };
+    rig_auto r;
+    rig_init(&r, rules, ARRAY_LEN(rules));
+    r.project.passes_burned_in = p->project == PASSES;
+    r.project.deid_recipes = recipes;
+    r.project.n_deid_recipes = p->project == CLEANS;
+    rig_start(&r);
+    struct dcm d;
+    dcm_begin(&d, true);
+    if (p->image_type)
+        dcm_text(&d, DICOM_IMAGE_TYPE, DICOM_VR_CS, p->image_type);
+    dcm_text(&d, DICOM_SOP_CLASS_UID, DICOM_VR_UI, p->sop_class);
+    dcm_text(&d, DICOM_SOP_INSTANCE_UID, DICOM_VR_UI, RIG_SOP);
+    dcm_text(&d, DICOM_MODALITY, DICOM_VR_CS, "CT");
+    if (p->conversion)
+        dcm_text(&d, DICOM_CONVERSION_TYPE, DICOM_VR_CS, p->conversion);
+    dcm_text(&d, DICOM_MANUFACTURER, DICOM_VR_LO, "ACME");
+    rig_patient(&d);
+    rig_uids(&d);
+    if (says)
+        dcm_text(&d, DICOM_BURNED_IN_ANNOTATION, DICOM_VR_CS, says);
+    const enum deid_verdict verdict = rig_run(&r, dcm_str(&d));
+    *why = r.res.why;
+    dcm_done(&d);
+    return verdict;
+}
+
+/* Pictures of screens, films and documents, by SOP class, Image Type or Conversion Type, that do not say that they hold
+ * no text, are taken as if they said that they do; here a project that cleans pixels refuses both, as there are none. */
+static void test_filters__leave_out_pictures_of_nobody_knows_what(void)
+{
+    static const struct picture rows[] = {
+        { CLASS("7"), NULL, NULL, NULL, REFUSES, true },
+        { CLASS("7.1"), NULL, NULL, "", REFUSES, true },
+        { CLASS("7.2"), NULL, NULL, NULL, REFUSES, true },
+        { CLASS("7.3"), NULL, NULL, NULL, REFUSES, true },
+        { CLASS("7.4"), "ORIGINAL\\PRIMARY", "SYN", NULL, REFUSES, true },
+        { CLASS("7"), "DERIVED\\SECONDARY\\SCREEN SAVE", "WSD", NULL, REFUSES, true },
+        { CLASS("7"), NULL, NULL, "NO", REFUSES, false },
+        { CLASS("7"), NULL, NULL, "YES", REFUSES, true },
+        { CLASS("7"), NULL, NULL, NULL, PASSES, false },
+        { CLASS("7"), NULL, NULL, NULL, CLEANS, true },
+        { CLASS("77.1.6"), NULL, NULL, NULL, REFUSES, false }, /* a slide: of the same beginning */
+        { CLASS("2"), "DERIVED\\SECONDARY\\SCREEN SAVE", NULL, NULL, REFUSES, true },
+        { CLASS("2"), "DERIVED\\SECONDARY\\AXIAL\\ Screen_Save ", NULL, NULL, REFUSES, true },
+        { CLASS("2"), "DERIVED\\SECONDARY\\SCREENSAVE", NULL, NULL, REFUSES, true },
+        { CLASS("2"), "DERIVED\\SECONDARY\\\\SCREENSHOT\\X", NULL, "", REFUSES, true },
+        { CLASS("2"), "DERIVED\\SECONDARY\\SCREENSHOT", NULL, NULL, PASSES, false },
+        { CLASS("2"), "DERIVED\\SECONDARY\\SCREENSHOT", NULL, "no", REFUSES, false },
+        { CLASS("2"), "DERIVED\\SECONDARY\\SCREEN", NULL, NULL, REFUSES, false },
+        { CLASS("2"), "DERIVED\\SECONDARY\\MPR", NULL, NULL, REFUSES, false },
+        { CLASS("2"), "", "", NULL, REFUSES, false },
+        { CLASS("2"), NULL, "DV", NULL, REFUSES, true },
+        { CLASS("2"), NULL, "DF", NULL, REFUSES, true },
+        { CLASS("2"), NULL, "WSD", NULL, REFUSES, true },
+        { CLASS("2"), NULL, "SD", NULL, REFUSES, true },
+        { CLASS("2"), NULL, " si ", NULL, REFUSES, true },
+        { CLASS("2"), NULL, "SYN\\DRW", NULL, REFUSES, true },
+        { CLASS("2"), NULL, "DI", NULL, REFUSES, false },
+        { CLASS("2"), NULL, "SYN", NULL, REFUSES, false },
+        { CLASS("2"), NULL, "WSD", "NO", REFUSES, false },
+        { CLASS("2"), NULL, "WSD", NULL, CLEANS, true },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        test_row("%zu %s, %s, %s", i, rows[i].sop_class, rows[i].image_type ? rows[i].image_type : "no type",
+                 rows[i].conversion ? rows[i].conversion : "no conversion");
+        enum study_reason why, why_of_yes;
+        const enum deid_verdict yes = verdict_of_picture(&rows[i], "YES", &why_of_yes);
+        CHECK_INT(verdict_of_picture(&rows[i], rows[i].says, &why), rows[i].is_left_out ? yes : DEID_EMIT);
+        CHECK_INT(why, rows[i].is_left_out ? why_of_yes : STUDY_WHY_NONE);
+        CHECK(yes != DEID_EMIT || rows[i].project == PASSES);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
@@ -327,6 +412,7 @@ int main(int argc, char **argv)
         TEST(test_filters__case_is_folded_beyond_ascii),
         TEST(test_filters__drop_unspecified_modalities__exactly),
         TEST(test_filters__series_can_be_left_out_unread),
+        TEST(test_filters__leave_out_pictures_of_nobody_knows_what),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
 }
