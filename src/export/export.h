@@ -15,9 +15,11 @@
 /* Copies public_dir's content to .../omop/public, file by file and atomically; what is no longer in the source goes; folders that
  * are links are refused.  Then moves `latest` when this extract is the newest.
  * source: fingerprint; a time slug that is there with another source is refused (EXISTS), with the same it is resumed.
- * Fails: NOT_FOUND (no public_dir), PRIVACY (a private table, NAME_LINKS, is in it; nothing is copied), NO_SPACE, DENIED, EXISTS. */
-PIXL_MUST_CHECK bool export_copy_public(const char *root, struct str slug, struct str time_slug, const char *public_dir, struct str source,
-                                        struct pixl_error *err);
+ * temp_dir: as duck_open().
+ * Fails: NOT_FOUND (no public_dir), PRIVACY (a private table, NAME_LINKS, or a column like PrimaryMrn is in it; nothing is copied),
+ * CORRUPT (a table that cannot be read; the same), NO_SPACE, DENIED, EXISTS, UNSUPPORTED (no DuckDB). */
+PIXL_MUST_CHECK bool export_copy_public(const char *root, struct str slug, struct str time_slug, const char *public_dir,
+                                        struct str source, const char *temp_dir, struct pixl_error *err);
 
 enum { EXPORT_WITHHELD_SHOWN = 20 };
 struct export_counts {

@@ -163,7 +163,7 @@ static bool check_public(const struct export_tree *tree, struct pixl_error *err)
 }
 
 static bool copy_all(struct arena *a, const char *root, struct str slug, struct str time_slug, const char *public_dir,
-                     struct str source, struct pixl_error *err)
+                     struct str source, const char *temp_dir, struct pixl_error *err)
 {
     struct export_tree tree = { 0 };
     char *dir = NULL, *omop = NULL, *target = NULL, suffix[32];
@@ -172,7 +172,8 @@ static bool copy_all(struct arena *a, const char *root, struct str slug, struct 
         return pixl_fail(err, PIXL_E_NOT_FOUND, 0, "export: the extract has no public folder");
     if (!export_walk(a, public_dir, &tree, err))
         return pixl_wrap(err, "export: public folder of the extract");
-    if (!check_public(&tree, err) || !check_apart(a, public_dir, root, slug, time_slug, err) ||
+    if (!check_public(&tree, err) || !export_check_columns(a, public_dir, &tree, temp_dir, err) ||
+        !check_apart(a, public_dir, root, slug, time_slug, err) ||
         !export_make_extract_dir(a, root, slug, time_slug, &dir, err) || !claim_folder(a, dir, source, err) ||
         !export_make_dir(a, dir, "omop", &omop, err) || !export_make_dir(a, omop, "public", &target, err))
         return false;
@@ -184,12 +185,12 @@ static bool copy_all(struct arena *a, const char *root, struct str slug, struct 
 }
 
 bool export_copy_public(const char *root, struct str slug, struct str time_slug, const char *public_dir,
-                        struct str source, struct pixl_error *err)
+                        struct str source, const char *temp_dir, struct pixl_error *err)
 {
     assert(source.n > 0 && source.n < SOURCE_BYTES_MAX);
     struct arena a;
     arena_init(&a, EXPORT_ARENA_BYTES);
-    bool ok = copy_all(&a, root, slug, time_slug, public_dir, source, err);
+    bool ok = copy_all(&a, root, slug, time_slug, public_dir, source, temp_dir, err);
     arena_done(&a);
     return ok;
 }

@@ -36,4 +36,10 @@ struct export_tree {
 };
 PIXL_MUST_CHECK bool export_walk(struct arena *a, const char *dir, struct export_tree *tree, struct pixl_error *err);
 
+/* Has no table of the tree below dir a column that says by its name that it holds an identity?  Of tables only the schema
+ * is read; DuckDB is opened when there is one.  Fails: PRIVACY (names table and column), CORRUPT (what is named .parquet
+ * cannot be read as such), as duck_open(). */
+PIXL_MUST_CHECK bool export_check_columns(struct arena *a, const char *dir, const struct export_tree *tree,
+                                          const char *temp_dir, struct pixl_error *err);
+
 #endif

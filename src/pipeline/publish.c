@@ -277,7 +277,7 @@ bool publish_public_files(struct site *s, const struct cohort *c, struct pixl_er
     arena_init(&a, 1 << 20);
     bool ok = cohort_time_slug(&a, cohort_extract_time(c), &slug, err) && take_lock(s, &lock, err) &&
               export_copy_public(site_settings(s)->export_root_dir, cohort_project(c), slug, cohort_public_dir(c),
-                                 cohort_fingerprint(c), err);
+                                 cohort_fingerprint(c), site_settings(s)->temp_dir, err);
     if (lock >= 0)
         (void)close(lock);
     arena_done(&a);

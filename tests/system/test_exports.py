@@ -272,6 +272,21 @@ def omop_extract(h, name, when, studies, project="Test Project"):
     return folder
 
 
+def test_a_public_table_with_a_column_of_identities_goes_nowhere(hospital):
+    h = hospital
+    h.add_study(1, instances=1, ask=False)
+    folder = omop_extract(h, "west", "2024-05-01T10:00:00", [1])
+    table = folder / "public" / "PERSON.parquet"
+    make_parquet(h, table, f"SELECT 1 AS person_id, '{h.mrn(1)}' AS \"PrimaryMrn\"")
+    r = h.pixl("populate", folder, ok=(1,))
+    assert "'PERSON.parquet' has the column 'primarymrn'" in r.stderr and "left out of the extract" in r.stderr
+    assert h.mrn(1) not in r.stderr and not list(h.exports.rglob("*.parquet"))
+    make_parquet(h, table, "SELECT 1 AS person_id, TIMESTAMP '1962-03-04' AS birth_datetime, 'x' AS person_source_value")
+    h.pixl("populate", folder)
+    copies = list(h.exports.rglob("omop/public/PERSON.parquet"))
+    assert copies and all(c.read_bytes() == table.read_bytes() for c in copies)
+
+
 def test_extracts_of_a_project_and_their_folders(hospital):
     h = hospital
     for study in (1, 2, 3):

@@ -44,20 +44,51 @@ static bool leads_to(const char *link, const char *target)
 static bool copy(const char *time_slug, const char *source, struct pixl_error *err)
 {
     return export_copy_public(test_path("exports"), STR("p"), str_of(time_slug), test_path("extract/public"),
-                              str_of(source), err);
+                              str_of(source), test_path("tmp"), err);
+}
+
+/* What a SELECT of DuckDB gives. */
+static void make_table(const char *name, const char *select)
+{
+    struct pixl_error err = { 0 };
+    struct arena a;
+    duck_auto *d = NULL;
+    buf_auto sql;
+    arena_init(&a, 1 << 16);
+    buf_init(&sql, 1 << 16);
+    make_file(name, "");
+    const char *quoted = duck_quote(&a, str_of(test_path(name)));
+    REQUIRE(quoted != NULL && buf_addf(&sql, "COPY (%s) TO %s (FORMAT parquet)", select, quoted));
+    REQUIRE_OK(duck_open(test_path("tmp"), 256, &d, &err), err);
+    REQUIRE_OK(duck_run(d, buf_cstr(&sql), NULL, 0, &err), err);
+    arena_done(&a);
+}
+
+static bool is_copy(const char *name, const char *of)
+{
+    struct arena a;
+    struct pixl_error err = { 0 };
+    struct str s = { 0 }, t = { 0 };
+    arena_init(&a, 1 << 16);
+    bool ok =
+        fs_read_whole(&a, test_path(name), 1 << 14, &s, &err) && fs_read_whole(&a, test_path(of), 1 << 14, &t, &err);
+    ok = ok && s.n > 0 && str_eq(s, t);
+    arena_done(&a);
+    return ok;
 }
 
 static void test_export__public_part_is_copied_and_latest_leads_there(void)
 {
     struct pixl_error err = { 0 };
-    make_file("extract/public/omop/PROCEDURE_OCCURRENCE.parquet", "one");
-    make_file("extract/public/omop/deep/er/x.parquet", "two");
+    make_table("extract/public/omop/PROCEDURE_OCCURRENCE.parquet", "SELECT 1 AS person_id");
+    make_table("extract/public/omop/deep/er/x.parquet", "SELECT 2 AS x");
     make_file("extract/public/readme.txt", "three");
     make_file("extract/private/PERSON_LINKS.parquet", "CANARY");
     REQUIRE(mkdir(test_path("extract/public/empty"), 0700) == 0);
     REQUIRE_OK(copy(SLUG1, "fp1", &err), err);
-    CHECK(holds(TREE1 "/omop/public/omop/PROCEDURE_OCCURRENCE.parquet", "one"));
-    CHECK(holds(TREE1 "/omop/public/omop/deep/er/x.parquet", "two"));
+    CHECK(is_copy(TREE1 "/omop/public/omop/PROCEDURE_OCCURRENCE.parquet",
+                  "extract/public/omop/PROCEDURE_OCCURRENCE.parquet"));
+    CHECK(is_copy(TREE1 "/omop/public/omop/deep/er/x.parquet", "extract/public/omop/deep/er/x.parquet"));
     CHECK(holds(TREE1 "/omop/public/readme.txt", "three"));
     CHECK(fs_is_dir(test_path(TREE1 "/omop/public/empty")));
     CHECK(!fs_exists(test_path(TREE1 "/omop/private")) && !fs_exists(test_path(TREE1 "/omop/public/private")));
@@ -74,24 +105,24 @@ static void test_export__public_part_is_copied_and_latest_leads_there(void)
 static void test_export__copying_again_brings_changes_and_removes_what_is_gone(void)
 {
     struct pixl_error err = { 0 };
-    make_file("extract/public/a.parquet", "old");
-    make_file("extract/public/gone.parquet", "x");
-    make_file("extract/public/gone/b/c.parquet", "x");
-    make_file("extract/public/turns/file.parquet", "x");
+    make_file("extract/public/a.csv", "old");
+    make_file("extract/public/gone.csv", "x");
+    make_file("extract/public/gone/b/c.csv", "x");
+    make_file("extract/public/turns/file.csv", "x");
     make_file("extract/public/other", "x");
     REQUIRE_OK(copy(SLUG1, "fp1", &err), err);
     REQUIRE_OK(fs_remove_tree(test_path("extract/public"), &err), err);
-    make_file("extract/public/a.parquet", "new");
+    make_file("extract/public/a.csv", "new");
     make_file("extract/public/turns", "now a file");
     make_file("extract/public/other/is/now", "a folder");
     make_file(TREE1 "/omop/public/stray", "was put there by hand");
     make_file(TREE1 "/radiology/OUTCOMES.parquet", "stays");
     REQUIRE(symlink("/etc", test_path(TREE1 "/omop/public/link")) == 0);
     REQUIRE_OK(copy(SLUG1, "fp1", &err), err);
-    CHECK(holds(TREE1 "/omop/public/a.parquet", "new"));
+    CHECK(holds(TREE1 "/omop/public/a.csv", "new"));
     CHECK(holds(TREE1 "/omop/public/turns", "now a file"));
     CHECK(holds(TREE1 "/omop/public/other/is/now", "a folder"));
-    CHECK(!fs_exists(test_path(TREE1 "/omop/public/gone.parquet")) && !fs_exists(test_path(TREE1 "/omop/public/gone")));
+    CHECK(!fs_exists(test_path(TREE1 "/omop/public/gone.csv")) && !fs_exists(test_path(TREE1 "/omop/public/gone")));
     CHECK(!fs_exists(test_path(TREE1 "/omop/public/stray")) && !fs_exists(test_path(TREE1 "/omop/public/link")));
     CHECK(fs_is_dir("/etc"));
     CHECK(holds(TREE1 "/radiology/OUTCOMES.parquet", "stays"));
@@ -101,13 +132,13 @@ static void test_export__copying_again_brings_changes_and_removes_what_is_gone(v
 static void test_export__links_in_the_target_are_not_followed(void)
 {
     struct pixl_error err = { 0 };
-    make_file("extract/public/sub/a.parquet", "one");
+    make_file("extract/public/sub/a.csv", "one");
     make_file("elsewhere/keep", "keep");
     REQUIRE_OK(copy(SLUG1, "fp1", &err), err);
     REQUIRE_OK(fs_remove_tree(test_path(TREE1 "/omop/public/sub"), &err), err);
     REQUIRE(symlink(test_path("elsewhere"), test_path(TREE1 "/omop/public/sub")) == 0);
     REQUIRE_OK(copy(SLUG1, "fp1", &err), err);
-    CHECK(holds(TREE1 "/omop/public/sub/a.parquet", "one") && !fs_exists(test_path("elsewhere/a.parquet")));
+    CHECK(holds(TREE1 "/omop/public/sub/a.csv", "one") && !fs_exists(test_path("elsewhere/a.csv")));
     CHECK(holds("elsewhere/keep", "keep"));
     REQUIRE_OK(fs_remove_tree(test_path(TREE1 "/omop"), &err), err);
     REQUIRE(symlink(test_path("elsewhere"), test_path(TREE1 "/omop")) == 0);
@@ -118,7 +149,7 @@ static void test_export__links_in_the_target_are_not_followed(void)
 static void test_export__links_in_the_source_are_refused_before_anything_is_made(void)
 {
     struct pixl_error err = { 0 };
-    make_file("extract/public/a.parquet", "one");
+    make_file("extract/public/a.csv", "one");
     make_file("extract/private/PERSON_LINKS.parquet", "CANARY");
     REQUIRE(symlink("../private/PERSON_LINKS.parquet", test_path("extract/public/b.parquet")) == 0);
     bool ok = copy(SLUG1, "fp1", &err);
@@ -141,7 +172,7 @@ static void test_export__private_tables_in_the_public_folder_are_refused(void)
         struct pixl_error err = { 0 };
         char path[128];
         test_row("%s", names[i]);
-        make_file("extract/public/LINKS_OF_CARE.parquet", "one");
+        make_table("extract/public/LINKS_OF_CARE.parquet", "SELECT 1 AS x");
         (void)snprintf(path, sizeof path, "extract/public/%s", names[i]);
         make_file(path, "CANARY");
         CHECK_FAILS(copy(SLUG1, "fp1", &err), err, PIXL_E_PRIVACY);
@@ -149,8 +180,81 @@ static void test_export__private_tables_in_the_public_folder_are_refused(void)
         REQUIRE_OK(fs_remove_tree(test_path("extract"), &err), err);
     }
     struct pixl_error err = { 0 };
-    make_file("extract/public/LINKS_OF_CARE.parquet", "one");
+    make_table("extract/public/LINKS_OF_CARE.parquet", "SELECT 1 AS x");
     CHECK_OK(copy(SLUG1, "fp1", &err), err);
+}
+
+/* By the schema alone: fields of structures and names of partitions too, whatever the file is called. */
+static void test_export__columns_that_say_whom_they_name_are_refused(void)
+{
+    static const struct {
+        const char *file, *select, *told;
+    } rows[] = {
+        { "omop/PERSON.parquet", "SELECT 7 AS person_id, 'CANARY' AS PrimaryMrn",
+          "'omop/PERSON.parquet' has the column 'primarymrn'" },
+        { "PERSON.PARQUET", "SELECT 'CANARY' AS MRN", "'mrn'" },
+        { "x.parquet", "SELECT 'CANARY' AS \"Accession_Number\"", "'accessionnumber'" },
+        { "x.parquet", "SELECT 'CANARY' AS NhsNumber", "'nhsnumber'" },
+        { "x.parquet", "SELECT 'CANARY' AS \"NHS Number\"", "'nhsnumber'" },
+        { "x.parquet", "SELECT 'CANARY' AS patient_name", "'patientname'" },
+        { "x.parquet", "SELECT 'CANARY' AS __surname", "'surname'" },
+        { "x.parquet", "SELECT 'CANARY' AS StudyUid_X", "'studyuidx'" },
+        { "x.parquet", "SELECT 'CANARY' AS Date_Of_Birth WHERE false", "'dateofbirth'" },
+        { "x.parquet", "SELECT [{'given_name': 'CANARY'}] AS names", "'givenname'" },
+        { "deep/er/data.bin", "SELECT 'CANARY' AS mrn", "'deep/er/data.bin' has the column 'mrn'" },
+        { "a*[b]?'.parquet", "SELECT 'CANARY' AS mrn", "'mrn'" },
+        { "nhs_number=CANARY/x.parquet", "SELECT 1 AS x", "folder" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct pixl_error err = { 0 };
+        char path[128];
+        test_row("%s, %s", rows[i].file, rows[i].select);
+        make_file("extract/public/readme.txt", "first");
+        make_table("extract/public/omop/PROCEDURE_OCCURRENCE.parquet", "SELECT 1 AS person_id");
+        (void)snprintf(path, sizeof path, "extract/public/%s", rows[i].file);
+        make_table(path, rows[i].select);
+        CHECK(!copy(SLUG1, "fp1", &err) && err.code == PIXL_E_PRIVACY);
+        CHECK(strstr(err.msg, rows[i].told) != NULL && strstr(err.msg, "nothing is copied") != NULL);
+        CHECK(strstr(err.msg, "CANARY") == NULL && strstr(err.msg, "private") != NULL);
+        pixl_error_clear(&err);
+        CHECK(!fs_exists(test_path("exports")));
+        REQUIRE_OK(fs_remove_tree(test_path("extract"), &err), err);
+    }
+}
+
+/* Those of OMOP's own, near misses, and pseudonyms. */
+static void test_export__columns_of_the_standard_are_copied(void)
+{
+    struct pixl_error err = { 0 };
+    make_table("extract/public/PERSON.parquet", "SELECT 1 AS person_id, 2 AS birth_datetime, 3 AS person_source_value, "
+                                                "4 AS year_of_birth, 5 AS month_of_birth, "
+                                                "6 AS day_of_birth, 7 AS gender_source_value, 8 AS location_id");
+    make_table(
+        "extract/public/OTHERS.parquet",
+        "SELECT 1 AS provider_name, 2 AS npi, 3 AS dea, 4 AS care_site_name, 5 AS address_1, 6 AS address_2, 7 AS "
+        "city, "
+        "8 AS zip, 9 AS concept_name, 10 AS note_title, 11 AS note_text, 12 AS unique_device_id, 13 AS lot_number, "
+        "14 AS family_source_value, 15 AS cdm_source_name, 16 AS value_as_number, 17 AS death_datetime, 18 AS name, "
+        "19 AS pseudo_study_uid, 20 AS hashed_mrn, 21 AS patient_id, 22 AS mrna_vaccine, "
+        "23 AS a_name_that_is_longer_than_any_of_ours_by_far_and_ends_like_one_of_them_all_the_same_mrn");
+    REQUIRE_OK(copy(SLUG1, "fp1", &err), err);
+    CHECK(is_copy(TREE1 "/omop/public/PERSON.parquet", "extract/public/PERSON.parquet"));
+    CHECK(is_copy(TREE1 "/omop/public/OTHERS.parquet", "extract/public/OTHERS.parquet"));
+}
+
+static void test_export__a_table_that_nobody_can_read_is_not_copied(void)
+{
+    static const char *const texts[] = { "", "mrn\n1\n", "PAR1 and no end", "PAR1xxxxPAR1" };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct pixl_error err = { 0 };
+        test_row("%s", texts[i]);
+        make_file("extract/public/readme.txt", "first");
+        make_file("extract/public/x.parquet", texts[i]);
+        CHECK(!copy(SLUG1, "fp1", &err) && err.code == PIXL_E_CORRUPT);
+        CHECK(strstr(err.msg, "'x.parquet' cannot be read") != NULL && !fs_exists(test_path("exports")));
+        pixl_error_clear(&err);
+        REQUIRE_OK(fs_remove_tree(test_path("extract"), &err), err);
+    }
 }
 
 static void test_export__missing_public_folder_leaves_no_trace(void)
@@ -163,11 +267,11 @@ static void test_export__missing_public_folder_leaves_no_trace(void)
 static void test_export__same_time_with_another_source_is_refused(void)
 {
     struct pixl_error err = { 0 };
-    make_file("extract/public/a.parquet", "one");
+    make_file("extract/public/a.csv", "one");
     REQUIRE_OK(copy(SLUG1, "fp1", &err), err);
-    make_file("extract/public/a.parquet", "two");
+    make_file("extract/public/a.csv", "two");
     CHECK_FAILS(copy(SLUG1, "fp2", &err), err, PIXL_E_EXISTS);
-    CHECK(holds(TREE1 "/omop/public/a.parquet", "one"));
+    CHECK(holds(TREE1 "/omop/public/a.csv", "one"));
     make_file("exports/p/all_extracts/2021-01-01t00-00-00/omop/public/x", "of somebody else");
     CHECK_FAILS(copy("2021-01-01t00-00-00", "fp1", &err), err, PIXL_E_EXISTS);
     make_file("exports/p/all_extracts/2021-01-02t00-00-00/radiology/OUTCOMES.parquet", "tables came first");
@@ -186,7 +290,7 @@ static void test_export__latest_leads_to_the_newest_instant(void)
         { "same instant, smaller text", "2020-07-10t17-00-00-minus-01-30", "2020-07-10t17-30-00-minus-01-00" },
         { "same instant, greater text", "2020-07-10t18-30-00", "2020-07-10t18-30-00" },
     };
-    make_file("extract/public/a.parquet", "one");
+    make_file("extract/public/a.csv", "one");
     struct pixl_error err = { 0 };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("%s", rows[i].name);
@@ -200,7 +304,7 @@ static void test_export__latest_leads_to_the_newest_instant(void)
 static void test_export__latest_of_other_making(void)
 {
     struct pixl_error err = { 0 };
-    make_file("extract/public/a.parquet", "one");
+    make_file("extract/public/a.csv", "one");
     make_file("exports/p/all_extracts/2021-01-01t00-00-00/omop/public/x", "x");
     test_row("absolute link to a newer extract stays");
     REQUIRE(symlink(test_path("exports/p/all_extracts/2021-01-01t00-00-00"), test_path("exports/p/latest")) == 0);
@@ -223,11 +327,11 @@ static void test_export__names_that_are_no_slugs_are_refused(void)
         { "p", "2020-06-10T18:00:00" }, { "p", "2020-13-10t18-00-00" },
     };
     struct pixl_error err = { 0 };
-    make_file("extract/public/a.parquet", "one");
+    make_file("extract/public/a.csv", "one");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         test_row("'%s' '%s'", rows[i].slug, rows[i].time);
         CHECK_FAILS(export_copy_public(test_path("exports"), str_of(rows[i].slug), str_of(rows[i].time),
-                                       test_path("extract/public"), STR("fp"), &err),
+                                       test_path("extract/public"), STR("fp"), test_path("tmp"), &err),
                     err, PIXL_E_INVALID);
     }
 }
@@ -235,16 +339,16 @@ static void test_export__names_that_are_no_slugs_are_refused(void)
 static void test_export__folders_in_each_other_are_refused(void)
 {
     struct pixl_error err = { 0 };
-    make_file("extract/public/a.parquet", "one");
+    make_file("extract/public/a.csv", "one");
     CHECK_FAILS(export_copy_public(test_path("extract/public/exports"), STR("p"), STR(SLUG1),
-                                   test_path("extract/public"), STR("fp"), &err),
+                                   test_path("extract/public"), STR("fp"), test_path("tmp"), &err),
                 err, PIXL_E_INVALID);
     CHECK(!fs_exists(test_path("extract/public/exports")));
-    make_file(TREE1 "/omop/public/extract/public/a.parquet", "one");
+    make_file(TREE1 "/omop/public/extract/public/a.csv", "one");
     CHECK_FAILS(export_copy_public(test_path("exports"), STR("p"), STR(SLUG1),
-                                   test_path(TREE1 "/omop/public/extract/public"), STR("fp"), &err),
+                                   test_path(TREE1 "/omop/public/extract/public"), STR("fp"), test_path("tmp"), &err),
                 err, PIXL_E_INVALID);
-    CHECK(holds(TREE1 "/omop/public/extract/public/a.parquet", "one"));
+    CHECK(holds(TREE1 "/omop/public/extract/public/a.csv", "one"));
 }
 
 /* --- tables ------------------------------------------------------------------------------------------------------- */
@@ -461,10 +565,10 @@ static void test_export__files_to_upload_are_listed(void)
     arena_init(&a, 1 << 20);
     CHECK_FAILS(export_list_files(test_path("exports"), STR("p"), STR(SLUG1), &a, &files, &n, &err), err,
                 PIXL_E_NOT_FOUND);
-    make_file("extract/public/omop/PROCEDURE_OCCURRENCE.parquet", "one");
-    make_file("extract/public/custom/t/part-0.parquet", "two");
+    make_table("extract/public/omop/PROCEDURE_OCCURRENCE.parquet", "SELECT 1 AS person_id");
+    make_table("extract/public/custom/t/part-0.parquet", "SELECT 1 AS x");
     make_file("extract/public/notes.txt", "no table");
-    make_file("extract/public/.hidden.parquet", "x");
+    make_table("extract/public/.hidden.parquet", "SELECT 1 AS x");
     REQUIRE_OK(copy(SLUG1, "fp1", &err), err);
     make_file(TREE1 "/radiology/OUTCOMES.parquet", "o");
     make_file(TREE1 "/radiology/.OUTCOMES.parquet.77.part", "half");
@@ -490,6 +594,9 @@ int main(int argc, char **argv)
         TEST(test_export__links_in_the_target_are_not_followed),
         TEST(test_export__links_in_the_source_are_refused_before_anything_is_made),
         TEST(test_export__private_tables_in_the_public_folder_are_refused),
+        TEST(test_export__columns_that_say_whom_they_name_are_refused),
+        TEST(test_export__columns_of_the_standard_are_copied),
+        TEST(test_export__a_table_that_nobody_can_read_is_not_copied),
         TEST(test_export__missing_public_folder_leaves_no_trace),
         TEST(test_export__same_time_with_another_source_is_refused),
         TEST(test_export__latest_leads_to_the_newest_instant),
