@@ -20,15 +20,28 @@ static bool emit_range(const struct emitter *m, uint64_t from, uint64_t to, stru
                         : dicom_plan_range(m->plan, from, to - from, err);
 }
 
+/* The header of an element as it is, up to `to`, but for the reserved bytes of a long one: nobody's rule keeps those. */
+static bool emit_header(const struct emitter *m, uint32_t i, uint64_t to, struct pixl_error *err)
+{
+    static const uint8_t zeros[DICOM_RESERVED_BYTES] = { 0 };
+    const struct dicom_element *e = &m->in->f->elements[i];
+    const uint64_t reserved = e->offset + DICOM_RESERVED_AT, behind = reserved + sizeof zeros;
+    if (!m->in->f->has_reserved || e->value_offset - e->offset != DICOM_LONG_HEADER_BYTES)
+        return emit_range(m, e->offset, to, err);
+    return emit_range(m, e->offset, reserved, err) && dicom_plan_bytes(m->plan, zeros, sizeof zeros, err) &&
+           (to == behind || emit_range(m, behind, to, err));
+}
+
 /* An element as it is: at once where it was read in one piece, else its parts, each held where it was read. */
 static bool emit_kept(const struct emitter *m, uint32_t i, struct pixl_error *err)
 {
     const struct dicom_file *f = m->in->f;
     const struct dicom_element *e = &f->elements[i];
     const uint64_t value_end = e->value_offset + e->value_bytes;
-    if (f->source.bytes != NULL || dicom_bytes_read(f, e->offset, e->next_offset - e->offset) != NULL)
+    if (!f->has_reserved &&
+        (f->source.bytes != NULL || dicom_bytes_read(f, e->offset, e->next_offset - e->offset) != NULL))
         return emit_range(m, e->offset, e->next_offset, err);
-    if (!emit_range(m, e->offset, e->value_offset, err))
+    if (!emit_header(m, i, e->value_offset, err))
         return false;
     if (e->end == i + 1)
         return emit_range(m, e->value_offset, value_end, err) && emit_range(m, value_end, e->next_offset, err);
@@ -43,7 +56,7 @@ static bool emit_masked(const struct emitter *m, uint32_t i, struct pixl_error *
 {
     const struct dicom_element *e = &m->in->f->elements[i];
     static const uint8_t padding[1] = { 0 };
-    return emit_range(m, e->offset, e->value_offset, err) &&
+    return emit_header(m, i, e->value_offset, err) &&
            dicom_plan_masked(m->plan, e->value_offset, m->in->masked_bytes, m->in->mask, err) &&
            dicom_plan_bytes(m->plan, padding, (size_t)(e->value_bytes - m->in->masked_bytes), err);
 }
@@ -53,14 +66,19 @@ static bool emit_opening(const struct emitter *m, uint32_t i, struct pixl_error 
 {
     const struct dicom_element *e = &m->in->f->elements[i];
     if (e->flags & DICOM_IS_UNDEFINED)
-        return emit_range(m, e->offset, e->value_offset, err);
+        return emit_header(m, i, e->value_offset, err);
     uint64_t length = m->in->decisions[i].bytes - (e->value_offset - e->offset);
     const bool is_big_endian = dicom_coding_at(m->in->f, i).is_big_endian;
     uint8_t bytes[4];
     for (unsigned k = 0; k < sizeof bytes; k++)
         bytes[is_big_endian ? 3 - k : k] = (uint8_t)(length >> 8 * k);
-    return emit_range(m, e->offset, e->value_offset - sizeof bytes, err) &&
+    return emit_header(m, i, e->value_offset - sizeof bytes, err) &&
            dicom_plan_bytes(m->plan, bytes, sizeof bytes, err);
+}
+
+bool deid_emit_kept(const struct instance *in, uint32_t i, struct dicom_plan *plan, struct pixl_error *err)
+{
+    return emit_kept(&(struct emitter){ in, plan }, i, err);
 }
 
 static bool emit_run(const struct emitter *m, uint32_t first, uint32_t end, struct pixl_error *err);

@@ -105,7 +105,7 @@ static bool plan_all(const struct instance *in, struct dicom_plan *plan, struct 
     const uint64_t meta_bytes = plan->size_bytes;
     for (uint32_t i = f->meta_end; i < f->n_elements; i = f->elements[i].end) {
         const struct dicom_element *e = &f->elements[i];
-        if (DICOM_ELEMENT_OF(e->tag) != 0 && !dicom_plan_range(plan, e->offset, e->next_offset - e->offset, err))
+        if (DICOM_ELEMENT_OF(e->tag) != 0 && !deid_emit_kept(in, i, plan, err))
             return false;
     }
     return !f->syntax->is_deflated || dicom_plan_deflate(plan, meta_bytes, &f->source, err);

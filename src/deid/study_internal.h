@@ -151,6 +151,9 @@ PIXL_MUST_CHECK bool deid_keep_all(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_regions(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_check(struct instance *in, struct pixl_error *err);
 PIXL_MUST_CHECK bool deid_emit(struct instance *in, struct dicom_plan *plan, struct pixl_error *err);
+/* One element as it is, with all that is in it. */
+PIXL_MUST_CHECK bool deid_emit_kept(const struct instance *in, uint32_t i, struct dicom_plan *plan,
+                                    struct pixl_error *err);
 /* What is told of an instance that was done with, or was not (ok: false): res, but a hit whatever else became of it,
  * an error too: its needle may be one that an instance which was given away holds, and no later instance would ask for
  * it again.  Fails: as it did. */

@@ -24,7 +24,6 @@ enum {
     FIRST_INFLATED = 64 * 1024, /* of a deflated data set, when it is parsed up to some tag only */
     PREAMBLE_BYTES = 128,
     ITEM_HEADER_BYTES = 8,
-    LONG_HEADER_BYTES = 12,
 };
 
 struct parser {
@@ -329,12 +328,13 @@ static bool parse_undefined(struct parser *p, uint32_t tag, enum dicom_vr vr, un
 /* The 32-bit length that stands behind VR and two reserved bytes. */
 static bool parse_long_header(struct parser *p, uint32_t *header_bytes, uint32_t *length, struct pixl_error *err)
 {
-    if (p->limit - p->pos < LONG_HEADER_BYTES)
+    if (p->limit - p->pos < DICOM_LONG_HEADER_BYTES)
         return corrupt(p, "a truncated element", err);
-    const uint8_t *b = need(p, LONG_HEADER_BYTES, err);
+    const uint8_t *b = need(p, DICOM_LONG_HEADER_BYTES, err);
     if (b == NULL)
         return false;
-    *header_bytes = LONG_HEADER_BYTES;
+    p->f->has_reserved = p->f->has_reserved || b[DICOM_RESERVED_AT] != 0 || b[DICOM_RESERVED_AT + 1] != 0;
+    *header_bytes = DICOM_LONG_HEADER_BYTES;
     *length = p->is_big_endian ? __builtin_bswap32(u32(b + 8)) : u32(b + 8);
     return true;
 }
@@ -437,7 +437,7 @@ static bool parse_element(struct parser *p, const uint8_t *b, struct pixl_error 
     if (vr == DICOM_VR_SQ)
         return open_one(p, tag, vr, flags | DICOM_IS_SEQUENCE, header_bytes, length, err);
     bool is_hidden = false;
-    if ((header_bytes == LONG_HEADER_BYTES || p->is_implicit) &&
+    if ((header_bytes == DICOM_LONG_HEADER_BYTES || p->is_implicit) &&
         !look_at_long(p, tag, vr, header_bytes, length, &is_hidden, err))
         return false;
     if (is_hidden)

@@ -66,6 +66,7 @@ enum dicom_element_flags {
     DICOM_IS_UNORDERED    = 1u << 7,    /* of an item: its tags do not ascend in the file, or one is there twice */
 };
 
+enum { DICOM_LONG_HEADER_BYTES = 12, DICOM_RESERVED_AT = 6, DICOM_RESERVED_BYTES = 2 };
 #define DICOM_NO_PARENT 0xFFFFFFFFu
 
 struct dicom_element {
@@ -92,6 +93,7 @@ struct dicom_file {
     const struct dicom_syntax *syntax;
     bool has_preamble;
     bool has_meta;
+    bool has_reserved;           /* bytes that long headers reserve (PS3.5 section 7.1.2) are not all zero */
     uint32_t meta_end;           /* elements[0..meta_end) are group 0002 */
     uint64_t data_offset;        /* of the main data set */
     struct dicom_element *elements;

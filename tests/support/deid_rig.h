@@ -5,6 +5,7 @@
 #define PIXL_TEST_DEID_RIG_H
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "deid/deid.h"
@@ -147,6 +148,29 @@ static inline void rig_uids(struct dcm *d)
 {
     dcm_text(d, DICOM_STUDY_UID, DICOM_VR_UI, RIG_STUDY);
     dcm_text(d, DICOM_SERIES_UID, DICOM_VR_UI, RIG_SERIES);
+}
+
+/* The same instance with letters in the two bytes that a long header has to spare, at every depth.  *n: how many headers
+ * have.  Given: free(). */
+static inline char *rig_fill_reserved(const struct dcm *d, size_t *n)
+{
+    struct pixl_error err = { 0 };
+    struct arena a;
+    struct dicom_file f;
+    char *copy = malloc(dcm_size(d));
+    REQUIRE(copy != NULL);
+    memcpy(copy, dcm_bytes_of(d), dcm_size(d));
+    arena_init(&a, 64u << 20);
+    const struct dicom_source source = dicom_source_bytes(copy, dcm_size(d));
+    REQUIRE_OK(dicom_parse(&source, &DICOM_LIMITS_DEFAULT, &a, &f, &err), err);
+    *n = 0;
+    for (uint32_t i = 0; i < f.n_elements; i++)
+        if (f.elements[i].value_offset - f.elements[i].offset == 12) {
+            memcpy(copy + f.elements[i].offset + 6, "ZQ", 2);
+            ++*n;
+        }
+    arena_done(&a);
+    return copy;
 }
 
 /* A value of what came out, found by the path of tags (0: end); "<none>" when it is absent. Items are always the

@@ -175,7 +175,7 @@ static void check_output(const struct deid_result *res, struct dicom_file *f, co
     const struct dicom_source again = dicom_source_bytes(out.p, out.n);
     struct dicom_file g;
     ok = dicom_parse(&again, &DICOM_LIMITS_DEFAULT, &arena, &g, &err);
-    assert(ok && dcm_check_structure(&g) == NULL);
+    assert(ok && dcm_check_structure(&g) == NULL && !g.has_reserved);
     if (cleans_pixels)
         check_pixels(f, &g);
     int64_t pixels = dicom_find(&g, DICOM_NO_PARENT, DICOM_PIXEL_DATA);

@@ -70,7 +70,7 @@ static void run(struct str bytes, int passes)
     bool ok = parsed && deid_inspect(s, &f, &arena, &res, &err);
     assert(ok ? res.verdict != DEID_FILTERED : err.code != PIXL_OK && err.code != PIXL_E_INTERNAL);
     if (passes > 0)
-        assert(ok && res.verdict == DEID_EMIT && dcm_check_structure(&f) == NULL);
+        assert(ok && res.verdict == DEID_EMIT && dcm_check_structure(&f) == NULL && !f.has_reserved);
     if (passes > 0)
         check_values(&f);
     if (ok && res.verdict == DEID_EMIT && passes == 0) {

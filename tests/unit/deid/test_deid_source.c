@@ -210,11 +210,40 @@ static void test_source__a_file_may_shrink_at_any_moment(void)
     }
 }
 
+/* Read in pieces, so that headers and values lie apart. */
+static void test_source__reserved_bytes_of_a_file_are_zero(void)
+{
+    struct pixl_error err = { 0 };
+    struct dicom_source source;
+    struct dcm d;
+    size_t n;
+    rig_auto r;
+    rig_init(&r, rules, ARRAY_LEN(rules));
+    rig_start(&r);
+    kept_all_over(&d, "nothing that tells a name");
+    CHECK_INT(rig_run(&r, dcm_str(&d)), DEID_EMIT);
+    struct buf expected;
+    buf_init(&expected, 1u << 20);
+    REQUIRE(buf_add(&expected, r.bytes.p, r.bytes.n));
+    char *filled = rig_fill_reserved(&d, &n);
+    int fd = file_of((struct str){ filled, dcm_size(&d) });
+    REQUIRE_OK(run_fd(&r, fd, &source, &err), err);
+    REQUIRE(n >= 3 && r.res.verdict == DEID_EMIT);
+    buf_clear(&r.bytes);
+    REQUIRE_OK(dcm_plan_collect(&r.res.plan, &source, &r.bytes, &err), err);
+    CHECK(str_eq(buf_str(&r.bytes), buf_str(&expected)));
+    (void)close(fd);
+    free(filled);
+    buf_done(&expected);
+    dcm_done(&d);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_source__an_error_does_not_lose_what_was_found),
         TEST(test_source__what_was_checked_is_what_is_written),
+        TEST(test_source__reserved_bytes_of_a_file_are_zero),
         TEST(test_source__a_file_may_shrink_at_any_moment),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));

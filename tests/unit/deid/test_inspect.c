@@ -128,6 +128,14 @@ static void private_bytes(struct dcm *d)
     dcm_bytes(d, 0x00211001, DICOM_VR_OB, bytes, sizeof bytes - 1);
 }
 
+static void private_bytes_of_nobody(struct dcm *d)
+{
+    dcm_text(d, 0x00210010, DICOM_VR_LO, "MAKER");
+    dcm_bytes(d, 0x00211001, DICOM_VR_OB, "\1\2\3", 4);
+    dcm_seq_begin(d, 0x00211002, false);
+    dcm_seq_end(d);
+}
+
 /* Without a creator nobody knows what it is; it is searched all the same. */
 static void orphan(struct dcm *d)
 {
@@ -291,12 +299,34 @@ static void test_inspect__goes_on_after_a_hit(void)
     dcm_done(&b);
 }
 
+static void test_inspect__writes_zeros_where_bytes_are_reserved(void)
+{
+    struct deid_inspection *s = inspection_of(PSEUDO_PATIENT);
+    looked_auto l;
+    looked_init(&l);
+    struct dcm d;
+    size_t n;
+    build(&d, DCM_EXPLICIT_LE, &(struct difference){ .comment = "kept", .add = private_bytes_of_nobody });
+    REQUIRE(look(&l, s, dcm_str(&d)) == DEID_EMIT);
+    struct buf expected;
+    buf_init(&expected, 1u << 20);
+    REQUIRE(buf_add(&expected, l.bytes.p, l.bytes.n));
+    char *filled = rig_fill_reserved(&d, &n);
+    REQUIRE(n >= 3 && look(&l, s, (struct str){ filled, dcm_size(&d) }) == DEID_EMIT);
+    CHECK(str_eq(buf_str(&l.bytes), buf_str(&expected)));
+    free(filled);
+    buf_done(&expected);
+    dcm_done(&d);
+    deid_inspection_free(s);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case tests[] = {
         TEST(test_inspect__finds_what_the_row_knows),
         TEST(test_inspect__refuses_what_is_anothers_or_cannot_be_judged),
         TEST(test_inspect__writes_the_data_set_and_nothing_around_it),
+        TEST(test_inspect__writes_zeros_where_bytes_are_reserved),
         TEST(test_inspect__goes_on_after_a_hit),
     };
     return test_main(argc, argv, tests, ARRAY_LEN(tests));
