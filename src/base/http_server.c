@@ -392,7 +392,8 @@ static bool check_token(const struct http_server_options *o, const struct sockad
 {
     size_t n = o->token != NULL ? o->token->n : 0;
     if (n > 0 && n < HTTP_SERVER_TOKEN_MIN)
-        return pixl_fail(err, PIXL_E_INVALID, 0, "the token of the API is shorter than %d characters", HTTP_SERVER_TOKEN_MIN);
+        return pixl_fail(err, PIXL_E_INVALID, 0, "the token of the API (PIXL_API_TOKEN) is shorter than %d characters",
+                         HTTP_SERVER_TOKEN_MIN);
     return n > 0 || is_loopback(a) ||
            pixl_fail(err, PIXL_E_INVALID, 0, "listening on %s, beyond this machine, needs a token (PIXL_API_TOKEN)", o->host);
 }

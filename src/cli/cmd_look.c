@@ -170,7 +170,7 @@ static void status_service(struct cli *c, enum api which, const char *name)
     if (!api_ask(&c->settings, which, "/status", STR(""), SERVICE_TIMEOUT_S, &an, &err))
         printf("%s\n", err.msg);
     else if (an.status != 200 || !json_tree_read(&a, buf_str(&an.body), 16, 10000, &v, &err))
-        printf("%s: answers with status %d\n", name, an.status);
+        printf("%s: answers with status %d%s\n", name, an.status, api_hint(an.status));
     else {
         const struct json_node *hand = json_node_member(v, "in_hand");
         const struct str trouble = json_node_text(json_node_member(v, "trouble"));
@@ -454,7 +454,7 @@ static enum cli_exit retry(struct cli *c, struct pixl_error *err)
     if (ok && c->json)
         show_json(json_pack("{s:I}", "queued_again", (json_int_t)n));
     else if (ok)
-        printf(n > 0 ? "%lld %s to be worked on again; `pixl run` does it\n"
+        printf(n > 0 ? "%lld %s to be worked on again; the services or `pixl run` do it\n"
                      : "%lld %s taken back: nothing there can be (delivered ones stay delivered; `pixl status` shows "
                        "the states)\n",
                (long long)n, n > 0 ? count_word(n, "study waits", "studies wait") : "studies");
@@ -522,6 +522,9 @@ static void print_facts(const struct store_image *i)
     if (i->crashes > 0)
         printf("; %d %s", i->crashes, count_word(i->crashes, "crash", "crashes"));
     printf("\n");
+    const int64_t waits_us = i->not_before_us - clock_wall_us();
+    if (waits_us > 0 && waits_us <= STORE_PUT_OFF_MAX_US)
+        printf("  it is tried again in %s\n", show_duration(waits_us, size));
 }
 
 static bool trace_one(struct site *s, int64_t id, json_t *list, struct pixl_error *err)

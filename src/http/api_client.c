@@ -65,6 +65,11 @@ bool api_ask(const struct settings *set, enum api which, const char *path, struc
     return pixl_wrap(err, "%s at %s", name, http_client_place(c));
 }
 
+const char *api_hint(int status)
+{
+    return status == 401 ? " (is PIXL_API_TOKEN that of the service?)" : "";
+}
+
 /* What an answer says, for a person: its detail, when that is one text. */
 static bool failed_as(const struct api_answer *an, const char *what, struct pixl_error *err)
 {
@@ -82,8 +87,8 @@ static bool failed_as(const struct api_answer *an, const char *what, struct pixl
     const enum pixl_code code = an->status == 404                        ? PIXL_E_NOT_FOUND
                                 : an->status == 406 || an->status == 422 ? PIXL_E_INVALID
                                                                          : PIXL_E_IO;
-    return pixl_fail(err, code, an->status, "Failed to %s due to: error code %d %s", what, an->status,
-                     buf_cstr(&shown));
+    return pixl_fail(err, code, an->status, "Failed to %s due to: error code %d %s%s", what, an->status,
+                     buf_cstr(&shown), api_hint(an->status));
 }
 
 bool api_set_rate(const struct settings *set, const char *archive, double rate_per_s, struct pixl_error *err)

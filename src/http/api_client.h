@@ -20,6 +20,9 @@ struct api_answer {
 PIXL_MUST_CHECK bool api_ask(const struct settings *set, enum api which, const char *path, struct str json,
                              int timeout_s, struct api_answer *out, struct pixl_error *err);
 
+/* What a person should look at when an API answers so: "" or " (...?)". */
+const char *api_hint(int status);
+
 /* The rate of all archives, or of one.  Fails: as api_ask(); NOT_FOUND, INVALID, IO as the API says. */
 PIXL_MUST_CHECK bool api_set_rate(const struct settings *set, const char *archive, double rate_per_s,
                                   struct pixl_error *err);

@@ -3,6 +3,7 @@ import json
 import re
 import sqlite3
 import subprocess
+import time
 import zipfile
 
 import pydicom
@@ -291,6 +292,12 @@ def test_failed_retry_and_trace(hospital):
     assert [(i["state"], i["reason"]) for i in listed] == [("failed", "unreadable-instance")]
     h.files[1, 1, 1].write_bytes(whole)
     assert json.loads(h.pixl("retry", "--json").stdout) == {"queued_again": 1}
+    assert "tried again" not in h.pixl("trace", "image 1").stdout
+    with sqlite3.connect(h.state / "pixl.db") as db:
+        db.execute("UPDATE image SET not_before_us = ?", ((time.time_ns() // 1000) + 300_000_000,))
+    assert "\n  it is tried again in 4 min 5" in h.pixl("trace", "image 1").stdout
+    with sqlite3.connect(h.state / "pixl.db") as db:
+        db.execute("UPDATE image SET not_before_us = 0")
     h.pixl("run")
     story = json.loads(h.pixl("trace", "image 1", "--json").stdout)[0]
     assert [e["to"] for e in story["events"]] == ["queued", "retrieving", "failed", "queued", "retrieving", "deidentified", "delivering",

@@ -350,7 +350,9 @@ def test_commands_by_the_apis(hospital, serve, tmp_path_factory):
     h.pixl("update", "--rate", "20", "--archive", "primary", **far)
     assert "error code 404" in h.pixl("update", "--rate", "20", "--archive", "nowhere", ok=(2,), **far).stderr
     r = h.pixl("stop", ok=(1,), **{**far, "PIXL_API_TOKEN": "another-token-of-length"})
-    assert "error code 401 Not authenticated" in r.stderr
+    assert "error code 401 Not authenticated (is PIXL_API_TOKEN that of the service?)" in r.stderr
+    assert "imaging-api: answers with status 401 (is PIXL_API_TOKEN" in \
+        h.pixl("status", PIXL_IMAGING_API_HOST="127.0.0.1", PIXL_IMAGING_API_PORT=str(imaging.port)).stdout
     assert not os.path.exists(far["PIXL_STATE_DIR"])
     wait_for(h, {"exported": 1})
     near = {"PIXL_IMAGING_API_HOST": "localhost", "PIXL_IMAGING_API_PORT": str(imaging.port), "PIXL_API_TOKEN": TOKEN,
