@@ -36,10 +36,10 @@ static const char *const on_reason[STUDY_REASON_COUNT] = {
     [STUDY_WHY_SERIES_NOT_REQUESTED] = "Nothing: the cohort names the series that it wants.",
     [STUDY_WHY_TOO_FEW_INSTANCES] = "Nothing; or lower min_instances_per_series in the project.",
     [STUDY_WHY_MODALITY] = "Nothing; or add the modality to the project, with the tag operations that it needs.",
-    [STUDY_WHY_MANUFACTURER] = "Nothing; or add the manufacturer to allowed_manufacturers in the project. From an "
-                               "older pixl: it may also be absent.",
-    [STUDY_WHY_NO_MANUFACTURER] = "Nothing; or have the archive's people complete the file: no regex of "
-                                  "allowed_manufacturers matches what is absent.",
+    [STUDY_WHY_MANUFACTURER] =
+        "Nothing; or add it to allowed_manufacturers in the project. From an older pixl: it may also be absent.",
+    [STUDY_WHY_NO_MANUFACTURER] =
+        "Nothing; or have the archive's people complete it: no regex of allowed_manufacturers matches what is absent.",
     [STUDY_WHY_SERIES_DESCRIPTION] = "Nothing; or change series_filters in the project.",
     [STUDY_WHY_SERIES_NUMBER] = "Nothing; or change exclude_series_numbers in the project.",
     [STUDY_WHY_DUPLICATE_INSTANCE] = "Find out which of the two files is right; neither is delivered.",
@@ -48,12 +48,14 @@ static const char *const on_reason[STUDY_REASON_COUNT] = {
     [STUDY_WHY_UNSUPPORTED_VALUE] =
         "`pixl trace REF` names the element: let the project delete it, or have the file mended.",
     [STUDY_WHY_PIXELS_NOT_CLEANED] =
-        "Nothing: it has no ultrasound regions, is compressed, or its layout is not one that can be cleaned. `pixl "
-        "trace REF` names the element. From an older pixl: it may also be burned-in or overlay-in-pixels.",
-    [STUDY_WHY_BURNED_IN] = "Nothing: text in pixels is not delivered, unless the project's image_operation_files "
-                            "clean it, or its burned_in_annotation says deliver.",
-    [STUDY_WHY_OVERLAY_IN_PIXELS] = "Nothing; or have the archive's people give the image without that overlay. `pixl "
-                                    "trace REF` names the element.",
+        ("Nothing: it has no ultrasound regions, is compressed, or its layout is not one that can be cleaned. `pixl "
+         "trace REF` names the element. From an older pixl: it may also be burned-in or overlay-in-pixels."),
+    [STUDY_WHY_BURNED_IN] =
+        ("Nothing: text in pixels is not delivered, unless the project's image_operation_files clean it, or its "
+         "burned_in_annotation says deliver."),
+    [STUDY_WHY_OVERLAY_IN_PIXELS] =
+        ("Nothing; or have the archive's people give the image without that overlay. `pixl trace REF` names the "
+         "element."),
     [STUDY_WHY_RESIDUE] = "Never overrule it at night. The element that `pixl trace REF` names needs another rule.",
     [STUDY_WHY_SAME_STUDY] = "Nothing: look at the row that delivers it.",
     [STUDY_WHY_DELIVERED_BEFORE] = "Nothing at night. What was delivered stays as it is.",

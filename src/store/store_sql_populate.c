@@ -442,20 +442,20 @@ static bool insert_image(struct populate *p, const struct study_request *r, uint
 }
 
 /* A request at hand: where it is, and where its study and it go when they are new. */
-struct place {
+struct key_place {
     int64_t request; /* 0: a new one; its images are then in p->ids, or are to be made */
     uint64_t request_hash, image_hash;
 };
 
-static struct place place_of(const struct populate *p, const struct study_request *r)
+static struct key_place place_of(const struct populate *p, const struct study_request *r)
 {
     const struct store_request_key request = { p->extract_time_id, r, buf_str(&p->series) };
     const struct store_key image = { p->extract_id, r->mrn, r->accession_number, r->study_uid };
-    return (struct place){ 0, store_sql_hash_of_request(&request), store_sql_hash_of_key(&image) };
+    return (struct key_place){ 0, store_sql_hash_of_request(&request), store_sql_hash_of_key(&image) };
 }
 
 /* A new request for a new study, which is known without asking the database. */
-static bool is_fresh(const struct populate *p, const struct place *at)
+static bool is_fresh(const struct populate *p, const struct key_place *at)
 {
     return p->alone && !has_seen(p, at->request_hash) && !has_seen(p, at->image_hash);
 }
@@ -470,7 +470,7 @@ static bool is_fresh(const struct populate *p, const struct place *at)
                " OR EXISTS (SELECT FROM image WHERE extract_id = ?3 AND found_uid = ?4 AND found_uid <> '')"
 
 /* In one way to a server what else takes four: most rows of a cohort meet nothing that is there. */
-static bool meets_nothing(struct populate *p, const struct study_request *r, const struct place *at, bool *yes,
+static bool meets_nothing(struct populate *p, const struct study_request *r, const struct key_place *at, bool *yes,
                           struct pixl_error *err)
 {
     sql_stmt_auto *q = NULL;
@@ -491,7 +491,7 @@ static bool meets_nothing(struct populate *p, const struct study_request *r, con
     return true;
 }
 
-static bool look_up(struct populate *p, const struct study_request *r, struct place *at, struct pixl_error *err)
+static bool look_up(struct populate *p, const struct study_request *r, struct key_place *at, struct pixl_error *err)
 {
     const struct store_request_key key = { p->extract_time_id, r, buf_str(&p->series) };
     bool yes = false;
@@ -508,7 +508,7 @@ static bool look_up(struct populate *p, const struct study_request *r, struct pl
     return at->request != 0 ? images_of_request(p, at->request, err) : images_of_study(p, r, &at->image_hash, err);
 }
 
-static bool add_bulk(struct populate *p, const struct study_request *r, const struct place *at, int64_t now_us,
+static bool add_bulk(struct populate *p, const struct study_request *r, const struct key_place *at, int64_t now_us,
                      struct pixl_error *err)
 {
     struct store_bulk_row row = { .extract_id = p->extract_id,
@@ -525,7 +525,7 @@ static bool add_bulk(struct populate *p, const struct study_request *r, const st
     return true;
 }
 
-static bool insert_and_link(struct populate *p, const struct study_request *r, const struct place *at, int64_t now_us,
+static bool insert_and_link(struct populate *p, const struct study_request *r, const struct key_place *at, int64_t now_us,
                             struct pixl_error *err)
 {
     int64_t request;
@@ -547,7 +547,7 @@ static bool add_row(struct populate *p, const struct study_request *r, int64_t n
         return pixl_fail(err, PIXL_E_NOMEM, 0, "store: series of a request");
     if (!enter_project(p, r->project, err) || !enter_time(p, r->extract_time, err))
         return false;
-    struct place at = place_of(p, r);
+    struct key_place at = place_of(p, r);
     const bool fresh = is_fresh(p, &at);
     if (fresh && p->s->is_far) {
         *met = (struct store_met){ 0 };
