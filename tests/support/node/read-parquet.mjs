@@ -1,16 +1,18 @@
 // read-parquet.mjs FILE...: what hyparquet makes of parquet files, as JSON: rows, columns with their types, compression.
 // A 64-bit integer is written as a string, for JSON's numbers do not hold it.  tools/get-node-packages installs the reader.
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const require = createRequire(fileURLToPath(new URL('../../../third/node/package.json', import.meta.url)))
 const load = name => import(pathToFileURL(require.resolve(name)))
-const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } = await load('hyparquet')
+const { parquetMetadataAsync, parquetReadObjects } = await load('hyparquet')
 const { compressors } = await load('hyparquet-compressors')
 
 const files = []
 for (const path of process.argv.slice(2)) {
-  const file = await asyncBufferFromFile(path)
+  const bytes = readFileSync(path) // whole, as another file may get its name meanwhile
+  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)
   const metadata = await parquetMetadataAsync(file)
   files.push({
     columns: metadata.schema.slice(1).map(c => [c.name, c.type, c.converted_type ?? null, c.repetition_type]),
