@@ -360,10 +360,17 @@ static bool check_part(struct sending *x, bool *whole, uint64_t *arrived, struct
     return *whole || read_back(d, x->part, whole, err);
 }
 
+static bool fail_gone(int reply, struct pixl_error *err)
+{
+    return pixl_fail(
+        err, reply == 550 ? PIXL_E_UNAVAILABLE : PIXL_E_DENIED, reply,
+        "destination: what was sent cannot be renamed (%d): a later claim of the study may have removed it", reply);
+}
+
 bool ftps_rename(struct ftps_session *s, struct ftps_folder folder, const char *part, const char *final, bool was_there,
                  struct pixl_error *err)
 {
-    struct commands plain = { .n = 0 }, replacing = { .n = 0 };
+    struct commands plain = { .n = 0 }, looking = { .n = 0 }, replacing = { .n = 0 };
     struct ftps_reply r[3];
     add(&plain, "RNFR %s", part);
     add(&plain, "RNTO %s", final);
@@ -372,13 +379,18 @@ bool ftps_rename(struct ftps_session *s, struct ftps_folder folder, const char *
     if (r[1].code / 100 == 2)
         return true;
     if (r[0].code >= 500)
-        return pixl_fail(err, r[0].code == 550 ? PIXL_E_UNAVAILABLE : PIXL_E_DENIED, r[0].code,
-                         "destination: what was sent cannot be renamed "
-                         "(%d): a later claim of the study may have removed it",
-                         r[0].code);
+        return fail_gone(r[0].code, err);
     if (r[0].code / 100 != 3 || r[1].code < 500)
         return pixl_fail(err, PIXL_E_UNAVAILABLE, r[1].code, "destination: the server could not rename (%d)",
                          r[1].code);
+    /* Only for what is still there: a later claim that removed it has delivered the file of that name.  To its own name,
+     * as servers refuse other commands behind RNFR. */
+    add(&looking, "RNFR %s", part);
+    add(&looking, "RNTO %s", part);
+    if (!ask(s, folder, &looking, r, err))
+        return false;
+    if (r[0].code >= 500)
+        return fail_gone(r[0].code, err);
     add(&replacing, "DELE %s", final);
     add(&replacing, "RNFR %s", part);
     add(&replacing, "RNTO %s", final);

@@ -4,7 +4,8 @@
 hash    SHA-256  offered beside SHA-1, which is in force until OPTS HASH chooses; another name: offered alone; none: HASH is not offered
         other    SHA-256 is offered and chosen, but what comes is a digest of another algorithm as long
         refused  SHA-256 is offered, and no file may be hashed
-faulty  words with commas between: digest (HASH tells a wrong one), bytes (a byte of each file is stored wrongly), unreadable (RETR is refused)
+faulty  words with commas between: digest (HASH tells a wrong one), bytes (a byte of each file is stored wrongly), unreadable (RETR is refused),
+        overtaken (what is to be renamed goes right before, and another file has the name that it was to get)
 """
 import hashlib
 import pathlib
@@ -90,6 +91,14 @@ class Handler(TLS_FTPHandler):
         algorithm = "SHA3-256" if given["hash"] == "other" else self.algorithm
         digest = HASHES[algorithm](data + (b"?" if "digest" in faulty else b"")).hexdigest()
         self.respond(f"213 {algorithm} 0-{len(data)} {digest} {pathlib.Path(path).name}")
+
+    def ftp_RNTO(self, path):
+        if "overtaken" not in faulty or not self._rnfr:
+            return super().ftp_RNTO(path)
+        pathlib.Path(self._rnfr).unlink()
+        self._rnfr = None
+        pathlib.Path(path).write_text("by a later claim")
+        self.respond("550 No such file")
 
     def on_file_received(self, file):
         if "bytes" in faulty:
