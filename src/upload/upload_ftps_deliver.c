@@ -470,7 +470,9 @@ static bool try_once(struct sending *x, struct pixl_error *err)
     if (!send_part(x, err) || !check_part(x, &whole, &arrived, err))
         return false;
     if (!whole) {
-        /* A server may take the end of a connection that was cut for the end of the file.  What was put together wrongly is begun anew. */
+        /* A server may take the end of a connection that was cut for the end of the file.  What was put together wrongly is begun anew,
+         * on another connection: to the server, the TLS session of this one is spoilt by the cut. */
+        ftps_hang_up(x->d->session);
         x->is_short = true;
         x->may_resume = arrived < x->d->size_bytes;
         return pixl_fail(err, PIXL_E_UNAVAILABLE, 0, "destination: it did not keep all that was sent");
