@@ -391,6 +391,9 @@ bool ftps_rename(struct ftps_session *s, struct ftps_folder folder, const char *
         return false;
     if (r[0].code >= 500)
         return fail_gone(r[0].code, err);
+    if (r[0].code / 100 != 3)
+        return pixl_fail(err, PIXL_E_UNAVAILABLE, r[0].code, "destination: the server could not rename (%d)",
+                         r[0].code);
     add(&replacing, "DELE %s", final);
     add(&replacing, "RNFR %s", part);
     add(&replacing, "RNTO %s", final);
