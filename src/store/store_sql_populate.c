@@ -6,8 +6,7 @@
  *
  * A question to the database costs as much as writing a row, to a server as much as many that nobody waits for.  So while
  * a project holds nothing but what this populate brought, it is this populate's memory that is asked (`seen`).  What meets
- * nothing goes to a server many rows at once (store_sql_bulk.h); whatever is asked after that is asked when they are sent.
- * */
+ * nothing goes to a server many rows at once (store_sql_bulk.h); what is asked after that is asked when they are sent. */
 #include "store_sql.h"
 
 #include <assert.h>
